@@ -1,0 +1,87 @@
+# What a person types. Each target sets up .venv first, from the lock files, and only when they changed.
+#   make repro      recordings -> trained agent -> reports/index.html, then the headline table
+#   make show       experiments as a table that fits the terminal
+#   make grid       the grid of models and its comparison page; further axes: make grid ARGS="..."
+#   make test       the tests;  one file: make test ARGS=tests/test_timeline.py
+#   make lint       ruff
+#   make bench      speed against Keras/TensorFlow and cv2 -> reports/benchmark.md
+#   make bench-scale  time at 1x and 3x, memory at 10x the frames -> reports/benchmark.md (an hour or more)
+#   make lock       pyproject.toml -> requirements*.lock; newest versions: make lock ARGS=--upgrade
+# Another Python: make repro PYTHON=python3.12. No make (Windows): README.md has the plain commands.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# DVC runs `python -m stages.<name>`: that must be the environment's Python, in queued experiments too.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: repro show grid test lint bench bench-scale lock
+.DEFAULT_GOAL := repro
+
+repro: .venv/installed
+	$(BIN)/dvc repro
+	$(BIN)/python -m stages.headline
+
+show: .venv/installed
+	@$(BIN)/python -m stages.show
+
+grid: .venv/installed
+	$(BIN)/python -m stages.grid $(ARGS)
+	$(BIN)/python -m stages.compare
+
+# One worker a core; tests keep to one thread each (tests/conftest.py).
+test: .venv/installed-test
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+lint: .venv/installed-test
+	$(BIN)/ruff check .
+
+bench: .venv/installed-bench
+	$(BIN)/python -m tests.benchmarks.run $(ARGS)
+
+bench-scale: .venv/installed-bench
+	$(BIN)/python -m tests.benchmarks.scale $(ARGS)
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: understudy needs Python 3.11 or newer, found $$($(PYTHON) --version 2>&1) as $(PYTHON);" \
+	       "name a newer one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv && $(PIP) --upgrade "pip>=26" || { rm -rf .venv; exit 1; }
+
+# $(call install,FILE): pip byte-compiles on one core, which takes longer than all else, so compileall does it on
+# all of them (and fails for the templates in some packages, which are not quite Python). The project itself goes in
+# without dependencies: those are the lock file's.
+define install
+	@echo "installing $(1) into .venv, a minute or more"
+	$(PIP) --no-compile -r $(1)
+	PYTHONWARNINGS=ignore $(PIP) --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null 2>&1 || true
+endef
+
+.venv/installed: requirements.lock pyproject.toml | .venv/bin/python
+	$(call install,requirements.lock)
+	@touch $@
+
+# The two larger sets hold the one above.
+.venv/installed-test .venv/installed-bench: .venv/installed-%: requirements-%.lock pyproject.toml | .venv/bin/python
+	$(call install,requirements-$*.lock)
+	@touch .venv/installed $@
+
+# uv writes one lock for all systems and Pythons (markers). The CUDA packages stay out of it: torch's own CUDA
+# wheels for Linux pin them, and its CPU wheels have no use for them. httpx2-jsfetch is for browsers only.
+NOT_LOCKED := triton cuda-bindings cuda-pathfinder cuda-toolkit httpx2-jsfetch $(addprefix nvidia-,cublas cuda-cupti \
+  cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 nvjitlink \
+  nvshmem-cu13 nvtx)
+COMPILE = .venv-lock/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --fork-strategy fewest \
+  --quiet --no-annotate --custom-compile-command "make lock" $(addprefix --no-emit-package ,$(NOT_LOCKED))
+
+# Versions in an existing lock stay as they are where pyproject.toml admits them.
+lock: pyproject.toml
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(COMPILE) $(ARGS) --output-file requirements.lock > /dev/null
+	cp requirements.lock requirements-test.lock
+	$(COMPILE) --extra test --output-file requirements-test.lock > /dev/null
+	cp requirements.lock requirements-bench.lock
+	$(COMPILE) --extra bench --output-file requirements-bench.lock > /dev/null

@@ -1,0 +1,1 @@
+"""understudy: recordings of a person playing go in, an agent that plays comes out."""

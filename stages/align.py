@@ -1,0 +1,139 @@
+"""align: one timeline a session, and the doctor's report on the recordings."""
+
+import json
+import multiprocessing
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from stages.params import read_params
+from stages.recordings.actions import ActionVocabulary
+from stages.recordings.doctor import check, totals, usable_frames
+from stages.recordings.session import read_session, session_stems
+from stages.recordings.timeline import Timeline, fight_ids, labels, write_timeline
+from stages.recordings.video import readable_frames
+from stages.run import run_stage
+
+TIMELINES = Path("data/timelines")
+
+
+def main() -> None:
+    params = read_params()
+    vocabulary = ActionVocabulary.from_params(params.actions, params.keys)
+    report = align(
+        Path(params.recordings),
+        TIMELINES,
+        vocabulary,
+        rule=params.labels.rule,
+        delay_ms=params.labels.delay_ms,
+        on_bad_line=params.align.on_bad_line,
+        workers=params.workers,
+    )
+    total = report["totals"]
+    print(
+        f"{params.recordings}: {total['sessions']} sessions, {total['frames']} frames "
+        f"({total['seconds'] / 60:.1f} min), {total['fights']} fights"
+    )
+    print("presses: " + ", ".join(f"{action} {count}" for action, count in total["presses"].items()))
+    for action, count in total["presses"].items():
+        if not count:
+            print(f"{action} is never pressed: is its key {params.keys[action]} the right one?")
+    for stem, session in report["sessions"].items():
+        for warning in session["warnings"]:
+            print(f"{stem}: {warning}")
+    print(f"written: {TIMELINES}")
+
+
+def align(
+    recordings: Path,
+    out: Path,
+    vocabulary: ActionVocabulary,
+    *,
+    rule: str,
+    delay_ms: float,
+    on_bad_line: str,
+    workers: int,
+) -> dict:
+    """Write `<stem>.csv` for every session and alignment.json into `out`, all or nothing; returns the report."""
+    stems = session_stems(recordings)
+    work = out.with_name(f"{out.name}.partial")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    try:
+        one = partial(
+            align_session, recordings, work, vocabulary, rule=rule, delay_ms=delay_ms, on_bad_line=on_bad_line
+        )
+        reports = dict(tqdm(_in_order(one, stems, workers), total=len(stems), desc="align", unit="session"))
+        report = {
+            "labels": {"rule": rule, "delay_ms": delay_ms},
+            "sessions": reports,
+            "totals": totals(reports.values()),
+        }
+        _require_something_to_learn(report, recordings, vocabulary)
+        text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
+        (work / "alignment.json").write_text(text + "\n", encoding="utf-8", newline="\n")
+        if out.exists():
+            shutil.rmtree(out)
+        work.rename(out)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    return report
+
+
+def align_session(
+    recordings: Path,
+    out: Path,
+    vocabulary: ActionVocabulary,
+    stem: str,
+    *,
+    rule: str,
+    delay_ms: float,
+    on_bad_line: str,
+) -> tuple[str, dict]:
+    """Write one timeline; returns the stem and the session's report."""
+    session = read_session(recordings, stem, on_bad_line=on_bad_line)
+    logged_frames = len(session.times)
+    video_frames, damage = readable_frames(session.video)
+    session = session.cut_to(usable_frames(session, video_frames, damage))
+    timeline = Timeline(
+        session=stem,
+        times=session.times,
+        repeats=session.repeats,
+        fight=fight_ids(session.times, session.markers),
+        actions=labels(session.times, session.key_events, vocabulary, rule=rule, delay_ms=delay_ms),
+        action_names=vocabulary.names,
+    )
+    write_timeline(out / f"{stem}.csv", timeline)
+    counts = {"video_frames": video_frames, "logged_frames": logged_frames}
+    return stem, check(session, vocabulary, **counts, rule=rule, delay_ms=delay_ms)
+
+
+def _in_order(one: partial, stems: Sequence[str], workers: int) -> Iterator[tuple[str, dict]]:
+    if min(workers, len(stems)) == 1:
+        yield from map(one, stems)
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(stems)), mp_context=spawn) as pool:
+        yield from pool.map(one, stems)
+
+
+def _require_something_to_learn(report: dict, recordings: Path, vocabulary: ActionVocabulary) -> None:
+    total = report["totals"]
+    if not total["frames_in_fights"]:
+        raise ValueError(f"{recordings}: no frame of any session lies in a fight; check the fight markers")
+    if not any(total["presses"].values()):
+        seen = {**total["unmapped_keys"], **total["known_keys_not_learned"]}
+        known = {action: list(vocabulary.keys[action]) for action in vocabulary.names}
+        raise ValueError(
+            f"{recordings}: none of the learned keys {known} is ever pressed; "
+            f"pressed are {seen or 'no keys at all'}: set the params actions and keys to match"
+        )
+
+
+if __name__ == "__main__":
+    run_stage(main)

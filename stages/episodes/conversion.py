@@ -1,0 +1,172 @@
+"""From sessions and their timelines to the episode store: which frames become which episode, and the work itself.
+
+The plan (names, splits, lengths) is made beforehand from the timelines, so that several processes fill
+different episodes of one store and the bytes do not depend on how many there are. A process holds one
+shard of frames at a time, however long a session is.
+"""
+
+import csv
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from stages.episodes.decode import read_small_frames
+from stages.episodes.preprocess import CHANNELS
+from stages.episodes.splits import SPLITS
+from stages.episodes.store import SHARD, EpisodeInfo, create_episode, episode_name, write_rows
+from stages.recordings.files import session_path
+from stages.recordings.session import Session, read_session
+from stages.recordings.timeline import Timeline, read_timeline
+
+
+@dataclass(frozen=True)
+class Span:
+    """The frames start <= i < stop of a session that are one episode."""
+
+    info: EpisodeInfo
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class SessionJob:
+    """All that a process needs to turn one session into episodes of the store being built at `root`."""
+
+    recordings: Path
+    timeline: Path
+    session: str
+    spans: tuple[Span, ...]
+    root: Path
+    width: int
+    height: int
+    color: str
+    state_columns: tuple[str, ...]
+    on_bad_line: str
+
+
+def plan_episodes(
+    spans: Mapping[str, Sequence[tuple[int, int, int]]], splits: Mapping[tuple[str, int], str]
+) -> dict[str, tuple[Span, ...]]:
+    """The episodes of each session, numbered through in the order of session names and fights."""
+    planned, number = {}, 0
+    for session in sorted(spans):
+        members = []
+        for fight, start, stop in spans[session]:
+            split = splits[session, fight]
+            info = EpisodeInfo(episode_name(number), session, fight, split, stop - start, None, None)
+            members.append(Span(info, start, stop))
+            number += 1
+        planned[session] = tuple(members)
+    return planned
+
+
+def union_of_state_columns(recordings: Path, sessions: Sequence[str]) -> list[str]:
+    """The names of the state columns of all sessions, each once; a session without one has NaN there."""
+    columns: dict[str, None] = {}
+    for session in sessions:
+        path = session_path(recordings, session, "state")
+        if path.exists():
+            with path.open(encoding="utf-8", newline="") as file:
+                columns.update(dict.fromkeys(next(csv.reader(file), [])))
+    return list(columns)
+
+
+def convert_sessions(jobs: Sequence[SessionJob], workers: int, on_frames: Callable[[int], None]) -> None:
+    """Fill the episodes of all sessions; on_frames hears of every so many frames written."""
+    jobs = [job for job in jobs if job.spans]
+    if min(workers, len(jobs)) <= 1:
+        for job in jobs:
+            convert_session(job, on_frames)
+        return
+    # The longest first, so that no process is left alone with it at the end.
+    jobs = sorted(jobs, key=lambda job: -sum(span.info.length for span in job.spans))
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+        running = {pool.submit(convert_session, job): job for job in jobs}
+        try:
+            for done in as_completed(running):
+                done.result()
+                on_frames(sum(span.info.length for span in running[done].spans))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def convert_session(job: SessionJob, on_frames: Callable[[int], None] | None = None) -> None:
+    """Decode one session once, from front to back, and write its episodes."""
+    timeline = read_timeline(job.timeline)
+    session = read_session(job.recordings, job.session, on_bad_line=job.on_bad_line)
+    video = session_path(job.recordings, job.session, "video")
+    wanted = np.zeros(len(timeline.times), bool)
+    for span in job.spans:
+        wanted[span.start : span.stop] = True
+    pictures = read_small_frames(video, width=job.width, height=job.height, color=job.color, wanted=wanted)
+    for span in job.spans:
+        arrays = _labels(job, span, timeline, session)
+        shape = (span.info.length, CHANNELS[job.color], job.height, job.width)
+        layout = {"frames": (shape, np.dtype(np.uint8))} | {n: (a.shape, a.dtype) for n, a in arrays.items()}
+        group = create_episode(job.root, _with_result(span.info, session.metadata), layout)
+        for name, values in arrays.items():
+            write_rows(group[name], values)
+        for start in range(0, span.info.length, SHARD):
+            block = _block(pictures, (min(SHARD, span.info.length - start), *shape[1:]))
+            group["frames"][start : start + SHARD] = block
+            if on_frames:
+                on_frames(len(block))
+
+
+def _block(pictures: Iterator[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    block = np.empty(shape, np.uint8)
+    for row in range(shape[0]):
+        block[row] = next(pictures)
+    return block
+
+
+def _labels(job: SessionJob, span: Span, timeline: Timeline, session: Session) -> dict[str, np.ndarray]:
+    """The small arrays of an episode: actions uint8 [T, A], t float64 [T] and, if any session has one, state [T, S]."""
+    rows = slice(span.start, span.stop)
+    arrays = {"actions": timeline.actions[rows].astype(np.uint8), "t": timeline.times[rows].astype(np.float64)}
+    if job.state_columns:
+        arrays["state"] = np.full((span.info.length, len(job.state_columns)), np.nan, np.float32)
+        if session.state is not None:
+            if len(session.state.values) < span.stop:
+                raise ValueError(
+                    f"{session_path(job.recordings, job.session, 'state')} has {len(session.state.values)} rows, "
+                    f"the timeline {len(timeline.times)} frames; a state file has a row a frame"
+                )
+            columns = [job.state_columns.index(name) for name in session.state.columns]
+            arrays["state"][:, columns] = session.state.values[rows]
+    return arrays
+
+
+def _with_result(info: EpisodeInfo, metadata: Mapping) -> EpisodeInfo:
+    """Score and outcome of the fight, where the session's metadata tells them."""
+    fights = metadata.get("fights") or []
+    result = (fights[info.fight] if info.fight < len(fights) else None) or {}
+    score = result.get("score")
+    return replace(info, score=None if score is None else float(score), outcome=result.get("outcome"))
+
+
+def describe(timelines: Mapping[str, Timeline], plan: Mapping[str, Sequence[Span]]) -> str:
+    """What will be converted, in words: frames, fights, what is left out, and each split."""
+    every = [span.info for spans in plan.values() for span in spans]
+    frames = sum(len(timeline.times) for timeline in timelines.values())
+    kept = sum(info.length for info in every)
+    lines = [f"{len(timelines)} sessions, {frames} frames, {len(every)} fights"]
+    if frames > kept:
+        lines.append(f"{frames - kept} frames lie outside fights and are left out ({(frames - kept) / frames:.0%})")
+    for split in SPLITS:
+        infos = [info for info in every if info.split == split]
+        sessions = sorted({info.session for info in infos})
+        lines.append(
+            f"{split}: {len(infos)} fights, {sum(info.length for info in infos)} frames "
+            f"from {len(sessions)} sessions ({_shortened(sessions)})"
+        )
+    return "\n".join(lines)
+
+
+def _shortened(names: Sequence[str]) -> str:
+    return ", ".join(names if len(names) <= 4 else [*names[:2], "...", names[-1]])

@@ -1,0 +1,180 @@
+"""What a split's frames look like after the autoencoder, and what its latents still tell: metrics of one split.
+
+The model comes in as a function `squeeze`, frames uint8 [N, C, H, W] -> latents float32 [N, ...] and
+reconstructions uint8 [N, C, H, W], so that nothing here knows how it works. Frames are taken a block at
+a time, which bounds the memory however long an episode is.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from stages.episodes.store import CHUNK, EpisodeStore
+from stages.evaluation.images import SCORES, image_scores, image_sums, moving_pixels, psnr_db, squared_error
+from stages.evaluation.intervals import finite
+from stages.evaluation.probe import (
+    ObjectProbe,
+    detection_ap,
+    fit_object_probe,
+    location_error_px,
+    object_state,
+    probe_columns,
+    probe_rows,
+    raw_features,
+    raw_size,
+)
+
+Squeeze = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+SIGHTS = {"latent": "", "raw": "_raw"}  # what a probe sees (the latent, or the shrunken frame) -> its metrics' suffix
+BLOCK_VALUES = 2**22  # a block of frames holds about so many
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How splits are scored: prefix of the probed state columns, grey levels that count as a move, bootstrap."""
+
+    prefix: str
+    change_threshold: float
+    resamples: int
+    seed: int
+
+    @property
+    def bootstrap(self) -> dict[str, int]:
+        return {"resamples": self.resamples, "seed": self.seed}
+
+
+@dataclass(frozen=True)
+class TrainFindings:
+    """What train teaches before other splits are scored: PSNR in dB, the probes by sight (None: no such columns)."""
+
+    psnr_db: float
+    probes: dict[str, ObjectProbe] | None
+    median_x_px: float
+
+
+def has_probe_columns(store: EpisodeStore, prefix: str) -> bool:
+    """Whether the store knows where the objects of this prefix are."""
+    return store.has("state") and set(probe_columns(prefix)) <= set(store.state_columns)
+
+
+def study_train(store: EpisodeStore, squeeze: Squeeze, latent_size: int, scoring: Scoring) -> TrainFindings:
+    """Fits the probes on train, from the latents (of latent_size numbers) and from the raw frames."""
+    total = sum(episode.length for episode in store.episodes("train"))
+    probing = has_probe_columns(store, scoring.prefix)
+    chosen = {"latent": np.zeros(total, bool), "raw": np.zeros(total, bool)}
+    chosen["latent"][probe_rows(total, latent_size)] = True
+    chosen["raw"][probe_rows(total, raw_size(store.row_layout("frames")[0]))] = True
+    features: dict[str, list[np.ndarray]] = {"latent": [], "raw": []}
+    errors, first = [], 0
+    for _, frames, _ in _blocks(store, "train"):
+        picked = {sight: frames[rows[first : first + len(frames)]] for sight, rows in chosen.items()}
+        latents, pictures = squeeze(picked["latent"])
+        errors.append(squared_error(picked["latent"], pictures).mean(axis=(1, 2), dtype=np.float64))
+        if probing:
+            features["latent"].append(latents.reshape(len(latents), -1))
+            features["raw"].append(raw_features(picked["raw"]))
+        first += len(frames)
+    psnr = float(psnr_db(np.concatenate(errors).mean()))
+    if not probing:
+        return TrainFindings(psnr, None, math.nan)
+    in_view, x_px, fight = _objects(store, "train", scoring.prefix)
+    probes = {
+        sight: fit_object_probe(
+            np.concatenate(features[sight]), in_view[rows], x_px[rows], fight[rows], seed=scoring.seed
+        )
+        for sight, rows in chosen.items()
+    }
+    placed = x_px[np.isfinite(x_px)]
+    return TrainFindings(psnr, probes, float(np.median(placed)) if len(placed) else math.nan)
+
+
+def judge_split(
+    store: EpisodeStore, split: str, squeeze: Squeeze, background: np.ndarray, found: TrainFindings, scoring: Scoring
+) -> dict[str, float | None]:
+    """The flat metrics `ae_...` of a split, intervals as `_low` and `_high`; null where there is nothing to score.
+
+    background uint8 [C, H, W]: the picture that one gets without looking, a baseline for the reconstructions.
+    """
+    fights = len(store.episodes(split))
+    totals: dict[str, dict[str, np.ndarray]] = {"": {}, "background_": {}}
+    said: dict[tuple[str, str], list[np.ndarray]] = {}
+    for fight, frames, previous in _blocks(store, split):
+        latents, pictures = squeeze(frames)
+        moving = moving_pixels(frames, previous, scoring.change_threshold)
+        empty = np.repeat(background[None], len(frames), axis=0)
+        for prefix, shown in (("", pictures), ("background_", empty)):
+            for name, values in image_sums(frames, shown, moving).items():
+                totals[prefix].setdefault(name, np.zeros(fights))[fight] += values.sum()
+        if found.probes:
+            seen = {"latent": latents.reshape(len(latents), -1), "raw": raw_features(frames)}
+            for key, values in _predictions(found.probes, seen).items():
+                said.setdefault(key, []).append(values)
+    scores = image_scores(totals[""], **scoring.bootstrap)
+    metrics = {key: value for name in SCORES for key, value in scores[name].as_metrics(f"ae_{name}").items()}
+    blind = image_scores(totals["background_"], resamples=1, seed=scoring.seed)
+    metrics |= {f"ae_background_{name}": finite(blind[name].value) for name in SCORES}
+    if not found.probes:
+        return metrics | _unscored_probe()
+    joined = {key: np.concatenate(values) for key, values in said.items()}
+    return metrics | _probe_metrics(joined, *_objects(store, split, scoring.prefix), found.median_x_px, scoring)
+
+
+def _blocks(store: EpisodeStore, split: str) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """(number of the fight, frames [n, C, H, W], the frames before each); the first frame is its own predecessor."""
+    shape, _ = store.row_layout("frames")
+    size = max(1, BLOCK_VALUES // math.prod(shape) // CHUNK) * CHUNK
+    for fight, episode in enumerate(tqdm(store.episodes(split), desc=f"judge {split}", unit="fight", leave=False)):
+        last = None
+        for start in range(0, episode.length, size):
+            frames = store.read(episode.name, "frames", start, start + size)
+            yield fight, frames, np.concatenate([frames[:1] if last is None else last, frames[:-1]])
+            last = frames[-1:]
+
+
+def _objects(store: EpisodeStore, split: str, prefix: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """in_view, x_px and the number of the fight of every frame of a split, [N] each."""
+    state, lengths = store.concatenated("state", split)
+    return *object_state(state, store.state_columns, prefix), np.repeat(np.arange(len(lengths)), lengths)
+
+
+def _predictions(probes: dict[str, ObjectProbe], seen: dict[str, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
+    """(sight, "detector" | "locator") -> what that probe says of each frame, [n]."""
+    return {
+        (sight, name): probe.predict(seen[sight])
+        for sight in SIGHTS
+        for name in ("detector", "locator")
+        if (probe := getattr(probes[sight], name)) is not None
+    }
+
+
+def _unscored_probe() -> dict[str, float | None]:
+    scores = [f"ae_object_{score}{suffix}" for score in ("ap", "error_px") for suffix in SIGHTS.values()]
+    return dict.fromkeys(
+        [f"{score}{end}" for score in scores for end in ("", "_low", "_high")]
+        + ["ae_object_ap_blind", "ae_object_error_px_blind"]
+    )
+
+
+def _probe_metrics(
+    said: dict[tuple[str, str], np.ndarray],
+    in_view: np.ndarray,
+    x_px: np.ndarray,
+    fight: np.ndarray,
+    median_x_px: float,
+    scoring: Scoring,
+) -> dict[str, float | None]:
+    metrics = _unscored_probe()
+    for (sight, name), values in said.items():
+        if name == "detector":
+            interval = detection_ap(in_view, values, fight, **scoring.bootstrap)
+        else:
+            interval = location_error_px(x_px, values, fight, **scoring.bootstrap)
+        score = {"detector": "ap", "locator": "error_px"}[name]
+        metrics |= interval.as_metrics(f"ae_object_{score}{SIGHTS[sight]}") if interval else {}
+    known, placed = in_view[np.isfinite(in_view)], x_px[np.isfinite(x_px)]
+    metrics["ae_object_ap_blind"] = finite((known > 0).mean()) if len(known) else None
+    metrics["ae_object_error_px_blind"] = finite(np.abs(placed - median_x_px).mean()) if len(placed) else None
+    return metrics

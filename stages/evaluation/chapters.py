@@ -1,0 +1,377 @@
+"""What each chapter of the report says: from the files of the stages to tables, pictures and words for the template.
+
+Nothing here fails because something is legitimately absent (no state in the recordings, no bundled game): the entry is
+None or empty, and the template says so.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from stages.episodes.store import EpisodeInfo
+from stages.evaluation.figures import report as figures
+from stages.evaluation.figures import style
+from stages.evaluation.glossary import in_words, test_name, with_interval
+from stages.evaluation.page import (
+    Picture,
+    Table,
+    VideoBudget,
+    bytes_uri,
+    data_uri,
+    number,
+    pictures,
+    read_json,
+    read_rows,
+)
+
+SPLITS = {"train": "learned from (train)", "val": "to choose by (val)", "test": "unseen until the end (test)"}
+EXPLORE = {
+    "balance.png": "How often each key is held, and how often it is pressed in each part.",
+    "holds.png": "How long each key is held. Short holds are reflexes, long ones states.",
+    "together.png": "Which keys are held together.",
+}
+AUTOENCODER = {"reconstructions.png": "Frames, what comes back out of the latent, and the difference."}
+HEAD = {
+    "onset_f1.png": "Key presses found at the right moment, beside players that see nothing.",
+    "timeline.png": "A stretch of a test fight, player against model.",
+    "metrics_heatmap.png": "Scores of the model and the baselines for each key.",
+    "confusion.png": "Keys held or not, player against model.",
+}
+PREDICTORS = {
+    "model": "the model",
+    "model_at_half": "the model, every limit 0.5",
+    "majority": "what the player mostly does",
+    "always_on": "always pressing",
+    "matched_random": "at random, as often and as long",
+    "iid_random": "at random, as often",
+    "repeat_last": "the player's last keys again",
+}
+PLAY = {"returns.png": "What each player earned in the same games."}
+DOCTOR = {  # key of a session's report -> heading
+    "fights": "fights",
+    "frames": "frames",
+    "minutes": "minutes",
+    "fps": "frames\na second",
+    "gaps": "gaps",
+    "repeats": "repeated\nframes",
+    "tail_frames_cut": "frames\ncut off",
+    "skipped_lines": "unreadable\nlines",
+    "unclosed_fights": "fights\nwithout end",
+    "key_events_outside_fights": "key events\noutside fights",
+    "short_taps": "taps under\na frame",
+    "short_taps_kept": "of these\nkept",
+    "unmapped_keys": "presses of\nunknown keys",
+}
+
+
+def recorded(alignment: Mapping | None, episodes: Sequence[EpisodeInfo], fps: float) -> dict:
+    """What was recorded: sums, a table a split, the doctor's table and its warnings."""
+    reports = (alignment or {}).get("sessions", {})
+    columns = {heading: [_doctor_cell(report, key) for report in reports.values()] for key, heading in DOCTOR.items()}
+    clean = [heading for heading, cells in columns.items() if set(cells) <= {"0", "–"}]
+    shown = {heading: cells for heading, cells in columns.items() if heading not in clean}
+    return {
+        "sessions": len({episode.session for episode in episodes}),
+        "fights": len(episodes),
+        "minutes": f"{sum(episode.length for episode in episodes) / fps / 60:.1f}",
+        "fps": number(fps, 2),
+        "splits": split_table(episodes, fps),
+        "doctor": Table(["session", *shown], list(map(list, zip(reports, *shown.values(), strict=True)))),
+        "clean": [heading.replace("\n", " ") for heading in clean] if reports else [],
+        "warnings": [f"{stem}: {words}" for stem, report in reports.items() for words in report.get("warnings", [])],
+    }
+
+
+def split_table(episodes: Sequence[EpisodeInfo], fps: float) -> Table:
+    """Sessions, fights, frames, minutes and mean score of each split."""
+    rows = []
+    for split, words in SPLITS.items():
+        mine = [episode for episode in episodes if episode.split == split]
+        frames = sum(episode.length for episode in mine)
+        scores = [episode.score for episode in mine if episode.score is not None]
+        score = number(float(np.mean(scores)), 1) if scores else "–"
+        counts = [len({episode.session for episode in mine}), len(mine), frames]
+        rows.append([words, *map(number, counts), f"{frames / fps / 60:.1f}", score])
+    return Table(["", "sessions", "fights", "frames", "minutes", "mean score"], rows)
+
+
+def _doctor_cell(report: Mapping, key: str) -> str:
+    if key == "minutes":
+        return f"{report['seconds'] / 60:.1f}" if "seconds" in report else "–"
+    value = report.get(key)
+    if key == "fps":
+        median = (report.get("interval_ms") or {}).get("median")
+        return number(1000 / median, 2) if median else "–"
+    if key == "gaps" and isinstance(value, Mapping):
+        value = value.get("count")
+    elif isinstance(value, Mapping):
+        value = sum(value.values())
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        value = len(value)
+    return number(value)
+
+
+def seen_by_the_model(frame_bgr: np.ndarray, small: np.ndarray) -> Picture:
+    """The recorded frame [H, W, 3] beside what is left of it for the model, uint8 [C, h, w], enlarged."""
+    height, width = frame_bgr.shape[:2]
+    image = (
+        cv2.cvtColor(small[0], cv2.COLOR_GRAY2BGR)
+        if len(small) == 1
+        else np.ascontiguousarray(small[::-1].transpose(1, 2, 0))
+    )
+    enlarged = cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST)
+    gap = np.full((height, 8, 3), 255, np.uint8)
+    png = cv2.imencode(".png", np.hstack([frame_bgr, gap, enlarged]))[1].tobytes()
+    words = f"A recorded frame ({width}x{height}) and what the model sees of it ({small.shape[2]}x{small.shape[1]})."
+    return Picture(bytes_uri(png, "image/png"), words)
+
+
+def enough(folder: Path) -> dict:
+    """Is it enough: the class balance inside fights, the warnings in words, the figures."""
+    rows = defaultdict(dict)
+    for row in read_rows(folder / "balance.csv"):
+        rows[row["action"]][row.get("scope"), row.get("split")] = row
+    cells = []
+    for action, found in rows.items():
+        inside, whole = found.get(("fights", "all"), {}), found.get(("recordings", "all"), {})
+        presses = [number(found.get(("fights", split), {}).get("presses")) for split in SPLITS]
+        holds = [number(inside.get("mean_hold_s"), 2), inside.get("kind") or "–"]
+        cells.append([action, _percent(inside.get("share")), _percent(whole.get("share")), *presses, *holds])
+    head = [
+        "key",
+        "held in\nfights",
+        "held in\nall",
+        "presses\ntrain",
+        "presses\nval",
+        "presses\ntest",
+        "mean hold\ns",
+        "kind",
+    ]
+    warnings = read_json(folder / "warnings.json") or {}
+    words = warnings.get("warnings", []) if isinstance(warnings, Mapping) else warnings
+    return {
+        "balance": Table(head, cells),
+        "warnings": list(words),
+        "pictures": pictures(folder, list(EXPLORE), EXPLORE),
+    }
+
+
+def _percent(value) -> str:
+    return "–" if value in (None, "") else f"{100 * float(value):.1f} %"
+
+
+def learned(reports: Path, val: Mapping, test: Mapping, thresholds: Mapping[str, float], scratch: Path) -> dict:
+    """What was learned: pictures of the autoencoder, the probe, curves of every training, a table of the keys."""
+    curves = {}
+    for name, live in {
+        "autoencoder": reports / "autoencoder" / "live",
+        "head": reports / "head_training" / "live",
+        "latent action model": reports / "latent_action_training" / "live",
+    }.items():
+        found = figures.read_curves(live)
+        if found:
+            figure = figures.training_curves(found, title=f"Training of the {name}")
+            path = style.save(figure, scratch / f"curves_{name.replace(' ', '_')}.png")
+            curves[name] = Picture(
+                data_uri(path), f"Training of the {name}: orange on val, blue on train, an epoch a step."
+            )
+    return {
+        "reconstruction": metrics_table(val, test, [n for n in val if n.startswith("ae_") and "object" not in n]),
+        "probe": metrics_table(val, test, [n for n in val if n.startswith("ae_object") and val[n] is not None]),
+        "pictures": pictures(reports / "autoencoder", list(AUTOENCODER), AUTOENCODER),
+        "curves": list(curves.values()),
+        "by_key": keys_table(scores(reports / "test" / "head" / "actions.csv"), thresholds),
+    }
+
+
+def metrics_table(val: Mapping, test: Mapping, names: Sequence[str]) -> Table:
+    """Metrics by name on val and on test; the ends of intervals stand in brackets behind their value."""
+    plain = [name for name in names if not name.endswith(("_low", "_high"))]
+    rows = [
+        [in_words(name), with_interval(val, name, 3), with_interval(test, test_name(name), 3)]
+        for name in plain
+    ]
+    return Table(["", "val", "test"], rows)
+
+
+def scores(path: Path) -> dict:
+    """actions.csv as {(predictor, action, metric): {"value", "low", "high"}}; numbers, None where undefined.
+
+    The key ("playable", predictor) says whether a predictor could play.
+    """
+    found: dict = {}
+    for row in read_rows(path):
+        ends = {end: float(row[end]) if row.get(end) else None for end in ("value", "low", "high")}
+        found[row["predictor"], row["action"], row["metric"]] = ends
+        found["playable", row["predictor"]] = row["playable"] == "true"
+    return found
+
+
+def _score(found: Mapping, predictor: str, action: str, metric: str, digits: int = 2) -> str:
+    ends = found.get((predictor, action, metric), {})
+    named = {"x": ends.get("value"), "x_low": ends.get("low"), "x_high": ends.get("high")}
+    return with_interval(named, "x", digits)
+
+
+def predictors_of(found: Mapping) -> list[str]:
+    return list(dict.fromkeys(key[0] for key in found if len(key) == 3))
+
+
+def actions_of(found: Mapping) -> list[str]:
+    return list(dict.fromkeys(key[1] for key in found if len(key) == 3 and key[1] != "all"))
+
+
+def named_predictor(name: str) -> str:
+    """A predictor of actions.csv in words."""
+    return PREDICTORS.get(name, name.replace("_", " "))
+
+
+def keys_table(found: Mapping, thresholds: Mapping[str, float]) -> Table:
+    """The model, key by key, on test."""
+    head = [
+        "key",
+        "frames\nheld",
+        "presses",
+        "F1",
+        "precision",
+        "recall",
+        "average\nprecision",
+        "pressed when\nsurer than",
+    ]
+    rows = []
+    for action in actions_of(found):
+        counts = [number(found.get(("model", action, name), {}).get("value"), 0) for name in ("support", "onsets")]
+        values = [_score(found, "model", action, name) for name in ("f1", "precision", "recall", "ap")]
+        rows.append([action, *counts, *values, number(thresholds.get(action), 2)])
+    return Table(head, rows)
+
+
+def judged(reports: Path, val: Mapping, test: Mapping) -> dict:
+    """How good against baselines: every predictor on test, each key on val and test, figures of test."""
+    on_val, on_test = (scores(folder / "head" / "actions.csv") for folder in (reports, reports / "test"))
+    return {
+        "predictors": predictors_table(on_test),
+        "by_key": onset_table(on_val, on_test),
+        "overall": metrics_table(val, test, [n for n in OVERALL if n in val]),
+        "pictures": pictures(reports / "test" / "head", list(HEAD), HEAD),
+    }
+
+
+OVERALL = (
+    *("val_onset_f1", "val_onset_f1_on_time", "val_onset_skill", "val_composite_f1", "val_frame_f1"),
+    *("val_ap", "val_exact_match", "val_short_f1", "val_long_f1"),
+    *("val_distribution_l1", "val_distribution_l2", "val_distribution_kl"),
+)
+
+
+def predictors_table(found: Mapping) -> Table:
+    """The model and the baselines over all keys, on test."""
+    columns = {
+        "onset_f1": "onset F1",
+        "composite_f1": "weighted F1",
+        "frame_f1": "frame F1",
+        "exact_match": "all keys right",
+    }
+    rows, strong = [], []
+    for predictor in predictors_of(found):
+        name = named_predictor(predictor) + ("" if found["playable", predictor] else " (not playable)")
+        if predictor == "model":
+            strong.append(len(rows))
+        rows.append([name, *(_score(found, predictor, "all", metric) for metric in columns)])
+    return Table(["", *columns.values()], rows, strong=strong)
+
+
+def best_baseline(found: Mapping, action: str, metric: str) -> tuple[str, float] | None:
+    """The playable baseline that does best on one key, and its value; None where none has a value."""
+    values = {
+        predictor: found.get((predictor, action, metric), {}).get("value")
+        for predictor in predictors_of(found)
+        if found["playable", predictor] and not predictor.startswith("model")
+    }
+    known = {predictor: value for predictor, value in values.items() if value is not None}
+    return max(known.items(), key=lambda item: item[1]) if known else None
+
+
+def onset_table(on_val: Mapping, on_test: Mapping) -> Table:
+    """Onset F1 of each key on val and test beside the best playable baseline on test."""
+    head = [
+        "key",
+        "presses\ntest",
+        "onset F1\nval",
+        "onset F1\ntest",
+        "best blind\nbaseline, test",
+        "frame F1\nval",
+        "frame F1\ntest",
+    ]
+    rows = []
+    for action in actions_of(on_test):
+        best = best_baseline(on_test, action, "onset_f1")
+        rival = "–" if best is None else f"{best[1]:.2f} ({named_predictor(best[0])})"
+        onsets = number(on_test.get(("model", action, "onsets"), {}).get("value"), 0)
+        onset = [_score(found, "model", action, "onset_f1") for found in (on_val, on_test)]
+        frame = [_score(found, "model", action, "f1") for found in (on_val, on_test)]
+        rows.append([action, onsets, *onset, rival, *frame])
+    return Table(head, rows)
+
+
+def played(folder: Path, budget: VideoBudget) -> dict | None:
+    """How it plays on test seeds; None when the recordings come from no bundled game."""
+    summary = read_json(folder / "summary.json")
+    if not summary or not summary.get("policies"):
+        return None
+    returns = defaultdict(list)
+    for row in read_rows(folder / "returns.csv"):
+        returns[row["policy"]].append(float(row["return"]))
+    rows, strong = [], []
+    for name, ends in summary["policies"].items():
+        if name == "agent":
+            strong.append(len(rows))
+        spread = (
+            [number(float(value), 1) for value in np.quantile(returns[name], [0, 0.5, 1])]
+            if returns[name]
+            else ["–"] * 3
+        )
+        rows.append([name.replace("_", " "), _mean(ends), number(ends.get("episodes")), *spread])
+    paired = [[name.replace("_", " "), _mean(ends), _verdict(ends)] for name, ends in summary.get("paired", {}).items()]
+    words = {
+        "best": "The best episode.",
+        "median": "The median episode: what to expect.",
+        "worst": "The worst episode.",
+    }
+    return {
+        "returns": Table(["player", "mean score", "games", "worst", "median", "best"], rows, strong=strong),
+        "paired": Table(["in the same games", "mean difference", "above 0?"], paired),
+        "rule": _in_words(summary.get("acting_rule")),
+        "blind": _in_words(summary.get("blind_policy")),
+        "pictures": pictures(folder, list(PLAY), PLAY),
+        "videos": [budget.video(folder / f"{name}.mp4", words[name]) for name in ("median", "best", "worst")],
+    }
+
+
+def _mean(ends: Mapping) -> str:
+    named = {"x": ends.get("mean"), "x_low": ends.get("low"), "x_high": ends.get("high")}
+    return with_interval(named, "x", 2)
+
+
+def _verdict(ends: Mapping) -> str:
+    low, high = ends.get("low"), ends.get("high")
+    if low is None or high is None:
+        return "–"
+    return "yes" if low > 0 else "no, below" if high < 0 else "not certain"
+
+
+def _in_words(value) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key.replace('_', ' ')} {_in_words(part)}" for key, part in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return " ".join(_in_words(part) for part in value)
+    return number(value) if isinstance(value, int | float) else str(value or "not said").replace("_", " ")
+
+
+def latent_actions(reports: Path, val: Mapping, test: Mapping) -> dict:
+    """The latent action model: its metrics on val and test and its figures."""
+    names = [name for name in val if name.startswith("lam_")]
+    return {"metrics": metrics_table(val, test, names), "pictures": pictures(reports / "latent_action")}

@@ -1,0 +1,120 @@
+"""Pictures of what was recorded: class balance, hold times, actions held together. Arrays in, a figure out.
+
+Conventions: A actions in the order of their columns; shares lie in 0..1.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stages.evaluation.figures import style
+
+BAR = 0.8  # of the room between two actions
+
+
+def balance_bars(
+    shares: Mapping[str, np.ndarray], presses: Mapping[str, np.ndarray], actions: Sequence[str], *, min_presses: int
+) -> Figure:
+    """Share of active frames a scope, and presses a split: each a mapping from legend entry to [A]."""
+    figure, axes = style.new_figure(10, 1.8 + 0.5 * len(actions), 1, 2, title="What was recorded", sharey=True)
+    left, right = axes[0]
+    _bars(left, {name: values * 100 for name, values in shares.items()}, "{:.1f} %", (style.HUMAN, "#9ecae1"))
+    left.set_title("frames in which an action is held")
+    left.set_xlabel("% of frames")
+    left.set_yticks(range(len(actions)), actions)
+    left.invert_yaxis()
+    _bars(right, presses, "{:.0f}", ("#3b3b3b", "#8a8a8a", style.MODEL))
+    right.set_title("presses inside fights")
+    right.set_xlabel("presses")
+    right.axvline(min_presses, color=style.INK, linewidth=1, linestyle=":", label=f"too few below {min_presses}")
+    for panel in (left, right):
+        style.grid(panel, "x")
+        panel.set_xlim(0, 1.18 * panel.get_xlim()[1])
+        style.legend(panel, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4)
+    return figure
+
+
+def _bars(axes: Axes, groups: Mapping[str, np.ndarray], number: str, colors: Sequence[str]) -> None:
+    height = BAR / len(groups)
+    for row, ((name, values), color) in enumerate(zip(groups.items(), colors, strict=False)):
+        places = np.arange(len(values)) - BAR / 2 + (row + 0.5) * height
+        bars = axes.barh(places, np.nan_to_num(values), height * 0.9, color=color, label=name)
+        labels = ["–" if np.isnan(value) else number.format(value) for value in values]
+        axes.bar_label(bars, labels, padding=3, fontsize=8, color=style.MUTED)
+
+
+def hold_histograms(
+    holds: Mapping[str, np.ndarray], kinds: Mapping[str, str], *, frame_s: float, reflex_hold_s: float
+) -> Figure:
+    """How long each action is held: holds maps an action to the lengths of its presses in seconds."""
+    columns = min(4, len(holds))
+    rows = -(-len(holds) // columns)
+    longest = max((values.max() for values in holds.values() if len(values)), default=10 * frame_s)
+    edges = np.geomspace(frame_s / 1.5, max(longest, 2 * frame_s) * 1.1, 22)
+    title = "How long actions are held inside fights"
+    figure, axes = style.new_figure(0.8 + 2.6 * columns, 0.7 + 2.2 * rows, rows, columns, title=title, sharex=True)
+    for index, panel in enumerate(axes.flat):
+        if index >= len(holds):
+            panel.set_visible(False)
+            continue
+        name, values = list(holds.items())[index]
+        panel.hist(values, bins=edges, color=style.action_color(index))
+        panel.axvline(reflex_hold_s, color=style.MUTED, linewidth=1, linestyle=":")
+        panel.set_title(f"{name}: {_summary(values, kinds[name])}", fontsize=10)
+        _seconds(panel)
+        if index % columns == 0:
+            panel.set_ylabel("presses")
+        if index + columns >= len(holds):
+            panel.set_xlabel("seconds held")
+            panel.tick_params(labelbottom=True)
+    return figure
+
+
+def _summary(values: np.ndarray, kind: str) -> str:
+    return "never pressed" if len(values) == 0 else f"{kind}, median {np.median(values):.2g} s"
+
+
+def _seconds(axes: Axes) -> None:
+    axes.set_xscale("log")
+    style.grid(axes)
+    low, high = axes.get_xlim()
+    ticks = [tick for tick in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 300) if low <= tick <= high]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+
+
+def together_map(pairs: np.ndarray, at_once: np.ndarray, actions: Sequence[str]) -> Figure:
+    """Which actions are held together: pairs [A, A] and at_once [A + 1] in frames (`balance.together`)."""
+    size = 0.62 * len(actions)
+    figure, axes = style.new_figure(
+        6.6 + size, 2.0 + size, 1, 2, title="Actions held at the same time, inside fights", width_ratios=[1.15, 1]
+    )
+    left, right = axes[0]
+    held = np.diag(pairs)[:, None]
+    shares = np.divide(pairs, held, out=np.full(pairs.shape, np.nan), where=held > 0)
+    np.fill_diagonal(shares, np.nan)
+    left.imshow(shares, cmap=style.VALUE_MAP, vmin=0, vmax=1, aspect="auto")
+    for row, column in np.ndindex(shares.shape):
+        value = shares[row, column]
+        text = "" if row == column else "–" if np.isnan(value) else f"{value:.0%}"
+        style.annotate(left, column, row, text, on_dark=value < 0.55)
+    left.set_xticks(range(len(actions)), actions)
+    left.set_yticks(range(len(actions)), actions)
+    left.tick_params(length=0)
+    left.spines[:].set_visible(False)
+    left.set_title("while this is held ... so often this is too")
+    _at_once(right, at_once)
+    return figure
+
+
+def _at_once(axes: Axes, frames: np.ndarray) -> None:
+    shares = 100 * frames / max(frames.sum(), 1)
+    bars = axes.bar(range(len(shares)), shares, 0.7, color=style.HUMAN)
+    axes.bar_label(bars, [f"{share:.1f}" for share in shares], padding=2, fontsize=8, color=style.MUTED)
+    axes.set_title("actions at once")
+    axes.set_xlabel("actions held in a frame")
+    axes.set_ylabel("% of frames")
+    axes.set_xticks(range(len(shares)))
+    style.grid(axes)

@@ -1,0 +1,85 @@
+"""What every headline metric means, in plain words; the order is the order in all tables.
+
+Names are those of validation (`val_...`, `ae_...`, `lam_...`); on test the same metric has no `val_`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Term:
+    """`heading`: two short lines for narrow tables; `digits`: behind the point."""
+
+    words: str
+    heading: tuple[str, str]
+    digits: int
+
+
+HEADLINE: Mapping[str, Term] = {
+    "val_return_fraction": Term("play: 0 = best blind player, 1 = the recorded player", ("return", "fract."), 2),
+    "val_onset_f1": Term("key presses found at the right moment (onset F1)", ("onset", "F1"), 3),
+    "val_onset_skill": Term("onset F1 above the best playable baseline", ("onset", "skill"), 3),
+    "val_composite_f1": Term("weighted F1 of the chosen actions", ("compos.", "F1"), 3),
+    "val_frame_f1": Term("keys held, frame by frame (macro F1)", ("frame", "F1"), 3),
+    "val_ap": Term("average precision of the probabilities", ("avg.", "prec."), 3),
+    "val_exact_match": Term("frames with every key right", ("exact", "match"), 3),
+    "ae_psnr_db": Term("reconstruction, all pixels (dB)", ("PSNR", "dB"), 2),
+    "ae_moving_psnr_db": Term("reconstruction, moving pixels (dB)", ("moving", "dB"), 2),
+    "ae_object_ap": Term("small objects still found in the latent (AP)", ("object", "AP"), 3),
+    "lam_gain_db": Term("latent action: next frame better than a copy (dB)", ("l.act.", "gain"), 2),
+    "lam_shuffle_drop_db": Term("latent action: lost with shuffled codes (dB)", ("l.act.", "shuffle"), 2),
+    "lam_probe_skill": Term("latent action: code tells the key (0 = guess, 1 = always)", ("l.act.", "probe"), 2),
+    "lam_perplexity": Term("latent action: codes in use (perplexity)", ("l.act.", "codes"), 1),
+}
+
+TEST_FIRST = ("return_fraction", "return", "return_scripted", "return_blind", "return_random")
+
+
+def test_name(name: str) -> str:
+    """The name of a validation metric in reports/test/metrics.json."""
+    return name.removeprefix("val_")
+
+
+def headline_first(metrics: Mapping, first: list[str] | tuple[str, ...]) -> dict:
+    """The same metrics, those of `first` in its order, then the rest by name."""
+    known = [name for name in first if name in metrics]
+    return {name: metrics[name] for name in [*known, *sorted(set(metrics) - set(known))]}
+
+
+WORDS = {"f1": "F1", "ap": "AP", "psnr": "PSNR", "ssim": "SSIM", "db": "dB", "kl": "KL", "l1": "L1", "l2": "L2"}
+
+
+def in_words(name: str) -> str:
+    """A metric's name for readers: "val_onset_f1_DASH" becomes "onset F1 DASH"."""
+    for prefix in ("val_", "ae_", "lam_"):
+        name = name.removeprefix(prefix)
+    return " ".join(WORDS.get(part, part) for part in name.split("_"))
+
+
+def headline_rows(val: Mapping, test: Mapping) -> list[list[str]]:
+    """What it means, on validation, on test: a row for each headline metric that either has."""
+    return [
+        [term.words, with_interval(val, name, term.digits), with_interval(test, test_name(name), term.digits)]
+        for name, term in HEADLINE.items()
+        if val.get(name) is not None or test.get(test_name(name)) is not None
+    ]
+
+
+LOWER_IS_BETTER = ("_l1", "_l2", "_kl", "error", "_mae", "_mse", "_loss", "_brier", "_ece")
+
+
+def lower_is_better(name: str) -> bool:
+    """True for distances and errors, whose smallest value is the best."""
+    return any(part in name for part in LOWER_IS_BETTER)
+
+
+def with_interval(metrics: Mapping, name: str, digits: int) -> str:
+    """ "0.81 (0.74-0.87)", "0.81" without an interval, a dash where the metric is missing or null."""
+    value, low, high = (metrics.get(name + end) for end in ("", "_low", "_high"))
+    if value is None:
+        return "–"
+    if low is None or high is None:
+        return f"{value:.{digits}f}"
+    between = " to " if low < 0 else "-"
+    return f"{value:.{digits}f} ({low:.{digits}f}{between}{high:.{digits}f})"

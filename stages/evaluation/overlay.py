@@ -1,0 +1,195 @@
+"""Videos in which the keys stand beside the game: who pressed what, when, and how sure the model was.
+
+A picture of the overlay is uint8 [H, W, 3] in OpenCV's channel order (blue, green, red): the game picture at the
+upper left, one row an action at the upper right, the whole fight as strips below with a playhead.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+PICTURE_WIDTH, PICTURE_HEIGHT = 640, 360  # the box that the game picture is fitted into, px
+PANEL_WIDTH = 256
+LABEL_WIDTH = 76
+STRIP_HEIGHT = 11  # of one player's lane in the timeline
+CRF = 31  # H.264 quality, lower is better; 31 is about 35 kB a second, small enough to stand inside a page
+
+BACKGROUND = (30, 27, 24)
+TRACK = (62, 57, 52)
+TEXT = (235, 232, 228)
+FAINT = (150, 145, 140)
+HUMAN = (233, 180, 86)
+MODEL = (40, 150, 240)
+
+
+@dataclass(frozen=True)
+class KeyTimeline:
+    """The keys of a whole fight, uint8 [T, A]: the person's (None where nobody played) and the model's."""
+
+    human: np.ndarray | None
+    pressed: np.ndarray
+
+
+def draw_overlay(
+    frame_bgr: np.ndarray,
+    action_names: Sequence[str],
+    human: np.ndarray | None,
+    probabilities: np.ndarray,
+    pressed: np.ndarray,
+    timeline: KeyTimeline,
+    playhead: int,
+) -> np.ndarray:
+    """One picture of the overlay, uint8 [H, W, 3], with even sides.
+
+    `frame_bgr` is the game picture [h, w, 3]; `human` [A] (or None), `probabilities` [A] and `pressed` [A] are the
+    keys of this frame; `timeline` holds the keys of the whole fight and `playhead` is the frame's place in it.
+    """
+    actions = len(action_names)
+    for name, row in {"human": human, "probabilities": probabilities, "pressed": pressed}.items():
+        if row is not None and np.shape(row) != (actions,):
+            raise ValueError(
+                f"{name} has shape {np.shape(row)}, expected ({actions},): one value for each of {action_names}"
+            )
+    picture = _fitted(frame_bgr)
+    lanes = 1 if timeline.human is None else 2
+    strips = 16 + actions * (lanes * STRIP_HEIGHT + 8)
+    height = picture.shape[0] + strips
+    image = np.full((height + height % 2, picture.shape[1] + PANEL_WIDTH, 3), BACKGROUND, np.uint8)
+    image[: picture.shape[0], : picture.shape[1]] = picture
+    panel = image[: picture.shape[0], picture.shape[1] :]
+    _draw_panel(panel, action_names, human, probabilities, pressed)
+    _draw_timeline(image[picture.shape[0] :], action_names, timeline, playhead)
+    return image
+
+
+def overlay_frames(
+    frames_bgr: Iterable[np.ndarray],
+    action_names: Sequence[str],
+    human: np.ndarray | None,
+    probabilities: np.ndarray,
+    pressed: np.ndarray,
+) -> Iterator[np.ndarray]:
+    """The overlay of every frame of a fight; `human` [T, A] or None, `probabilities` and `pressed` [T, A]."""
+    timeline = KeyTimeline(human, pressed)
+    for i, frame in zip(range(len(pressed)), frames_bgr, strict=False):
+        row = None if human is None else human[i]
+        yield draw_overlay(frame, action_names, row, probabilities[i], pressed[i], timeline, i)
+
+
+def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> int:
+    """Write BGR pictures uint8 [H, W, 3] of one even size as an H.264 mp4 that browsers play; returns their number.
+
+    One encoder thread and no time of creation: equal pictures give equal bytes. ValueError when there is no picture
+    or a size that 4:2:0 video cannot hold.
+    """
+    path = Path(path)
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        raise ValueError(f"{path}: no frame to write a video of")
+    height, width = first.shape[:2]
+    if height % 2 or width % 2:
+        raise ValueError(f"{path}: frames of {width}x{height} px; H.264 with 4:2:0 colours needs even sides")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    count = 0
+    with av.open(str(partial), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        stream = _video_stream(container, width, height, fps)
+        for image in chain([first], frames):
+            if image.shape != first.shape:
+                raise ValueError(f"{path}: frame {count} is {image.shape}, the first one {first.shape}")
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
+            container.mux(stream.encode(picture))
+            count += 1
+        container.mux(stream.encode())
+    os.replace(partial, path)
+    return count
+
+
+def _video_stream(container, width: int, height: int, fps: float):
+    rate = Fraction(fps).limit_denominator(1001)
+    stream = container.add_stream("libx264", rate=rate)
+    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+    stream.codec_context.thread_count = 1
+    stream.options = {"crf": str(CRF), "preset": "medium", "threads": "1"}
+    return stream
+
+
+def _fitted(frame_bgr: np.ndarray) -> np.ndarray:
+    height, width = frame_bgr.shape[:2]
+    scale = min(PICTURE_WIDTH / width, PICTURE_HEIGHT / height)
+    size = (round(width * scale / 2) * 2, round(height * scale / 2) * 2)
+    if size == (width, height):
+        return frame_bgr
+    return cv2.resize(frame_bgr, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+
+
+def _write(image: np.ndarray, words: str, x: int, y: int, color=TEXT, size: float = 0.45) -> None:
+    cv2.putText(image, words, (x, y), cv2.FONT_HERSHEY_SIMPLEX, size, color, 1, cv2.LINE_AA)
+
+
+def _short(name: str, letters: int = 8) -> str:
+    return name if len(name) <= letters else name[: letters - 1] + "."
+
+
+def _draw_panel(panel, action_names, human, probabilities, pressed) -> None:
+    """One row an action: name, the person's key, the model's key, its probability as a bar."""
+    human_x, model_x, bar_x, bar_right = 84, 128, 156, PANEL_WIDTH - 44
+    if human is not None:
+        _write(panel, "player", human_x - 14, 22, HUMAN, 0.4)
+    _write(panel, "model", model_x - 12, 22, MODEL, 0.4)
+    _write(panel, "how sure", bar_x, 22, FAINT, 0.4)
+    row = max(10, min(44, (panel.shape[0] - 36) // max(len(action_names), 1)))
+    box = min(10, row // 2 - 1)
+    for i, name in enumerate(action_names):
+        middle = 36 + i * row + row // 2
+        _write(panel, _short(name), 12, middle + 5)
+        if human is not None:
+            _box(panel, human_x + 4, middle, box, HUMAN, bool(human[i]))
+        _box(panel, model_x + 4, middle, box, MODEL, bool(pressed[i]))
+        right = bar_x + round((bar_right - bar_x) * float(np.clip(probabilities[i], 0, 1)))
+        cv2.rectangle(panel, (bar_x, middle - 6), (bar_right, middle + 6), TRACK, -1)
+        if right > bar_x:
+            cv2.rectangle(panel, (bar_x, middle - 6), (right, middle + 6), MODEL, -1)
+        _write(panel, f"{float(probabilities[i]):.2f}", bar_right + 8, middle + 4, FAINT, 0.38)
+
+
+def _box(image, x: int, y: int, half: int, color, filled: bool) -> None:
+    corners = (x - half, y - half), (x + half, y + half)
+    cv2.rectangle(image, *corners, color if filled else TRACK, -1 if filled else 1)
+
+
+def _draw_timeline(area, action_names, timeline: KeyTimeline, playhead: int) -> None:
+    """The whole fight: for each action the person's lane above the model's, a line at `playhead`."""
+    frames = len(timeline.pressed)
+    width = area.shape[1] - LABEL_WIDTH - 14
+    lanes = [(timeline.pressed, MODEL)]
+    if timeline.human is not None:
+        lanes.insert(0, (timeline.human, HUMAN))
+    y = 10
+    for i, name in enumerate(action_names):
+        block = len(lanes) * STRIP_HEIGHT
+        _write(area, _short(name), 12, y + block // 2 + 4, FAINT, 0.4)
+        for keys, color in lanes:
+            cv2.rectangle(area, (LABEL_WIDTH, y), (LABEL_WIDTH + width, y + STRIP_HEIGHT - 2), TRACK, -1)
+            for start, stop in _runs(keys[:, i]):
+                left = LABEL_WIDTH + start * width // frames
+                right = max(left, LABEL_WIDTH + stop * width // frames - 1)
+                cv2.rectangle(area, (left, y), (right, y + STRIP_HEIGHT - 2), color, -1)
+            y += STRIP_HEIGHT
+        y += 8
+    x = LABEL_WIDTH + (2 * playhead + 1) * width // (2 * frames)
+    cv2.line(area, (x, 4), (x, y - 2), TEXT, 1)
+
+
+def _runs(row: np.ndarray) -> list[tuple[int, int]]:
+    """[start, stop) of every stretch of ones in `row` [T]."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(row) != 0, [0]]).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]

@@ -1,0 +1,128 @@
+"""The report on one split: its scores, tables and figures, written into a folder.
+
+The stage calls it once for val and once for test, so that both are judged in the same way.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from stages.episodes.store import EpisodeInfo
+from stages.evaluation import tables
+from stages.evaluation.baselines import Predictor, PressStatistics, baseline_predictors
+from stages.evaluation.figures import head, style
+from stages.evaluation.intervals import finite
+from stages.evaluation.scorecard import PlayedSplit, Scorecard, ScoreSettings, score_split
+
+TIMELINE_S = 20.0
+PANELS = {"frame F1": "f1", "onset F1": "onset_f1", "onset F1, on time": "onset_f1_on_time", "average precision": "ap"}
+
+
+@dataclass(frozen=True)
+class PredictedSplit:
+    """A split with the policy's probabilities float64 [N, A] beside what the player did."""
+
+    name: str
+    episodes: Sequence[EpisodeInfo]
+    played: PlayedSplit
+    probabilities: np.ndarray
+
+
+def train_scores(train: PredictedSplit, thresholds: np.ndarray, settings: ScoreSettings) -> dict[str, float | None]:
+    """train_frame_f1 and train_ap: how much better the model is on what it has learned from."""
+    card = score_split(train.played, model_predictors(train, thresholds)[:1], replace(settings, resamples=1))
+    return {f"train_{metric}": finite(card.value("model", metric).value) for metric in ("frame_f1", "ap")}
+
+
+def model_predictors(split: PredictedSplit, thresholds: np.ndarray) -> tuple[Predictor, Predictor]:
+    """The model at its tuned thresholds and at one half."""
+    p = split.probabilities
+
+    def predictor(name: str, pressed: np.ndarray) -> Predictor:
+        return Predictor(name, pressed[None], p, playable=True, baseline=False)
+
+    return predictor("model", p >= thresholds), predictor("model_at_half", p >= 0.5)
+
+
+def evaluate_split(
+    split: PredictedSplit,
+    known: PressStatistics,
+    thresholds: np.ndarray,
+    settings: ScoreSettings,
+    directory: Path,
+    prefix: str,
+    further: Mapping[str, float | None],
+) -> dict[str, float | None]:
+    """Score a split against the baselines and write its tables and figures into the directory.
+
+    Returns what stands in metrics.json: names begin with `prefix`, `further` metrics follow at the end.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    played = split.played
+    models = model_predictors(split, thresholds)
+    baselines = baseline_predictors(known, played.truth, played.fight, seed=settings.seed)
+    card = score_split(played, models + baselines, settings)
+    flat = tables.headline_metrics(card, prefix) | dict(further)
+    tables.write_metrics(directory / "metrics.json", flat)
+    tables.write_scores(directory / "actions.csv", card)
+    rows = [
+        (episode.name, episode.session, episode.fight, frame)
+        for episode in split.episodes
+        for frame in range(episode.length)
+    ]
+    tables.write_predictions(
+        directory / "predictions.csv", played.actions, rows, played.times, played.truth, split.probabilities
+    )
+    tables.write_confusion(directory / "confusion.csv", played.actions, played.truth, models[0].pressed[0])
+    draw(split, card, thresholds, directory)
+    return flat
+
+
+def draw(split: PredictedSplit, card: Scorecard, thresholds: np.ndarray, directory: Path) -> None:
+    """Write the four figures of a split."""
+    actions, names = card.actions, [predictor.name for predictor in card.predictors]
+    words = [name.replace("_", " ") for name in names]
+    panels = {title: np.array([card.by_action[name][metric][0] for name in names]) for title, metric in PANELS.items()}
+    rows = [w if p.playable else f"{w}*" for w, p in zip(words, card.predictors, strict=True)]
+    title = f"Scores on {split.name} (* needs the player's own keys, cannot play)"
+    style.save(head.score_heatmap(panels, rows, actions, title=title), directory / "metrics_heatmap.png")
+    title = f"Key states on {split.name}: share and number of frames"
+    style.save(head.action_confusions(card.confusion["model"], actions, title=title), directory / "confusion.png")
+    shown = [i for i, name in enumerate(names) if name != "model_at_half"]
+    values, lows, highs = (
+        np.array([[getattr(card.value(names[i], "onset_f1", action), end) for action in actions] for i in shown])
+        for end in ("value", "low", "high")
+    )
+    figure = head.score_bars(
+        values,
+        lows,
+        highs,
+        [words[i] for i in shown],
+        [card.predictors[i].playable for i in shown],
+        actions,
+        title=f"Onset F1 on {split.name} with 95 % intervals over fights",
+        label="onset F1",
+    )
+    style.save(figure, directory / "onset_f1.png")
+    style.save(timeline(split, thresholds), directory / "timeline.png")
+
+
+def timeline(split: PredictedSplit, thresholds: np.ndarray) -> Figure:
+    """The stretch in which the player did most, player against model."""
+    played = split.played
+    part = head.eventful_stretch(played.truth, played.times, played.fight, seconds=TIMELINE_S)
+    number = int(played.fight[part.start])
+    episode, begin = split.episodes[number], played.times[np.searchsorted(played.fight, number)]
+    p = split.probabilities[part]
+    return head.key_timeline(
+        played.times[part] - begin,
+        played.truth[part],
+        p >= thresholds,
+        p,
+        thresholds,
+        played.actions,
+        title=f"Player against model, {split.name}: {episode.session}, fight {episode.fight}",
+    )

@@ -1,0 +1,37 @@
+"""What came out of the last `dvc repro`, in a few lines: the headline metrics and where the report lies.
+
+No DVC stage: it reads reports/metrics.json and reports/test/metrics.json.
+"""
+
+from pathlib import Path
+
+from stages.evaluation.glossary import headline_rows
+from stages.evaluation.page import read_json
+from stages.run import run_stage
+
+METRICS, TEST_METRICS, PAGE = (
+    Path("reports/metrics.json"),
+    Path("reports/test/metrics.json"),
+    Path("reports/index.html"),
+)
+
+
+def table_lines(rows: list[list[str]]) -> list[str]:
+    """Rows of words as lines with aligned columns, the first one to the left."""
+    rows = [["", "validation", "test"], *rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return [f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:>{widths[2]}}" for row in rows]
+
+
+def main() -> None:
+    val, test = read_json(METRICS), read_json(TEST_METRICS)
+    if val is None or test is None:
+        raise ValueError(f"{METRICS} or {TEST_METRICS} is missing; run `dvc repro` first")
+    print("\n".join(table_lines(headline_rows(val, test))))
+    print("\nIn brackets: 95 % intervals. Experiments are compared on validation; test is looked at last.")
+    if PAGE.is_file():
+        print(f"The report, one page for a browser: {PAGE.resolve().as_uri()}")
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,260 @@
+"""The one fit loop: every model of the project is trained by `fit`.
+
+A `Task` says what is learned (samples, loss, validation), `FitSettings` how, `Compute` where.
+Mixed precision and several processes come from Hugging Face accelerate. A step's batch is shared
+out among the processes, so their number changes speed but not what is learned (up to rounding).
+"""
+
+import contextlib
+import math
+import os
+import shutil
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import broadcast
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from stages.learning.compute import Compute
+from stages.learning.resume import load_checkpoint, save_checkpoint, scratch_folder
+from stages.learning.task import FitResult, FitSettings, Task, learning_rate
+
+__all__ = ["FitResult", "FitSettings", "Task", "fit", "learning_rate", "open_live", "scratch_folder"]
+
+
+def fit(task: Task, settings: FitSettings, compute: Compute, *, live, scratch: Path, name: str) -> FitResult:
+    """Trains `task.model` and leaves it with the best weights, in eval mode, on the compute device.
+
+    A run that was killed goes on from its last checkpoint in `scratch` and ends with the same weights;
+    `scratch` is removed at the end. Metrics go to `live` (a dvclive.Live or None), one row an epoch.
+    Raises ValueError when a loss is not finite.
+    """
+    run = _Run(task, settings, compute, scratch, name)
+    try:
+        return run.finish(live)
+    finally:
+        run.release()
+
+
+def open_live(directory: str | Path, compute: Compute):
+    """A quiet dvclive log of a training, a context manager; None in the processes that do not write."""
+    if not compute.is_main:
+        return contextlib.nullcontext()
+    os.environ.setdefault("DVCLIVE_LOGLEVEL", "ERROR")
+    from dvclive import Live  # it reads the log level when imported
+
+    return Live(str(directory), dvcyaml=False, save_dvc_exp=False)
+
+
+class _Run:
+    """One training in progress."""
+
+    def __init__(self, task: Task, settings: FitSettings, compute: Compute, scratch: Path, name: str):
+        self.task, self.settings, self.compute = task, settings, compute
+        self.scratch, self.name = Path(scratch), name
+        self.started = self.saved_at = time.monotonic()
+        self.raw = task.model.to(device=compute.device, memory_format=compute.memory_format)
+        self.samples = len(task.epoch_order(0))
+        if not self.samples:
+            raise ValueError(f"{name}: there is nothing to learn from, the train split has no sample")
+        self.step_size = settings.batch_size * settings.accumulate
+        self.total_steps = settings.epochs * math.ceil(self.samples / self.step_size)
+        self.accelerator = _accelerator(compute)
+        optimizer = _adam(self.raw, settings)
+        self.identity = _identity(settings, compute, self.samples)
+        self.progress, self.best = load_checkpoint(self.scratch, self.identity, self.raw, optimizer)
+        self.resumed_from = self.progress.step
+        self.seconds_before = self.progress.seconds
+        if self.progress.scaler and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(self.progress.scaler)
+        self.model, self.optimizer = self.accelerator.prepare(self.raw, optimizer)
+
+    def finish(self, live) -> FitResult:
+        self.accelerator.wait_for_everyone()  # all have read the checkpoint before the first is replaced
+        for row in self.progress.history:
+            _log(live, row)
+        with _bar(self.name, self.total_steps, self.progress.step, self.compute.is_main) as bar:
+            while self.progress.epoch < self.settings.epochs and not self._given_up():
+                self._epoch(bar)
+                row = self._close_epoch()
+                _log(live, row)
+                bar.set_postfix_str(f"{self.task.monitor} {row['val/' + self.task.monitor]:.4g}")
+        self.raw.load_state_dict(self.best)
+        self.raw.eval()
+        self.accelerator.wait_for_everyone()
+        if self.compute.is_main:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+        done = self.progress
+        return FitResult(done.best_epoch, done.best, done.epoch, done.history, self.resumed_from, self._seconds())
+
+    def release(self) -> None:
+        """Undoes what accelerate did to the model, so that it can be saved, copied or trained again."""
+        for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
+            self.raw.__dict__.pop(name, None)
+        self.accelerator.free_memory()
+
+    def _given_up(self) -> bool:
+        return self.progress.epochs_without_gain >= self.settings.patience
+
+    def _epoch(self, bar: tqdm) -> None:
+        """The steps of an epoch that are not yet done."""
+        order = np.asarray(self.task.epoch_order(self.progress.epoch))
+        if len(order) != self.samples:
+            raise ValueError(
+                f"{self.name}: epoch 0 has {self.samples} samples, epoch {self.progress.epoch} {len(order)}"
+            )
+        self.model.train()
+        while self.progress.position < self.samples:
+            batch = order[self.progress.position : self.progress.position + self.step_size]
+            self._step(batch)
+            self.progress.position += len(batch)
+            self.progress.step += 1
+            bar.update()
+            if time.monotonic() - self.saved_at >= self.settings.checkpoint_s:
+                self._save()
+
+    def _step(self, batch: np.ndarray) -> None:
+        progress, settings = self.progress, self.settings
+        self._seed(1, progress.step, self.compute.rank)
+        values = self._gradients(batch)
+        self._require_finite(values["loss"])
+        self.accelerator.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(progress.step, self.total_steps, settings)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if hasattr(self.task, "after_step"):
+            self._seed(2, progress.step)
+            self.task.after_step(progress.step)
+        for name, value in values.items():
+            progress.sums[name] = progress.sums.get(name, 0.0) + value * len(batch)
+
+    def _gradients(self, batch: np.ndarray) -> dict[str, float]:
+        """Adds up the gradients of the batch's mean loss, piece by piece; returns the logged means."""
+        processes, rank = self.compute.processes, self.compute.rank
+        pieces = self.settings.accumulate * processes
+        total = max(len(batch), pieces)
+        # A last batch with fewer samples than pieces repeats some: every process must take part.
+        own = np.array_split(np.resize(batch, total), pieces)[rank::processes]
+        values: dict[str, Tensor] = {}
+        for index, piece in enumerate(own):
+            last = index == len(own) - 1
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
+                loss, further = self.task.loss(self.model, piece)
+                share = len(piece) / total
+                self.accelerator.backward(loss * (share * processes))  # accelerate averages over processes
+            for name, value in {"loss": loss, **further}.items():
+                values[name] = values.get(name, 0.0) + torch.as_tensor(value).detach().float() * share
+        sums = torch.stack([value.to(self.compute.device) for value in values.values()])
+        return dict(zip(values, self.accelerator.reduce(sums, "sum").tolist(), strict=True))
+
+    def _require_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            where = f"epoch {self.progress.epoch}, step {self.progress.step}"
+            raise ValueError(
+                f"{self.name}: the loss is {loss} at {where}; try a smaller learning_rate or clip_norm, "
+                f"more warmup_steps, or precision: 'no', and look for NaN in the data"
+            )
+
+    def _close_epoch(self) -> dict:
+        """Validates, keeps the best weights, writes a checkpoint; returns the row of the epoch."""
+        progress = self.progress
+        row = {"epoch": progress.epoch}
+        row |= {f"train/{name}": total / self.samples for name, total in progress.sums.items()}
+        metrics = self._validate()
+        row |= {f"val/{name}": value if math.isfinite(value) else None for name, value in metrics.items()}
+        row["learning_rate"] = learning_rate(progress.step - 1, self.total_steps, self.settings)
+        self._keep_best(metrics[self.task.monitor])
+        progress.history.append(row)
+        progress.epoch, progress.position, progress.sums = progress.epoch + 1, 0, {}
+        self._save()
+        return row
+
+    def _validate(self) -> dict[str, float]:
+        self._seed(3, self.progress.epoch)
+        self.raw.eval()
+        with torch.no_grad():
+            metrics = {name: float(value) for name, value in self.task.validate(self.raw).items()}
+        if self.compute.processes == 1:
+            return metrics
+        # Every process validates the same data; the first one's numbers decide for all.
+        values = torch.tensor(list(metrics.values()), dtype=torch.float64, device=self.compute.device)
+        return dict(zip(metrics, broadcast(values).tolist(), strict=True))
+
+    def _keep_best(self, value: float) -> None:
+        progress = self.progress
+        if not math.isfinite(value):
+            raise ValueError(
+                f"{self.name}: {self.task.monitor} on the validation data is {value}; is the split too small?"
+            )
+        gain = progress.best is None or (value > progress.best if self.task.maximise else value < progress.best)
+        progress.epochs_without_gain = 0 if gain else progress.epochs_without_gain + 1
+        if gain:
+            progress.best, progress.best_epoch = value, progress.epoch
+            self.best = {name: tensor.detach().cpu().clone() for name, tensor in self.raw.state_dict().items()}
+
+    def _save(self) -> None:
+        self.saved_at = time.monotonic()
+        if not self.compute.is_main:
+            return
+        self.progress.seconds = self._seconds()
+        if self.accelerator.scaler is not None:
+            self.progress.scaler = self.accelerator.scaler.state_dict()
+        save_checkpoint(self.scratch, self.identity, self.progress, self.raw, self.optimizer.optimizer, self.best)
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.started
+
+    def _seed(self, *what: int) -> None:
+        """Random numbers (dropout, codebooks) are a function of the seed and the step: a resumed run draws the same."""
+        state = np.random.SeedSequence([self.compute.seed, *what]).generate_state(1, np.uint64)
+        seed = int(state[0])
+        # torch.manual_seed would queue a call for every backend that is not in use: slow, and never freed.
+        torch.default_generator.manual_seed(seed)
+        if self.compute.device.type != "cpu":
+            torch.get_device_module(self.compute.device).manual_seed(seed)
+
+
+def _accelerator(compute: Compute) -> Accelerator:
+    # accelerate keeps one precision a process; a second training (tests, notebooks) may want another.
+    AcceleratorState._reset_state()
+    return Accelerator(mixed_precision=compute.precision, cpu=compute.device.type == "cpu")
+
+
+def _adam(model: nn.Module, settings: FitSettings) -> torch.optim.AdamW:
+    """AdamW that decays matrices and kernels but no bias and no scale of a normalisation."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.learning_rate, fused=True)
+
+
+def _identity(settings: FitSettings, compute: Compute, samples: int) -> dict:
+    """What must be equal for a checkpoint to lead to the same weights."""
+    how = {"precision": compute.precision, "threads": compute.threads, "seed": compute.seed}
+    where = {"device": compute.device.type, "processes": compute.processes, "torch": torch.__version__}
+    return {**asdict(settings), **how, **where, "samples": samples}
+
+
+def _bar(name: str, total: int, done: int, shown: bool) -> tqdm:
+    # In a log file every refresh is a line of its own: seldom there, often on a screen.
+    interval = 0.2 if sys.stderr.isatty() else 10.0
+    return tqdm(desc=name, total=total, initial=done, unit="step", disable=not shown, mininterval=interval)
+
+
+def _log(live, row: dict) -> None:
+    if live is None:
+        return
+    for name, value in row.items():
+        if name != "epoch" and value is not None:
+            live.log_metric(name, value)
+    live.next_step()

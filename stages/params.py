@@ -1,0 +1,232 @@
+"""params.yaml as one frozen, validated object.
+
+This module is the only reader of params.yaml, and params.yaml the only home of values: no field
+here has a default, an unknown or a missing key is an error that names it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Count = Annotated[int, Field(gt=0, strict=True)]
+Whole = Annotated[int, Field(ge=0, strict=True)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Channels = Annotated[tuple[Count, ...], Field(min_length=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PlayerParams(Section):
+    reaction_s: NonNegative
+    reaction_jitter_s: NonNegative
+    lapses_per_min: NonNegative
+    lapse_s: NonNegative
+    key_noise: Share
+    noise_s: NonNegative
+
+
+class CollectParams(Section):
+    sessions: Count
+    fights_per_session: Count
+    max_fight_s: Positive
+    width: Count
+    height: Count
+    crf: Annotated[int, Field(ge=0, le=51, strict=True)]
+    player: PlayerParams
+
+
+class LabelParams(Section):
+    rule: Literal["interval", "state"]
+    delay_ms: NonNegative
+
+
+class AlignParams(Section):
+    on_bad_line: Literal["error", "skip"]
+
+
+class SplitParams(Section):
+    unit: Literal["session", "episode"]
+    val: Annotated[float, Field(gt=0, lt=1)] | tuple[str, ...]
+    test: Annotated[float, Field(gt=0, lt=1)] | tuple[str, ...]
+    seed: Whole
+
+
+class ConvertParams(Section):
+    width: Count
+    height: Count
+    color: Literal["gray", "rgb"]
+
+
+class ExploreParams(Section):
+    min_presses: Whole
+    min_share: Share
+    reflex_hold_s: Positive
+
+
+class TrainingParams(Section):
+    clip_norm: Positive
+    accumulate: Count
+    weight_decay: NonNegative
+    warmup_steps: Whole
+    checkpoint_s: Positive
+    frames_in_ram_gb: NonNegative
+
+
+class FitParams(Section):
+    """What every trained model's section holds for the fit loop."""
+
+    epochs: Count
+    batch_size: Count
+    learning_rate: Positive
+    final_learning_rate: NonNegative
+    patience: Count
+
+
+class AutoencoderParams(FitParams):
+    kind: Literal["dense", "spatial"]
+    channels: Channels
+    change_weight: NonNegative
+    change_threshold: Whole
+    probe: str
+
+
+class HeadParams(FitParams):
+    hidden: Channels
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    focal_gamma: NonNegative
+    focal_alpha: Share
+
+
+class EvaluateParams(Section):
+    composite: dict[str, Positive]
+    onset_tolerance_s: NonNegative
+    bootstrap: Count
+    min_onsets: Whole
+
+
+class PlayParams(Section):
+    val_episodes: Count
+    test_episodes: Count
+    lanes: Count
+    max_episode_s: Positive
+    blind_shares: tuple[Share, ...]
+    blind_periods: tuple[Count, ...]
+    videos: Whole
+
+
+class LatentActionParams(FitParams):
+    past_frames: Count
+    frame_gap: Count
+    codes: Annotated[int, Field(gt=1, strict=True)]
+    code_dim: Count
+    commitment: NonNegative
+    dead_code_threshold: NonNegative
+    channels: Channels
+    change_weight: NonNegative
+    quantize_after_steps: Whole
+    probe_actions: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Params(Section):
+    game: str
+    recordings: str
+    actions: Annotated[tuple[str, ...], Field(min_length=1)]
+    latent_dim: Count
+    cell: Literal["gru", "lstm"]
+    loss: Literal["focal", "bce"]
+    sequence_length: Count
+    rare_actions: tuple[str, ...]
+    rare_factor: Positive
+    class_weights: bool
+    seed: Whole
+    threads: Count
+    workers: Count
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal["auto", "no", "bf16", "fp16"]
+    launcher: str
+    keys: dict[str, tuple[str, ...]]
+    collect: CollectParams
+    labels: LabelParams
+    align: AlignParams
+    split: SplitParams
+    convert: ConvertParams
+    explore: ExploreParams
+    training: TrainingParams
+    autoencoder: AutoencoderParams
+    head: HeadParams
+    evaluate: EvaluateParams
+    play: PlayParams
+    latent_action: LatentActionParams
+
+    @model_validator(mode="after")
+    def _actions_have_keys(self):
+        for action in self.actions:
+            if not self.keys.get(action):
+                raise ValueError(f"actions: {action!r} has no key; add keys.{action}, for example [Key.space]")
+        owner: dict[str, str] = {}
+        for action in self.actions:
+            for key in self.keys[action]:
+                if owner.setdefault(key, action) != action:
+                    raise ValueError(f"keys: {key!r} belongs to both {owner[key]} and {action}; give it to one")
+        if len(set(self.actions)) != len(self.actions):
+            raise ValueError(f"actions: {list(self.actions)} names one twice")
+        return self
+
+    @model_validator(mode="after")
+    def _named_actions_exist(self):
+        named = {
+            "rare_actions": self.rare_actions,
+            "evaluate.composite": tuple(self.evaluate.composite),
+            "latent_action.probe_actions": self.latent_action.probe_actions,
+        }
+        for where, actions in named.items():
+            for action in actions:
+                if action not in self.actions:
+                    raise ValueError(f"{where} names {action!r}, which is not among actions {list(self.actions)}")
+        return self
+
+    @model_validator(mode="after")
+    def _recordings_fit_the_game(self):
+        raw = Path(self.recordings)
+        if raw.parent == Path("data/raw") and raw.name.startswith("doom_") and raw.name != self.game:
+            raise ValueError(
+                f"recordings is {self.recordings} but game is {self.game}: "
+                f"set both, -S game={self.game} -S recordings=data/raw/{self.game}"
+            )
+        return self
+
+
+def read_params(path: str | Path = "params.yaml") -> Params:
+    """The validated params; ValueError names the file, the key, what was found and what is expected."""
+    path = Path(path)
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(tree, dict):
+        raise ValueError(f"{path} must hold keys and values, found {type(tree).__name__}")
+    try:
+        return Params.model_validate(tree)
+    except ValidationError as error:
+        raise ValueError(_explained(path, error)) from None
+
+
+def _explained(path: Path, error: ValidationError) -> str:
+    lines = [f"{path} does not hold what the pipeline needs:"]
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "missing":
+            lines.append(f"  {key}: this key is missing")
+        elif problem["type"] == "extra_forbidden":
+            lines.append(f"  {key}: no such key (a typing mistake?)")
+        elif problem["type"] == "value_error":
+            lines.append(f"  {problem['ctx']['error']}")
+        else:
+            lines.append(f"  {key}: found {problem['input']!r}; {problem['msg'].lower()}")
+    return "\n".join(lines)

@@ -1,0 +1,95 @@
+"""The one vocabulary of actions: what is learned, in which column, and which keys stand for it.
+
+Keys are named as pynput's `str(key)` names them: `Key.space`, `Key.shift`, `f`. A quoted character
+(`'f'`) is the same key as the bare one, and `F` the same key as `f`: Shift held while a letter goes
+up or down changes the character that the recorder sees, not the key under the finger.
+"""
+
+import ast
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+
+def key_name(raw: str) -> str:
+    """The canonical name of a key: `"'f'"`, `"F"` and `"f"` are `"f"`, `"Key.space"` stays."""
+    name = _unquoted(raw)
+    return name.lower() if len(name) == 1 and len(name.lower()) == 1 else name
+
+
+def _unquoted(raw: str) -> str:
+    if len(raw) < 3 or raw[0] != raw[-1] or raw[0] not in "'\"":
+        return raw
+    try:
+        inner = ast.literal_eval(raw)
+    except (ValueError, SyntaxError):
+        inner = raw[1:-1]
+    return inner if inner.isprintable() else raw
+
+
+@dataclass(frozen=True)
+class ActionVocabulary:
+    """`names`: the learned actions in column order [A]; `keys`: action -> its keys, also of actions not learned."""
+
+    names: tuple[str, ...]
+    keys: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def from_params(cls, actions: Sequence[str], keys: Mapping[str, Sequence[str]]) -> "ActionVocabulary":
+        """Build it from the params `actions` and `keys`.
+
+        Raises ValueError for an action that stands twice or has no key and for a key that two learned actions claim.
+        """
+        if len(set(actions)) != len(actions):
+            raise ValueError(f"actions: {list(actions)} names one twice")
+        canonical = {action: tuple(dict.fromkeys(map(key_name, held))) for action, held in keys.items()}
+        owner: dict[str, str] = {}
+        for action in actions:
+            if not canonical.get(action):
+                raise ValueError(f"actions: {action!r} has no key; add keys.{action}, for example [Key.space]")
+            for key in canonical[action]:
+                if owner.setdefault(key, action) != action:
+                    raise ValueError(f"keys: {key!r} belongs to both {owner[key]} and {action}; give it to one")
+        return cls(tuple(actions), canonical)
+
+    @cached_property
+    def _action_of_key(self) -> dict[str, str]:
+        return {key: action for action in self.names for key in self.keys[action]}
+
+    @cached_property
+    def ignored_keys(self) -> tuple[str, ...]:
+        """Keys that are known but not learned: those of the actions in `keys` that are not in `names`."""
+        known = (key for action, held in self.keys.items() if action not in self.names for key in held)
+        return tuple(key for key in dict.fromkeys(known) if key not in self._action_of_key)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, name: str) -> int:
+        """The column of an action; ValueError for one that is not learned."""
+        if name not in self.names:
+            raise ValueError(f"{name!r} is not among the learned actions {list(self.names)}")
+        return self.names.index(name)
+
+    def action_of(self, key: str) -> str | None:
+        """The learned action that a key stands for, None for any other key."""
+        return self._action_of_key.get(key_name(key))
+
+    def encode(self, held_actions: Collection[str]) -> np.ndarray:
+        """uint8 [A] with 1 for every held action; ValueError for one that is not learned."""
+        row = np.zeros(len(self.names), np.uint8)
+        for name in held_actions:
+            row[self.index(name)] = 1
+        return row
+
+    def decode(self, row: np.ndarray) -> tuple[str, ...]:
+        """The actions that a row [A] holds, in column order."""
+        if len(row) != len(self.names):
+            raise ValueError(f"a row of {len(row)} values does not fit the actions {list(self.names)}")
+        return tuple(name for name, held in zip(self.names, row, strict=True) if held)
+
+    def keys_for(self, row: np.ndarray) -> tuple[str, ...]:
+        """The keys to hold for a row [A]: the first key of every action that it holds."""
+        return tuple(self.keys[name][0] for name in self.decode(row))

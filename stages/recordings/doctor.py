@@ -1,0 +1,223 @@
+"""The doctor: what is wrong with a recording, in numbers and in words."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from stages.recordings.actions import ActionVocabulary
+from stages.recordings.files import session_path
+from stages.recordings.session import Session
+from stages.recordings.timeline import (
+    covered_frames,
+    end_of,
+    fight_ids,
+    median_interval,
+    moved_earlier,
+    presses,
+)
+
+GAP = 1.5  # an interval longer than this many median intervals is a gap
+FOREIGN_TAIL = 2  # frames by which the video of another recorder may differ from its log: it stops them one by one
+SLOWEST_S = 1.0  # a median interval above this is more likely a wrong unit than a recording
+
+
+def usable_frames(session: Session, video_frames: int, damage: str | None) -> int:
+    """How many frames of a session stand in its video, its frame log and its state table alike.
+
+    `video_frames` can be decoded before `damage` (None: a sound file). The tail of a session that was not closed
+    cleanly is cut, and up to two frames of one from another recorder. Raises ValueError for any other difference.
+    """
+    logged = len(session.times)
+    if session.closed is False:
+        rows = logged if session.state is None else len(session.state.values)
+        usable = min(video_frames, logged, rows)
+        if not usable:
+            raise ValueError(damage or f"{session.video}: this session crashed before its first frame; take it out")
+        return usable
+    if damage:
+        raise ValueError(damage)
+    tail = abs(video_frames - logged)
+    if tail and (session.closed or tail > FOREIGN_TAIL):
+        word = "shorter" if video_frames < logged else "longer"
+        log = session_path(session.directory, session.stem, "frames")
+        raise ValueError(
+            f"{session.video} is {word} than its frame log: {video_frames} frames, but {logged} lines in {log}. "
+            f"Frames and times cannot be matched: restore both files, or take the session out"
+        )
+    return min(video_frames, logged)
+
+
+def check(
+    session: Session,
+    vocabulary: ActionVocabulary,
+    *,
+    video_frames: int,
+    logged_frames: int,
+    rule: str,
+    delay_ms: float,
+) -> dict:
+    """The doctor's report of one session, which is cut to its usable frames already; ready for JSON."""
+    fight = fight_ids(session.times, session.markers)
+    spans = presses(session.key_events)
+    report = {
+        "frames": len(session.times),
+        "video_frames": video_frames,
+        "logged_frames": logged_frames,
+        "tail_frames_cut": max(video_frames, logged_frames) - len(session.times),
+        "closed": session.closed,
+        "seconds": round(end_of(session.times) - float(session.times[0]), 3),
+        "skipped_lines": session.skipped_lines,
+        "repeats": int(session.repeats.sum()),
+        "interval_ms": _intervals(session.times),
+        "gaps": _gaps(session.times, fight),
+        **_fights(session, fight),
+        **_keys(session, spans, vocabulary),
+        **_taps(session, spans, vocabulary, rule=rule, delay_ms=delay_ms),
+    }
+    return {**report, "warnings": list(_warnings(session, report))}
+
+
+def totals(reports: Iterable[Mapping]) -> dict:
+    """The sums of all sessions' reports."""
+    reports = list(reports)
+    summed = (
+        *("frames", "video_frames", "logged_frames", "tail_frames_cut", "seconds", "skipped_lines", "repeats"),
+        *("fights", "frames_in_fights", "key_events", "key_events_outside_fights", "short_taps", "short_taps_kept"),
+    )
+    counted = ("presses", "keyups_without_keydown", "unmapped_keys", "known_keys_not_learned")
+    return {
+        "sessions": len(reports),
+        **{name: round(sum(report[name] for report in reports), 3) for name in summed},
+        "sessions_without_marker": sum(report["no_marker"] for report in reports),
+        "unclosed_fights": sum(len(report["unclosed_fights"]) for report in reports),
+        "keys_down_at_end": sum(len(report["keys_down_at_end"]) for report in reports),
+        "gaps": sum(report["gaps"]["count"] for report in reports),
+        "longest_gap_s": max(report["gaps"]["longest_s"] for report in reports),
+        **{name: _merged(report[name] for report in reports) for name in counted},
+    }
+
+
+def _merged(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return dict(total)
+
+
+def _intervals(times: np.ndarray) -> dict:
+    interval_ms = np.diff(times) * 1000 if len(times) > 1 else np.zeros(1)
+    return {
+        "median": round(float(np.median(interval_ms)), 3),
+        "std": round(float(interval_ms.std()), 3),
+        "p99": round(float(np.percentile(interval_ms, 99)), 3),
+    }
+
+
+def _gaps(times: np.ndarray, fight: np.ndarray) -> dict:
+    interval = np.diff(times)
+    at = np.flatnonzero(interval > GAP * median_interval(times))
+    found = [
+        {"frame": int(i), "t": float(times[i]), "seconds": round(float(interval[i]), 6), "fight": int(fight[i])}
+        for i in at
+    ]
+    return {"count": len(found), "longest_s": max((gap["seconds"] for gap in found), default=0.0), "list": found}
+
+
+def _fights(session: Session, fight: np.ndarray) -> dict:
+    markers = session.markers
+    starts = [i for i, marker in enumerate(markers) if marker.type == "fight_start"]
+    ended = {i for i in starts if i + 1 < len(markers) and markers[i + 1].type == "fight_end"}
+    stray = [i for i, marker in enumerate(markers) if marker.type == "fight_end" and (i == 0 or i - 1 not in ended)]
+    key_times = np.array([event.t for event in session.key_events])
+    return {
+        "no_marker": not markers,
+        "fights": len(starts) if markers else 1,
+        "fights_without_frames": sorted(set(range(len(starts))) - set(fight.tolist())),
+        "frames_in_fights": int((fight >= 0).sum()),
+        "unclosed_fights": [
+            {"fight": k, "line": markers[i].line, "t": markers[i].t} for k, i in enumerate(starts) if i not in ended
+        ],
+        "fight_ends_without_start": [{"line": markers[i].line, "t": markers[i].t} for i in stray],
+        "key_events": len(key_times),
+        "key_events_outside_fights": int((fight_ids(key_times, markers) < 0).sum()),
+    }
+
+
+def _keys(session: Session, spans: Mapping[str, np.ndarray], vocabulary: ActionVocabulary) -> dict:
+    ignored = set(vocabulary.ignored_keys)
+    pressed = {key: len(spans[key]) for key in sorted(spans)}
+    learned = {name: 0 for name in vocabulary.names}
+    for key, count in pressed.items():
+        if (action := vocabulary.action_of(key)) is not None:
+            learned[action] += count
+    unlearned = {key: count for key, count in pressed.items() if vocabulary.action_of(key) is None}
+    down_at = [
+        {"line": m.line, "type": m.type, "t": m.t, "keys": held}
+        for m in session.markers
+        if (held := [key for key in pressed if ((spans[key][:, 0] <= m.t) & (m.t < spans[key][:, 1])).any()])
+    ]
+    return {
+        "presses": learned,
+        "keys_down_at_end": [key for key in pressed if np.isinf(spans[key]).any()],
+        "keys_down_at_markers": down_at,
+        "keyups_without_keydown": _stray_keyups(session),
+        "unmapped_keys": {key: count for key, count in unlearned.items() if key not in ignored},
+        "known_keys_not_learned": {key: count for key, count in unlearned.items() if key in ignored},
+    }
+
+
+def _stray_keyups(session: Session) -> dict[str, int]:
+    down: set[str] = set()
+    stray: Counter[str] = Counter()
+    for event in session.key_events:
+        if event.event == "keydown":
+            down.add(event.key)
+        elif event.key in down:
+            down.discard(event.key)
+        else:
+            stray[event.key] += 1
+    return dict(sorted(stray.items()))
+
+
+def _taps(
+    session: Session, spans: Mapping[str, np.ndarray], vocabulary: ActionVocabulary, *, rule: str, delay_ms: float
+) -> dict:
+    """Presses of learned keys shorter than a frame, begun while frames are recorded, and those the rule kept."""
+    times, count, kept = session.times, 0, 0
+    for key, span in spans.items():
+        if vocabulary.action_of(key) is None:
+            continue
+        tap = moved_earlier(span[span[:, 1] - span[:, 0] < median_interval(times)], delay_ms)
+        tap = tap[(tap[:, 0] >= times[0]) & (tap[:, 0] < end_of(times))]
+        first, stop = covered_frames(times, tap, rule=rule)
+        count, kept = count + len(tap), kept + int((stop > first).sum())
+    return {"short_taps": count, "short_taps_kept": kept}
+
+
+def _warnings(session: Session, report: Mapping) -> Iterator[str]:
+    """What a person should know before learning from this session, in words."""
+    if report["interval_ms"]["median"] > SLOWEST_S * 1000 or report["interval_ms"]["median"] == 0:
+        yield f"the median interval is {report['interval_ms']['median']} ms: are the times UTC seconds?"
+    if report["tail_frames_cut"]:
+        counts = f"{report['video_frames']} in the video, {report['logged_frames']} in the frame log"
+        yield f"the last {report['tail_frames_cut']} frames are cut off: {counts}"
+    if report["skipped_lines"]:
+        yield f"{report['skipped_lines']} lines could not be read and are skipped"
+    if report["no_marker"]:
+        yield "there is no fight marker: the whole session is one fight"
+    elif not report["frames_in_fights"]:
+        yield "no frame lies in a fight: nothing is learned from this session"
+    for unclosed in report["unclosed_fights"]:
+        yield f"fight {unclosed['fight']} has no fight_end: it runs to the next fight or the last frame"
+    for stray in report["fight_ends_without_start"]:
+        yield f"the fight_end in line {stray['line']} has no fight_start and counts for nothing"
+    if report["keys_down_at_end"]:
+        yield f"still down at the end: {', '.join(report['keys_down_at_end'])}"
+    if session.key_events and not _any_key_in_video(session):
+        yield "no key event lies in the time of the video: do the two logs share a clock?"
+
+
+def _any_key_in_video(session: Session) -> bool:
+    start, end = session.times[0], end_of(session.times)
+    return any(start <= event.t < end for event in session.key_events)

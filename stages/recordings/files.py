@@ -1,0 +1,24 @@
+"""The files of a session: what they are called and what stands in them.
+
+    <s>.mp4             the video
+    <s>_frames.jsonl    {"t": 1700000000.5} a video frame, in order; "repeat": true where it repeats the one before
+    <s>_events.jsonl    {"event": "keydown" | "keyup", "key": "Key.space", "t": ...}
+                        {"event": "marker", "type": "fight_start" | "fight_end", "t": ...}
+    <s>_session.json    game, fps, keys, recorder, player, closed, score and outcome of every fight
+    <s>_state.csv       a row a frame: named numbers of what the game itself knows, NaN where absent
+
+The first three are required, other recorders of this kind write them too. Times are UTC seconds, kept to the
+microsecond.
+"""
+
+from pathlib import Path
+
+KEY_EVENTS = ("keydown", "keyup")
+MARKERS = ("fight_start", "fight_end")
+REQUIRED = {"video": ".mp4", "frames": "_frames.jsonl", "events": "_events.jsonl"}
+OPTIONAL = {"session": "_session.json", "state": "_state.csv"}
+
+
+def session_path(directory: str | Path, stem: str, part: str) -> Path:
+    """The path of one file of a session; `part` is video, frames, events, session or state."""
+    return Path(directory) / f"{stem}{(REQUIRED | OPTIONAL)[part]}"

@@ -1,0 +1,169 @@
+"""A session as it is read, every value checked; the writer and the video reader stand here too, as the wing's door."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from stages.recordings.files import KEY_EVENTS, OPTIONAL, REQUIRED, session_path
+from stages.recordings.logs import JsonLog, OnBadLine, read_event_log, read_frame_log, read_metadata, read_state
+from stages.recordings.video import count_frames, read_frames
+from stages.recordings.writer import SessionWriter
+
+__all__ = [
+    "KeyEvent",
+    "Marker",
+    "Session",
+    "SessionWriter",
+    "StateTable",
+    "count_frames",
+    "read_frames",
+    "read_session",
+    "session_path",
+    "session_stems",
+]
+
+
+@dataclass(frozen=True)
+class KeyEvent:
+    """A key going down or up at `t` s; `key` is canonical, `line` counts from 1 in the event log."""
+
+    event: str
+    key: str
+    t: float
+    line: int
+
+
+@dataclass(frozen=True)
+class Marker:
+    """`type` is fight_start or fight_end."""
+
+    type: str
+    t: float
+    line: int
+
+
+@dataclass(frozen=True)
+class StateTable:
+    """What the game itself knows: one row a frame, float32 [T, S], NaN where absent."""
+
+    columns: tuple[str, ...]
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Session:
+    """The logs of one recording: `times` float64 [T] in s, `repeats` bool [T].
+
+    `closed` is True after a clean end, False after a crash, None when the recorder left no session file.
+    `skipped_lines` counts the lines that were left out because they could not be read.
+    """
+
+    directory: Path
+    stem: str
+    times: np.ndarray
+    repeats: np.ndarray
+    key_events: tuple[KeyEvent, ...]
+    markers: tuple[Marker, ...]
+    metadata: dict
+    state: StateTable | None
+    closed: bool | None
+    skipped_lines: int
+
+    @property
+    def video(self) -> Path:
+        return session_path(self.directory, self.stem, "video")
+
+    @property
+    def fps(self) -> float:
+        """Frames a second as the session file says, else from the median interval."""
+        if "fps" in self.metadata:
+            return float(self.metadata["fps"])
+        interval = float(np.median(np.diff(self.times))) if len(self.times) > 1 else 0.0
+        if not interval:
+            raise ValueError(f"{self.video}: the frame times tell no frame rate; take session {self.stem} out")
+        return round(1 / interval, 3)
+
+    def fight_result(self, fight: int) -> tuple[float | None, str | None]:
+        """Score and outcome of a fight, counted from 0; None where the session file does not tell."""
+        fights = self.metadata.get("fights", [])
+        result = fights[fight] if fight < len(fights) else {}
+        return result.get("score"), result.get("outcome")
+
+    def cut_to(self, frames: int) -> "Session":
+        """The same session with its first frames only."""
+        state = self.state and replace(self.state, values=self.state.values[:frames])
+        return replace(self, times=self.times[:frames], repeats=self.repeats[:frames], state=state)
+
+
+def session_stems(directory: str | Path) -> list[str]:
+    """The stems of all sessions of a directory, sorted; ValueError when there is none."""
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise ValueError(f"recordings: there is no directory {directory}; record a session or set the param recordings")
+    stems = {
+        path.name.removesuffix(suffix)
+        for suffix in REQUIRED.values()
+        for path in directory.glob(f"*{suffix}")
+        if not path.name.startswith(".")
+    }
+    if not stems:
+        names = ", ".join(f"<name>{suffix}" for suffix in REQUIRED.values())
+        raise ValueError(f"recordings: {directory} holds no session; a session is {names}")
+    return sorted(stems)
+
+
+def read_session(directory: str | Path, stem: str, *, on_bad_line: OnBadLine) -> Session:
+    """Read and check the logs of a session; the video is only looked for, not opened.
+
+    `on_bad_line="skip"` leaves out event lines that cannot be read and counts them. A line of the frame log still
+    stands for a frame of the video: a skipped one gets its time from its neighbours. After a crash a half-written
+    last line is left out and counted either way.
+
+    Raises ValueError for a missing or empty file, a bad line, and times that run backwards, naming file and line.
+    """
+    directory = Path(directory)
+    _require_files(directory, stem)
+    metadata, closed = read_metadata(session_path(directory, stem, "session"))
+    whole = closed is not False
+    frame_log = JsonLog(session_path(directory, stem, "frames"), whole)
+    event_log = JsonLog(session_path(directory, stem, "events"), whole)
+    times, repeats = read_frame_log(frame_log, on_bad_line)
+    events = read_event_log(event_log, on_bad_line)
+    return Session(
+        directory=directory,
+        stem=stem,
+        times=times,
+        repeats=repeats,
+        key_events=tuple(KeyEvent(e["event"], e["key"], e["t"], n) for n, e in events if e["event"] in KEY_EVENTS),
+        markers=tuple(Marker(e["type"], e["t"], n) for n, e in events if e["event"] == "marker"),
+        metadata=metadata,
+        state=_state(session_path(directory, stem, "state"), whole, len(times)),
+        closed=closed,
+        skipped_lines=frame_log.skipped + event_log.skipped,
+    )
+
+
+def _state(path: Path, whole: bool, frames: int) -> StateTable | None:
+    if not path.is_file():
+        return None
+    columns, values = read_state(path, whole)
+    if whole and len(values) != frames:
+        raise ValueError(
+            f"{path} holds {len(values)} rows, the frame log {frames} frames; it needs a row a frame: "
+            f"repair it or take it away"
+        )
+    return StateTable(columns, values)
+
+
+def _require_files(directory: Path, stem: str) -> None:
+    for part in REQUIRED:
+        path = session_path(directory, stem, part)
+        if not path.is_file():
+            names = ", ".join(f"{stem}{suffix}" for suffix in REQUIRED.values())
+            raise ValueError(f"{path} is missing; this session needs {names}")
+        if not path.stat().st_size:
+            raise ValueError(f"{path} is empty; restore it or take the session {stem} out of {directory}")
+    extra = directory / f"{stem}{OPTIONAL['state']}"
+    if extra.is_file() and not extra.stat().st_size:
+        raise ValueError(f"{extra} is empty; restore it or delete it")

@@ -1,0 +1,147 @@
+"""The video of a session: written so that equal frames give equal bytes, read frame by frame.
+
+Colours are BT.601, limited range, 4:2:0. Reading converts with the colour matrix that the file names
+(BT.709 in many foreign recordings), as OpenCV's VideoCapture does, only faster.
+"""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+
+# The default conversion of swscale darkens a picture by a level or two; writing is rare enough to do it exactly.
+EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+
+# x264's macroblock tree reads memory that nobody wrote (version 165): the same frames gave up to six different files.
+X264 = {"preset": "veryfast", "x264-params": "mbtree=0:bframes=0"}
+
+
+class VideoWriter:
+    """H.264 in an mp4 at a constant frame rate. One encoder thread: their number changes bytes and pixels."""
+
+    def __init__(self, path: str | Path, *, width: int, height: int, fps: float, crf: int):
+        """`fps` in frames a second, `crf` 0..51 (lower is better); ValueError for odd sizes (4:2:0)."""
+        if width % 2 or height % 2:
+            raise ValueError(f"{path}: {width}x{height} is no size for H.264 video; width and height must be even")
+        self._shape = (height, width, 3)
+        self._path = Path(path)
+        self._container = av.open(str(path), "w", format="mp4")
+        rate = Fraction(fps).limit_denominator(1001)
+        self._stream = self._container.add_stream("libx264", rate=rate, options={"crf": str(crf), **X264})
+        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
+        context = self._stream.codec_context
+        context.thread_count = 1
+        context.color_range, context.colorspace = ColorRange.MPEG, 5  # 5, 5, 6: BT.601 in the terms of H.264
+        context.color_primaries, context.color_trc = 5, 6
+        self._reformatter = VideoReformatter()
+        self.frames, self._closed = 0, False
+
+    def write(self, image: np.ndarray) -> None:
+        """Append one uint8 BGR image [H, W, 3]."""
+        if image.shape != self._shape or image.dtype != np.uint8:
+            raise ValueError(
+                f"{self._path}: frame {self.frames} is {image.dtype} {list(image.shape)}, "
+                f"expected uint8 {list(self._shape)} (height, width, BGR)"
+            )
+        frame = self._reformatter.reformat(
+            av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24"),
+            format="yuv420p",
+            interpolation=EXACT,
+            dst_colorspace=Colorspace.ITU601,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
+        )
+        frame.pts = self.frames
+        self._container.mux(self._stream.encode(frame))
+        self.frames += 1
+
+    def close(self) -> None:
+        """Finish the file; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self.frames:
+                self._container.mux(self._stream.encode(None))
+        finally:
+            self._container.close()
+
+
+def read_frames(path: str | Path) -> Iterator[np.ndarray]:
+    """Every frame of a video in order, uint8 BGR [H, W, 3].
+
+    Raises ValueError with the number of readable frames when the file is no video, is damaged or ends too early.
+    """
+    for frame in decoded(path):
+        yield frame.to_ndarray(format="bgr24", threads=1)  # swscale's own threads cost more than they bring
+
+
+def count_frames(path: str | Path) -> int:
+    """The number of frames, by decoding them all; ValueError as `read_frames`."""
+    return sum(1 for _ in decoded(path))
+
+
+def readable_frames(path: str | Path) -> tuple[int, str | None]:
+    """How many frames can be decoded up to the first damage, and what that is (None: a sound file)."""
+    count = 0
+    try:
+        for _ in decoded(path):
+            count += 1
+    except ValueError as error:
+        return count, str(error)
+    return count, None
+
+
+def decoded(path: str | Path) -> Iterator[av.VideoFrame]:
+    """Every frame as the decoder gives it, not converted; ValueError as `read_frames`."""
+    path, count = Path(path), 0
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise ValueError(f"{path} holds no video stream; a session's video is an mp4 file")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            for frame in container.decode(stream):
+                count += 1
+                yield frame
+    except av.error.FileNotFoundError:
+        raise ValueError(f"{path} is missing; restore this video or take its session out") from None
+    except (av.error.InvalidDataError, av.error.EOFError) as error:
+        raise ValueError(_damaged(path, count, error.strerror)) from None
+    missing = _bytes_missing(path)
+    if missing:
+        raise ValueError(_damaged(path, count, f"{missing} bytes are missing at its end"))
+
+
+def _damaged(path: Path, count: int, what: str) -> str:
+    return (
+        f"{path} is damaged or cut short after {count} readable frames ({what}); "
+        f"copy it again, or take this session out of the recordings"
+    )
+
+
+def _bytes_missing(path: Path) -> int:
+    """By how many bytes the last box of an mp4 reaches beyond the end of the file (ISO/IEC 14496-12, 4.2).
+
+    A decoder says nothing when whole frames are cut off at the end.
+    """
+    size, start = path.stat().st_size, 0
+    with path.open("rb") as file:
+        if file.read(12)[4:8] != b"ftyp":
+            return 0
+        while start + 8 <= size:
+            file.seek(start)
+            head = file.read(16)
+            length = int.from_bytes(head[:4], "big")
+            if length == 1:
+                length = int.from_bytes(head[8:16], "big")
+            if length < 8:  # 0: the box reaches to the end of the file
+                return 0
+            start += length
+    return max(start - size, 0)
+
+
+_decoded = decoded

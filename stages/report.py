@@ -1,0 +1,178 @@
+"""report: everything a person wants to see, on one page that opens offline, and the metrics of all stages in one file.
+
+reports/index.html, reports/overlay.mp4 (a test fight with the keys of player and model), reports/metrics.json
+(validation) and reports/test/metrics.json.
+"""
+
+import math
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from stages.episodes.preprocess import preprocess
+from stages.episodes.store import EpisodeStore
+from stages.evaluation import chapters, page
+from stages.evaluation.figures.head import eventful_stretch
+from stages.evaluation.glossary import HEADLINE, TEST_FIRST, headline_first, headline_rows, test_name, with_interval
+from stages.evaluation.overlay import overlay_frames, write_video
+from stages.evaluation.predictions import Predictions, parse_predictions
+from stages.evaluation.tables import write_metrics
+from stages.evaluation.targets import targets, weaknesses
+from stages.params import read_params
+from stages.recordings.files import session_path
+from stages.recordings.timeline import read_timeline
+from stages.recordings.video import read_frames
+from stages.run import run_stage
+
+REPORTS, TIMELINES, STORE = Path("reports"), Path("data/timelines"), Path("data/episodes.zarr")
+ACTING = Path("data/models/head/acting.json")
+PARTS = ("autoencoder", "head", "play", "latent_action")
+OVERLAY_S = 30.0
+TIME_TOLERANCE_S = 1e-4  # times are written with 6 decimals
+CARDS = {"return_fraction": "of the way from the best blind player (0) to the recorded player (1), in the real game",
+         "onset_f1": "of key presses at the right moment (onset F1)",
+         "ae_object_ap": "small objects found in the latent (average precision)",
+         "lam_probe_skill": "of the keys told by a code learned without keys (0: guessing)"}  # fmt: skip
+
+
+def main() -> None:
+    params = read_params()
+    headline = tuple(HEADLINE)
+    val = merged_metrics([REPORTS / part / "metrics.json" for part in PARTS], headline)
+    test_first = (*TEST_FIRST, *(test_name(name) for name in headline))
+    test = merged_metrics([REPORTS / "test" / part / "metrics.json" for part in PARTS], test_first)
+    write_metrics(REPORTS / "metrics.json", val)
+    write_metrics(REPORTS / "test" / "metrics.json", test)
+
+    thresholds = read_thresholds(ACTING)
+    store = EpisodeStore(STORE)
+    fight = shown_stretch(REPORTS / "test" / "head" / "predictions.csv", seconds=OVERLAY_S)
+    session, number, _ = fight.keys[0]
+    pressed = fight.probabilities >= [thresholds[action] for action in fight.actions]
+    video, timeline = session_path(params.recordings, session, "video"), TIMELINES / f"{session}.csv"
+    images = frames_at(video, timeline, fight.times)
+    overlay = REPORTS / "overlay.mp4"
+    write_video(overlay, overlay_frames(images, fight.actions, fight.truth, fight.probabilities, pressed), store.fps)
+
+    half = len(fight.times) // 2
+    middle = next(frames_at(video, timeline, fight.times[half : half + 1]))
+    small = preprocess(middle, width=params.convert.width, height=params.convert.height, color=params.convert.color)
+    budget = page.VideoBudget()
+    played = chapters.played(REPORTS / "test" / "play", budget)
+    recorded = chapters.recorded(page.read_json(TIMELINES / "alignment.json"), store.episodes(), store.fps)
+    enough = chapters.enough(REPORTS / "explore")
+    scores = chapters.scores(REPORTS / "test" / "head" / "actions.csv")
+    paired = (page.read_json(REPORTS / "test" / "play" / "summary.json") or {}).get("paired", {})
+    found = targets(test, scores, paired, min_onsets=params.evaluate.min_onsets)
+    with tempfile.TemporaryDirectory() as scratch:
+        learned = chapters.learned(REPORTS, val, test, thresholds, Path(scratch))
+    html = page.render(
+        "report.html",
+        title=f"What the agent learned from {Path(params.recordings).name}",
+        actions=params.actions,
+        cards=cards(test),
+        headline=page.Table(["", "validation", "test"], headline_rows(val, test)),
+        targets=found,
+        weaknesses=weaknesses(
+            found,
+            unit=params.split.unit,
+            warnings=[*warned_sessions(recorded["warnings"]), *enough["warnings"]],
+            in_game=played is not None,
+            probed=val.get("ae_object_ap") is not None,
+        ),
+        unit=params.split.unit,
+        recorded=recorded,
+        frame=chapters.seen_by_the_model(middle, small),
+        enough=enough,
+        learned=learned,
+        latent_words=f"{params.latent_dim} numbers" if params.autoencoder.kind == "dense" else "a small map",
+        probe=params.autoencoder.probe,
+        sequence_length=params.sequence_length,
+        tolerance_s=f"{params.evaluate.onset_tolerance_s:g}",
+        judged=chapters.judged(REPORTS, val, test),
+        overlay=budget.video(overlay, f"{session}, fight {number}. Blue: the player. Orange: the model."),
+        played=played,
+        latent=chapters.latent_actions(REPORTS, val, test),
+        params_text=Path("params.yaml").read_text(encoding="utf-8"),
+    )
+    size = page.write_page(REPORTS / "index.html", html)
+    print(f"wrote {REPORTS / 'index.html'} ({size:.1f} MB), {overlay}, {REPORTS / 'metrics.json'} ({len(val)} metrics)")
+    for target in found:
+        print(f"  {target.answer}: {target.words}: {target.found} (wanted {target.wanted})")
+
+
+def merged_metrics(paths: Sequence[Path], first: Sequence[str]) -> dict[str, float | None]:
+    """The metrics of several metrics.json as one, those of `first` first, rounded to 6 digits.
+
+    ValueError for a missing file, a number that is not finite, and a metric that two files name.
+    """
+    merged: dict[str, float | None] = {}
+    origin: dict[str, Path] = {}
+    for path in paths:
+        metrics = page.read_json(path)
+        if metrics is None:
+            raise ValueError(f"{path} is missing; run `dvc repro`")
+        for name, value in metrics.items():
+            if name in merged:
+                raise ValueError(f"{name} stands in both {origin[name]} and {path}; rename one")
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"{path}: {name} is {value}; a metric that is not defined must be null")
+            merged[name] = None if value is None else round(value, 6)
+            origin[name] = path
+    return headline_first(merged, first)
+
+
+def read_thresholds(path: Path) -> dict[str, float]:
+    """The tuned threshold of each action; ValueError when the head has not been trained."""
+    acting = page.read_json(path)
+    if acting is None:
+        raise ValueError(f"{path} is missing; run `dvc repro`")
+    return acting["thresholds"]
+
+
+def shown_stretch(path: Path, *, seconds: float) -> Predictions:
+    """The stretch of one fight in which the player pressed most; ValueError when there are no predictions."""
+    if not path.is_file():
+        raise ValueError(f"{path} is missing; run `dvc repro`")
+    predictions = parse_predictions(path.read_text(encoding="utf-8"))
+    part = eventful_stretch(predictions.truth, predictions.times, predictions.fight, seconds=seconds)
+    return predictions.part(part)
+
+
+def frames_at(video: Path, timeline: Path, times: np.ndarray) -> Iterator[np.ndarray]:
+    """The frames uint8 [H, W, 3] BGR of a session's video at `times` [T] in s, ascending; ValueError for a time that
+    the timeline does not have."""
+    known = read_timeline(timeline).times
+    wanted = np.clip(np.searchsorted(known, times - TIME_TOLERANCE_S), 0, len(known) - 1)
+    off = np.abs(known[wanted] - times)
+    if (off > TIME_TOLERANCE_S).any():
+        raise ValueError(f"{timeline} has no frame at t = {times[off.argmax()]:.6f} s; run `dvc repro`")
+    left = iter(wanted.tolist())
+    number = next(left)
+    for index, image in enumerate(read_frames(video)):
+        while index == number:
+            yield image
+            number = next(left, None)
+        if number is None:
+            return
+
+
+def warned_sessions(warnings: Sequence[str]) -> list[str]:
+    """One sentence on the sessions that the doctor warns of."""
+    sessions = {warning.partition(":")[0] for warning in warnings}
+    return [f"the doctor has remarks on {len(sessions)} of the sessions, see below."] if sessions else []
+
+
+def cards(test: Mapping) -> list[dict[str, str]]:
+    """The few numbers at the top of the page, on test; a number that does not exist is left out."""
+    return [
+        dict(zip(("number", "interval"), f"{with_interval(test, name, 2)} ".split(" ", 1), strict=True), words=words)
+        for name, words in CARDS.items()
+        if test.get(name) is not None
+    ]
+
+
+if __name__ == "__main__":
+    run_stage(main)

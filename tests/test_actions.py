@@ -1,0 +1,89 @@
+"""The vocabulary: columns, keys and names that mean the same key."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from stages.recordings.actions import ActionVocabulary, key_name
+
+KEYS = {"LEFT": ["Key.left", "a"], "SHOOT": ["Key.space"], "DASH": ["'F'"], "MENU": ["Key.esc", "Key.space"]}
+
+
+@pytest.fixture
+def vocabulary():
+    return ActionVocabulary.from_params(["LEFT", "SHOOT", "DASH"], KEYS)
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        ("'f'", "f"),
+        ("f", "f"),
+        ("F", "f"),
+        ("'F'", "f"),
+        ("Key.space", "Key.space"),
+        ('"\'"', "'"),
+        ("'\"'", '"'),
+        ("'\\\\'", "\\"),
+        ("'", "'"),
+        ("'\\x03'", "'\\x03'"),
+        ("<65437>", "<65437>"),
+        ("İ", "İ"),
+    ],
+)
+def test_a_key_has_one_name(raw, name):
+    assert key_name(raw) == name
+    assert key_name(name) == name
+
+
+def test_every_key_of_an_action_stands_for_it(vocabulary):
+    assert [vocabulary.action_of(key) for key in ("a", "'A'", "Key.left", "f")] == ["LEFT", "LEFT", "LEFT", "DASH"]
+    assert vocabulary.action_of("q") is None
+
+
+def test_keys_of_actions_that_are_not_learned_are_ignored_unless_a_learned_action_has_them(vocabulary):
+    assert vocabulary.ignored_keys == ("Key.esc",)
+    assert vocabulary.action_of("Key.esc") is None
+    assert vocabulary.action_of("Key.space") == "SHOOT"
+
+
+def test_encode_and_decode_are_inverse(vocabulary):
+    row = vocabulary.encode({"DASH", "LEFT"})
+    assert row.dtype == np.uint8
+    assert row.tolist() == [1, 0, 1]
+    assert vocabulary.decode(row) == ("LEFT", "DASH")
+    assert vocabulary.decode(vocabulary.encode([])) == ()
+    assert vocabulary.keys_for(row) == ("Key.left", "f")
+
+
+def test_columns_are_in_the_order_of_the_params(vocabulary):
+    assert [vocabulary.index(name) for name in ("LEFT", "SHOOT", "DASH")] == [0, 1, 2]
+    assert len(vocabulary) == 3
+
+
+def test_it_travels_to_another_process(vocabulary):
+    assert pickle.loads(pickle.dumps(vocabulary)) == vocabulary
+
+
+def test_what_is_not_learned_is_an_error(vocabulary):
+    with pytest.raises(ValueError, match="'MENU' is not among the learned actions"):
+        vocabulary.index("MENU")
+    with pytest.raises(ValueError, match="'JUMP'"):
+        vocabulary.encode(["JUMP"])
+    with pytest.raises(ValueError, match="2 values"):
+        vocabulary.decode(np.zeros(2))
+
+
+@pytest.mark.parametrize(
+    ("actions", "keys", "message"),
+    [
+        (["UP"], {}, "'UP' has no key"),
+        (["UP"], {"UP": []}, "'UP' has no key"),
+        (["UP", "UP"], {"UP": ["w"]}, "names one twice"),
+        (["UP", "DOWN"], {"UP": ["'w'"], "DOWN": ["W"]}, "'w' belongs to both UP and DOWN"),
+    ],
+)
+def test_a_vocabulary_that_cannot_be_is_an_error(actions, keys, message):
+    with pytest.raises(ValueError, match=message):
+        ActionVocabulary.from_params(actions, keys)

@@ -1,0 +1,101 @@
+"""Tests of stages.learning.losses."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from stages.learning.losses import (
+    bce_loss,
+    change_weights,
+    focal_loss,
+    inverse_share_weights,
+    rare_window_weights,
+    weighted_mse,
+)
+
+LOGITS = torch.tensor([[0.0, 2.0], [-1.0, 30.0], [-30.0, 0.5]])
+TARGETS = torch.tensor([[1, 0], [0, 0], [1, 1]], dtype=torch.bool)
+
+
+def test_bce_is_torchs():
+    expected = functional.binary_cross_entropy_with_logits(LOGITS, TARGETS.float())
+    assert bce_loss(LOGITS, TARGETS).item() == pytest.approx(expected.item())
+    assert bce_loss(torch.zeros(1, 1), torch.ones(1, 1)).item() == pytest.approx(math.log(2))
+
+
+def test_bce_weights_multiply_the_terms():
+    rows = torch.tensor([[2.0], [1.0], [0.0]])
+    terms = functional.binary_cross_entropy_with_logits(LOGITS, TARGETS.float(), reduction="none")
+    assert bce_loss(LOGITS, TARGETS, weights=rows).item() == pytest.approx((terms * rows).mean().item())
+    columns = torch.tensor([0.5, 1.5])
+    assert bce_loss(LOGITS, TARGETS, weights=columns).item() == pytest.approx((terms * columns).mean().item())
+    assert bce_loss(LOGITS, TARGETS, weights=torch.ones(3, 1)).item() == pytest.approx(bce_loss(LOGITS, TARGETS).item())
+
+
+def test_focal_by_hand():
+    # p = .8 for an active action: .25 * .2^2 * -log .8; p = .2 for an idle one: .75 * .2^2 * -log .8
+    logit = math.log(4)
+    active = focal_loss(torch.tensor([[logit]]), torch.ones(1, 1), gamma=2, alpha=0.25)
+    idle = focal_loss(torch.tensor([[-logit]]), torch.zeros(1, 1), gamma=2, alpha=0.25)
+    assert active.item() == pytest.approx(-0.25 * 0.04 * math.log(0.8), rel=1e-5)
+    assert idle.item() == pytest.approx(-0.75 * 0.04 * math.log(0.8), rel=1e-5)
+
+
+def test_focal_without_focus_is_half_the_cross_entropy():
+    found = focal_loss(LOGITS, TARGETS, gamma=0, alpha=0.5)
+    assert found.item() == pytest.approx(bce_loss(LOGITS, TARGETS).item() / 2)
+
+
+def test_focal_is_finite_with_finite_gradients_far_out():
+    logits = torch.tensor([[80.0, -80.0, 0.0]], requires_grad=True)
+    loss = focal_loss(logits, torch.tensor([[0, 1, 1]]), gamma=2, alpha=0.25)
+    loss.backward()
+    assert math.isfinite(loss.item()) and logits.grad.isfinite().all()
+    assert focal_loss(torch.tensor([[60.0]]), torch.ones(1, 1), gamma=2, alpha=0.25).item() == 0
+
+
+def test_losses_of_bf16_logits_are_fp32():
+    assert bce_loss(LOGITS.bfloat16(), TARGETS).dtype == torch.float32
+    assert focal_loss(LOGITS.bfloat16(), TARGETS, gamma=2, alpha=0.25).dtype == torch.float32
+
+
+def test_weighted_mse():
+    prediction, target = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.0]])
+    assert weighted_mse(prediction, target).item() == 2.5
+    assert weighted_mse(prediction, target, torch.tensor([[7.0, 7.0]])).item() == 2.5
+    assert weighted_mse(prediction, target, torch.tensor([[3.0, 1.0]])).item() == pytest.approx((3 * 1 + 1 * 4) / 4)
+    rows = torch.tensor([[1.0], [0.0]])
+    found = weighted_mse(torch.tensor([[1.0, 3.0], [9.0, 9.0]]), torch.zeros(2, 2), rows)
+    assert found.item() == 5.0  # a weight a row counts for every column of it
+
+
+def test_change_weights_just_inside_and_just_outside_the_threshold():
+    previous = torch.tensor([0, 100, 100, 255], dtype=torch.uint8)
+    current = torch.tensor([255, 112, 113, 0], dtype=torch.uint8)  # differences 255, 12, 13, 255: no wrap-round
+    assert change_weights(current, previous, threshold=12, weight=8.0).tolist() == [9, 1, 9, 9]
+    assert change_weights(current / 255, previous / 255, threshold=12.5 / 255, weight=8.0).tolist() == [9, 1, 9, 9]
+
+
+def test_change_weights_of_unlike_images():
+    with pytest.raises(ValueError, match=r"\(1,\) torch.uint8 and \(2,\) torch.float32"):
+        change_weights(torch.zeros(1, dtype=torch.uint8), torch.zeros(2), threshold=1, weight=1)
+
+
+def test_rare_windows_weigh_factor_times_as_much_and_the_mean_is_one():
+    actions = torch.tensor([[0, 1], [1, 0], [0, 0], [1, 1]], dtype=torch.uint8)
+    weights = rare_window_weights(actions, [1], 6.0)
+    assert weights.mean().item() == pytest.approx(1)
+    assert (weights / weights[1]).tolist() == pytest.approx([6, 1, 1, 6])
+    assert rare_window_weights(actions, [0, 1], 3.0).tolist() == pytest.approx([1.2, 1.2, 0.4, 1.2])
+    assert rare_window_weights(actions, [], 6.0).tolist() == [1, 1, 1, 1]
+
+
+def test_inverse_share_weights():
+    actions = torch.zeros(98, 3, dtype=torch.bool)
+    actions[:49, 0] = True  # share (49 + 1) / 100
+    actions[:24, 1] = True  # share (24 + 1) / 100; the third never occurs: 1 / 100
+    weights = inverse_share_weights(actions)
+    assert weights.mean().item() == pytest.approx(1)
+    assert (weights / weights[0]).tolist() == pytest.approx([1, 2, 50])

@@ -1,0 +1,117 @@
+import av
+import cv2
+import numpy as np
+import pytest
+
+from stages.episodes.decode import read_small_frames
+from stages.episodes.preprocess import preprocess
+from stages.recordings.video import VideoWriter, read_frames
+
+
+def test_gray_is_the_mean_of_the_pixels_of_a_cell():
+    image = np.zeros((4, 6, 3), np.uint8)
+    image[:2, :2] = [[[0] * 3, [100] * 3], [[200] * 3, [60] * 3]]
+    small = preprocess(image, width=3, height=2, color="gray")
+    assert small.dtype == np.uint8
+    assert small.tolist() == [[[90, 0, 0], [0, 0, 0]]]
+
+
+def test_rgb_turns_the_channels_of_bgr_around():
+    image = np.zeros((4, 6, 3), np.uint8)
+    image[:] = (10, 20, 30)
+    small = preprocess(image, width=3, height=2, color="rgb")
+    assert small.shape == (3, 2, 3)
+    assert small[:, 0, 0].tolist() == [30, 20, 10]
+    assert small.flags.c_contiguous
+
+
+def test_gray_weighs_colours_as_bt601_does():
+    for channel, luma in enumerate((29, 150, 76)):  # .114, .587 and .299 of 255
+        image = np.zeros((2, 2, 3), np.uint8)
+        image[..., channel] = 255
+        assert preprocess(image, width=1, height=1, color="gray").item() == luma
+
+
+def test_a_picture_of_the_right_size_stays_as_it_is():
+    image = np.random.default_rng(0).integers(0, 256, (72, 128, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(
+        preprocess(image, width=128, height=72, color="rgb"), image[..., ::-1].transpose(2, 0, 1)
+    )
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 6), np.uint8), np.zeros((4, 6, 4), np.uint8), np.zeros((4, 6, 3))])
+def test_what_is_no_picture_is_refused(image):
+    with pytest.raises(ValueError, match="must be uint8 .* in BGR, found"):
+        preprocess(image, width=3, height=2, color="gray")
+
+
+def test_an_unknown_colour_is_refused():
+    with pytest.raises(ValueError, match=r"color is 'grey', expected one of \['gray', 'rgb'\]"):
+        preprocess(np.zeros((4, 6, 3), np.uint8), width=3, height=2, color="grey")
+
+
+def moving_picture(number, width, height):
+    """A soft coloured pattern that moves, with a block of text-like stripes in it: uint8 BGR."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    waves = [np.sin(x / 37 + number / 5), np.cos(y / 23 - number / 7), np.sin((x + y) / 61)]
+    image = np.stack([127 + 90 * waves[i] * waves[(i + 1) % 3] for i in range(3)], axis=-1)
+    image[height // 3 : height // 2, width // 4 : width // 2] = np.where((x // 4 + number) % 2, 230, 20)[
+        height // 3 : height // 2, width // 4 : width // 2, None
+    ]
+    return image.astype(np.uint8)
+
+
+@pytest.fixture(scope="module", params=["bt601", "bt709"])
+def video(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp("video") / "v.mp4"
+    images = [moving_picture(number, 640, 320) for number in range(12)]
+    if request.param == "bt601":
+        writer = VideoWriter(path, width=640, height=320, fps=30, crf=20)
+        for image in images:
+            writer.write(image)
+        writer.close()
+        return path
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 640, 320, "yuv420p"
+        stream.codec_context.colorspace = 1
+        for image in images:
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            container.mux(stream.encode(frame.reformat(format="yuv420p", dst_colorspace="ITU709")))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("color", ["gray", "rgb"])
+@pytest.mark.parametrize(("width", "height"), [(64, 32), (80, 40), (100, 50), (640, 320)])
+def test_a_video_is_read_as_preprocess_sees_its_frames(video, width, height, color):
+    expected = [preprocess(image, width=width, height=height, color=color) for image in read_frames(video)]
+    found = list(read_small_frames(video, width=width, height=height, color=color, wanted=np.ones(12, bool)))
+    assert len(found) == 12
+    difference = np.abs(np.stack(found).astype(int) - np.stack(expected))
+    assert difference.max() <= 2
+    assert difference.mean() < 0.6
+
+
+def test_opencv_reads_the_same_within_two_levels(video):
+    capture = cv2.VideoCapture(str(video))
+    found = read_small_frames(video, width=64, height=32, color="gray", wanted=np.ones(12, bool))
+    for small in found:
+        readable, image = capture.read()
+        assert readable
+        gray = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (64, 32), interpolation=cv2.INTER_AREA)
+        assert np.abs(small[0].astype(int) - gray).max() <= 2
+
+
+def test_only_wanted_frames_are_given(video):
+    every = list(read_small_frames(video, width=64, height=32, color="gray", wanted=np.ones(12, bool)))
+    wanted = np.zeros(12, bool)
+    wanted[[2, 3, 9]] = True
+    some = list(read_small_frames(video, width=64, height=32, color="gray", wanted=wanted))
+    np.testing.assert_array_equal(np.stack(some), np.stack([every[2], every[3], every[9]]))
+    assert list(read_small_frames(video, width=64, height=32, color="gray", wanted=wanted[:2])) == []
+
+
+def test_too_short_a_video_says_how_many_frames_it_has(video):
+    with pytest.raises(ValueError, match=r"v.mp4 has 12 frames, at least 13 are expected"):
+        list(read_small_frames(video, width=64, height=32, color="gray", wanted=np.ones(13, bool)))
