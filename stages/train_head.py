@@ -22,7 +22,7 @@ from stages.run import run_stage
 LATENTS = Path("data/latents.zarr")
 MODEL = Path("data/models/head")
 LIVE = Path("reports/head_training/live")
-EVALUATION_BATCH = 1024
+EVALUATION_BATCH = 256  # windows; spatial latents are large
 # The params that the weights are a function of.
 LEARNED_FROM = {
     *("actions", "cell", "loss", "sequence_length", "rare_actions", "rare_factor", "class_weights"),
@@ -76,17 +76,17 @@ class HeadTask:
         return self._loss(model(self.train.take(samples).to(self._device)), targets, weights=weights), {}
 
     def validate(self, model) -> dict[str, float]:
-        logits = self.val.logits(model, self._device)
+        logits, truth = self.val.logits(model, self._device), self.val.actions
         return {
-            "ap": mean_average_precision(self.val.actions, logits),
-            "loss": self._loss(logits, self.val.actions).item(),
+            "ap": mean_average_precision(truth.numpy(), logits.numpy()),
+            "loss": self._loss(logits, truth).item(),
         }
 
 
-def mean_average_precision(truth: torch.Tensor, logits: torch.Tensor) -> float:
+def mean_average_precision(truth: np.ndarray, logits: np.ndarray) -> float:
     """Mean over the actions that occur in truth bool [N, A]; 0 when none does."""
-    occurring = truth.any(dim=0).nonzero()[:, 0].tolist()
-    return float(np.mean([average_precision_score(truth[:, a], logits[:, a]) for a in occurring])) if occurring else 0.0
+    occurring = np.flatnonzero(truth.any(axis=0))
+    return float(np.mean([average_precision_score(truth[:, a], logits[:, a]) for a in occurring] or [0.0]))
 
 
 def window_weights(actions: torch.Tensor, rare: list[int], factor: float, by_class: bool) -> torch.Tensor:
@@ -97,21 +97,18 @@ def window_weights(actions: torch.Tensor, rare: list[int], factor: float, by_cla
 
 def main() -> None:
     params = read_params()
-    head = params.head
+    head, actions = params.head, params.actions
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
-    store = EpisodeStore(LATENTS)
-    windows = partial(
-        Windows, store, actions=params.actions, length=params.sequence_length, limit_gb=params.training.frames_in_ram_gb
-    )
-    train, val = windows("train"), windows("val")
+    store, limit_gb = EpisodeStore(LATENTS), params.training.frames_in_ram_gb
+    train, val = (Windows(store, split, actions, params.sequence_length, limit_gb) for split in ("train", "val"))
     config = {
         "latent_shape": list(train.bank.shape),
         "hidden": list(head.hidden),
         "cell": params.cell,
         "dropout": head.dropout,
     }
-    policy = RecurrentPolicy(**config, actions=len(params.actions))
-    rare = [params.actions.index(action) for action in params.rare_actions]
+    policy = RecurrentPolicy(**config, actions=len(actions))
+    rare = [actions.index(action) for action in params.rare_actions]
     focal = partial(focal_loss, gamma=head.focal_gamma, alpha=head.focal_alpha)
     task = HeadTask(
         policy,
@@ -128,15 +125,15 @@ def main() -> None:
         result = fit(task, settings, compute, live=live, scratch=scratch, name="head")
     if not compute.is_main:
         return
-    save_model(MODEL, policy, {**config, "actions": list(params.actions), "sequence_length": params.sequence_length})
+    save_model(MODEL, policy, {**config, "actions": list(actions), "sequence_length": params.sequence_length})
     acting = fit_acting(val.actions.numpy(), val.logits(policy, compute.device).numpy())
-    write_acting(MODEL / "acting.json", acting, params.actions)
+    write_acting(MODEL / "acting.json", acting, actions)
+    thresholds = ", ".join(f"{name} {p:.2f}" for name, p in zip(actions, acting.thresholds, strict=True))
+    print(f"read {LATENTS}: {len(train)} train and {len(val)} val windows of {params.sequence_length} latents")
     print(
-        f"{len(train)} train and {len(val)} val windows; best epoch {result.best_epoch + 1} of {result.epochs_run}, "
-        f"val AP {result.best:.3f}; thresholds "
-        + ", ".join(f"{name} {p:.2f}" for name, p in zip(params.actions, acting.thresholds, strict=True))
+        f"best epoch {result.best_epoch + 1} of {result.epochs_run}, val AP {result.best:.3f}, {result.seconds:.0f} s"
     )
-    print(f"{result.seconds:.0f} s; wrote {MODEL} and {LIVE}")
+    print(f"wrote {MODEL} (thresholds {thresholds}) and {LIVE}")
 
 
 if __name__ == "__main__":

@@ -368,7 +368,7 @@ def _in_words(value) -> str:
         return ", ".join(f"{key.replace('_', ' ')} {_in_words(part)}" for key, part in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
         return " ".join(_in_words(part) for part in value)
-    return number(value) if isinstance(value, int | float) else str(value or "not said").replace("_", " ")
+    return f"{value:g}" if isinstance(value, int | float) else str(value or "not said").replace("_", " ")
 
 
 def latent_actions(reports: Path, val: Mapping, test: Mapping) -> dict:

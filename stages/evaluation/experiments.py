@@ -86,8 +86,10 @@ def parse_shown(shown: Sequence[dict]) -> list[Experiment]:
     """The rows of `dvc exp show --json`, commits before their experiments."""
     rows = []
     for baseline in shown:
-        kind = "workspace" if baseline["rev"] == "workspace" else "commit"
-        rows.append(_row(baseline, baseline.get("name") or baseline["rev"][:7], kind, None))
+        if baseline["rev"] == "workspace":
+            rows.append(_row(baseline, "workspace", "workspace", None))
+        else:
+            rows.append(_row(baseline, baseline.get("name") or baseline["rev"][:7], "commit", None))
         for group in baseline.get("experiments") or []:
             last = group["revs"][0]  # the newest revision of the experiment
             name = group.get("name") or last.get("name") or last["rev"][:7]
@@ -160,9 +162,3 @@ def read_at(rev: str, path: str) -> str | None:
     """The text of a file, tracked by git or in DVC's cache, as it was at `rev`; None where it does not exist."""
     files = _files_at(rev)
     return files.read_text(path, encoding="utf-8") if files.exists(path) else None
-
-
-def paths_at(rev: str, folder: str, suffix: str) -> list[str]:
-    """The files under `folder` at `rev` that end in `suffix`, sorted; empty where there is no such folder."""
-    files = _files_at(rev)
-    return sorted(path for path in files.find(folder) if path.endswith(suffix)) if files.exists(folder) else []

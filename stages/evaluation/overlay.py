@@ -99,17 +99,25 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> i
         raise ValueError(f"{path}: frames of {width}x{height} px; H.264 with 4:2:0 colours needs even sides")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
+    try:
+        count = _encode(partial, chain([first], frames), (height, width, 3), fps)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def _encode(path: Path, frames: Iterable[np.ndarray], shape: tuple[int, int, int], fps: float) -> int:
     count = 0
-    with av.open(str(partial), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        stream = _video_stream(container, width, height, fps)
-        for image in chain([first], frames):
-            if image.shape != first.shape:
-                raise ValueError(f"{path}: frame {count} is {image.shape}, the first one {first.shape}")
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        stream = _video_stream(container, shape[1], shape[0], fps)
+        for image in frames:
+            if image.shape != shape:
+                raise ValueError(f"{path}: frame {count} is {image.shape}, the first one {shape}")
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
             container.mux(stream.encode(picture))
             count += 1
         container.mux(stream.encode())
-    os.replace(partial, path)
     return count
 
 
@@ -141,7 +149,8 @@ def _short(name: str, letters: int = 8) -> str:
 
 def _draw_panel(panel, action_names, human, probabilities, pressed) -> None:
     """One row an action: name, the person's key, the model's key, its probability as a bar."""
-    human_x, model_x, bar_x, bar_right = 84, 128, 156, PANEL_WIDTH - 44
+    human_x, model_x = (84, 128) if human is not None else (128, 96)
+    bar_x, bar_right = model_x + 28, PANEL_WIDTH - 44
     if human is not None:
         _write(panel, "player", human_x - 14, 22, HUMAN, 0.4)
     _write(panel, "model", model_x - 12, 22, MODEL, 0.4)

@@ -7,7 +7,7 @@ missed.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stages.evaluation.chapters import actions_of, best_baseline
+from stages.evaluation.chapters import actions_of, best_baseline, named_predictor
 from stages.evaluation.glossary import with_interval
 
 RETURN_FRACTION = 0.65
@@ -39,7 +39,7 @@ def targets(test: Mapping, scores: Mapping, paired: Mapping, *, min_onsets: int)
     found = [
         _at_least("the agent's skill in the game (0: blind, 1: the player)", test, "return_fraction", RETURN_FRACTION,
                   "more recordings with mistakes in them, a larger latent, another loss"),
-        *(_gain(f"{name.replace('_', ' ')}, in the same games", ends) for name, ends in paired.items()),
+        *(_gain(f"{name.replace('_', ' ')}, in the same games", ends) for name, ends in paired.items() if "blind" in name),
         *_onsets(scores, min_onsets),
         _objects(test),
         _above_zero("latent action: the next frame better than a copy (dB)", test, "lam_gain_db"),
@@ -105,7 +105,7 @@ def _onsets(scores: Mapping, min_onsets: int) -> list[Target]:
         rival = best_baseline(scores, action, "onset_f1")
         if onsets < min_onsets or rival is None:
             continue
-        name = rival[0].replace("_", " ")
+        name = named_predictor(rival[0])
         met = None if value is None else value > rival[1]
         words = f"{action}: presses found at the right moment (onset F1)"
         said = "–" if value is None else f"{value:.2f}"

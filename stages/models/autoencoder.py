@@ -24,6 +24,8 @@ from stages.learning.compute import Compute
 
 KINDS = ("dense", "spatial")
 BATCH = 256  # frames a pass outside of training
+SMALL_PX = 18  # a small thing has so many pixels, for example 3 x 6 ...
+WINDOW_PX = 15  # ... in a window of so many on a side
 
 
 class Autoencoder(nn.Module):
@@ -94,6 +96,29 @@ class Autoencoder(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """frames [B, C, H, W] in 0..1 -> reconstructions of the same shape."""
         return self.decode(self.encode(frames))
+
+
+def pixel_weights(current: Tensor, previous: Tensor, background: Tensor, *, threshold: float, weight: float) -> Tensor:
+    """Weights of the squared errors: 1, and up to `weight` more for pixels of small things; float32 [B, 1, H, W].
+
+    current, previous uint8 [B, C, H, W], background [C, H, W] in 0..1, threshold in grey levels. What
+    counts is a pixel that moves (differs from the frame before) and stands out (differs from the
+    background): when the view turns every texture moves, and only what stands out can be aimed at.
+    Where more than SMALL_PX such pixels lie in a window they share the weight of SMALL_PX: otherwise
+    one big thing outweighs all the small ones, and a latent forgets the small ones first.
+    """
+    now, before = current.float(), previous.float()
+    moves = ((now - before).abs() >= threshold).any(dim=1, keepdim=True)
+    stands_out = ((now - background * 255).abs() >= threshold).any(dim=1, keepdim=True)
+    counts = (moves & stands_out).float()
+    return 1 + weight * counts * (SMALL_PX / _around(counts).clamp(min=SMALL_PX))
+
+
+def _around(counts: Tensor) -> Tensor:
+    """The sum over the window around each pixel; rows first, then columns."""
+    half = WINDOW_PX // 2
+    rows = functional.avg_pool2d(counts, (WINDOW_PX, 1), stride=1, padding=(half, 0), divisor_override=1)
+    return functional.avg_pool2d(rows, (1, WINDOW_PX), stride=1, padding=(0, half), divisor_override=1)
 
 
 def load_autoencoder(directory: str | Path) -> Autoencoder:

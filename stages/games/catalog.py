@@ -1,0 +1,40 @@
+"""The bundled games by name, each with the script of its player. A new game is added here and nowhere else."""
+
+from dataclasses import dataclass
+
+from stages.games.doom import DoomCenter, DoomLine
+from stages.games.game import Game
+from stages.games.players import CenterScript, LineScript, Script
+
+
+@dataclass(frozen=True)
+class Bundled:
+    game: type[Game]
+    script: type[Script]
+
+
+GAMES = {
+    "doom_center": Bundled(DoomCenter, CenterScript),
+    "doom_line": Bundled(DoomLine, LineScript),
+}
+
+# Ranges of game seeds that never meet: what is recorded, what choices are made on, what is reported.
+RECORDING_SEEDS = 1_000_000
+VALIDATION_SEEDS = 2_000_000
+TEST_SEEDS = 3_000_000
+SEED_RANGE = 1_000_000
+
+
+def bundled(name: str) -> Bundled:
+    """The bundled game of that name; ValueError lists the names."""
+    if name not in GAMES:
+        raise ValueError(f"game is {name!r}; the bundled games are {', '.join(GAMES)}")
+    return GAMES[name]
+
+
+def game_seeds(base: int, seed: int, count: int) -> list[int]:
+    """`count` game seeds of one of the ranges above, others for every `seed` of params.yaml."""
+    start = seed * 10_000 % SEED_RANGE
+    if count > 10_000:
+        raise ValueError(f"{count} episodes of a kind; at most 10,000, so that the seeds of different runs never meet")
+    return [base + start + number for number in range(count)]

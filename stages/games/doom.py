@@ -1,0 +1,158 @@
+"""The bundled Doom games, by ViZDoom with the free textures of its wheel.
+
+doom_center: the player stands in the middle of a round arena and turns; demons come from all sides; each
+kill is 1, death is -1; 26 rounds. doom_line: the player strafes before a wall of demons that throw fireballs.
+Three tics of 1/35 s are a frame. Angles are degrees, positive to the left; positions are Doom's map units.
+"""
+
+import contextlib
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import vizdoom
+
+from stages.games.game import Game, Held
+
+# At 16:9 the engine shows 106 degrees: the focal length is 120 px of a picture 320 px wide.
+# Fitted to the engine's own labels of 1,000 objects, which it meets within half a pixel.
+FOCAL_SHARE = 120 / 320
+HALF_VIEW_DEG = math.degrees(math.atan(0.5 / FOCAL_SHARE))
+EYE_HEIGHT = 41  # of Doom's player above the floor, map units
+MONSTER_MIDDLE = 28  # half the height of a demon or imp
+
+MONSTERS = ("Demon", "MarineChainsawVzd", "DoomImp")
+PROJECTILES = ("DoomImpBall",)
+NEAREST = 3  # things of a kind that a state row tells
+THING_COLUMNS = ("id", "x", "y", "bearing_deg", "distance")
+VIEW_COLUMNS = ("in_view", "x_px", "y_px", "distance")
+PLAYER_COLUMNS = ("player_x", "player_y", "player_angle_deg", "player_health", "player_ammo", "player_kills")
+
+
+def thing_columns(kind: str) -> tuple[str, ...]:
+    """The state columns of one kind of thing: the nearest in view, then the nearest few one by one."""
+    each = (f"{kind}{n}_{name}" for n in range(1, NEAREST + 1) for name in THING_COLUMNS)
+    return (*(f"{kind}_{name}" for name in VIEW_COLUMNS), *each)
+
+
+class Doom(Game):
+    """A ViZDoom scenario whose buttons follow the actions LEFT, RIGHT, SHOOT, DASH."""
+
+    tic_rate_hz = 35
+    tics_per_frame = 3
+    keys = {"LEFT": "Key.left", "RIGHT": "Key.right", "SHOOT": "Key.space", "DASH": "Key.shift"}
+    state_columns = (*PLAYER_COLUMNS, *thing_columns("enemy"), *thing_columns("projectile"))
+    scenario: str
+    buttons: dict[str, vizdoom.Button]
+    episode_tics: int  # the game's own cap
+
+    def __init__(self, *, width: int, height: int):
+        """`width` x `height` is one of the engine's 16:9 sizes; ValueError otherwise."""
+        size = getattr(vizdoom.ScreenResolution, f"RES_{width}X{height}", None)
+        if size is None or width * 9 != height * 16:
+            raise ValueError(f"collect.width x collect.height is {width}x{height}; Doom has 256x144, 320x180, 640x360, ...")
+        self._width, self._height = width, height
+        self._game = vizdoom.DoomGame()
+        self._game.load_config(str(Path(vizdoom.scenarios_path) / f"{self.scenario}.cfg"))
+        self._game.set_window_visible(False)
+        self._game.set_screen_resolution(size)
+        self._game.set_screen_format(vizdoom.ScreenFormat.BGR24)
+        self._game.set_render_hud(False)
+        self._game.set_objects_info_enabled(True)
+        self._game.set_available_buttons(list(self.buttons.values()))
+        variables = ("POSITION_X", "POSITION_Y", "ANGLE", "HEALTH", "AMMO2", "KILLCOUNT")
+        self._game.set_available_game_variables([getattr(vizdoom.GameVariable, name) for name in variables])
+        self._game.set_episode_timeout(self.episode_tics)
+        # The engine leaves files in the folder it starts in, and two that start in the same one collide.
+        self._folder = tempfile.TemporaryDirectory(prefix="understudy-doom-", ignore_cleanup_errors=True)
+        with contextlib.chdir(self._folder.name):
+            self._game.init()
+
+    def reset(self, seed: int) -> None:
+        self._game.set_seed(seed)  # must precede new_episode, or the episode is another one
+        self._game.new_episode()
+
+    def step(self, held: Sequence[Held]) -> None:
+        for tic, actions in enumerate(held, start=1):
+            self._game.set_action([float(name in actions) for name in self.buttons])
+            self._game.advance_action(1, tic == len(held))
+            if self.done:
+                return
+
+    def frame(self) -> np.ndarray:
+        return self._game.get_state().screen_buffer
+
+    def state(self) -> dict[str, float]:
+        found = self._game.get_state()
+        row = dict(zip(PLAYER_COLUMNS, map(float, found.game_variables), strict=True))
+        enemies = [thing for thing in found.objects if thing.name in MONSTERS]
+        # A fireball that has hit something stays in the list with no velocity.
+        balls = [t for t in found.objects if t.name in PROJECTILES and (t.velocity_x or t.velocity_y)]
+        return row | self._things("enemy", enemies, row) | self._things("projectile", balls, row)
+
+    def _things(self, kind: str, things: list, player: dict[str, float]) -> dict[str, float]:
+        row = dict.fromkeys(thing_columns(kind), math.nan)
+        placed = sorted((self._placed(thing, player) for thing in things), key=lambda place: place["distance"])
+        seen = [place for place in placed if abs(place["bearing_deg"]) < HALF_VIEW_DEG]
+        row[f"{kind}_in_view"] = float(bool(seen))
+        if seen:
+            row |= {f"{kind}_{name}": value for name, value in self._on_screen(seen[0]).items()}
+        for n, place in enumerate(placed[:NEAREST], start=1):
+            row |= {f"{kind}{n}_{name}": value for name, value in place.items()}
+        return row
+
+    def _placed(self, thing, player: dict[str, float]) -> dict[str, float]:
+        dx, dy = thing.position_x - player["player_x"], thing.position_y - player["player_y"]
+        bearing = math.degrees(math.atan2(dy, dx)) - player["player_angle_deg"]
+        place = (thing.id, thing.position_x, thing.position_y, (bearing + 180) % 360 - 180, math.hypot(dx, dy))
+        return dict(zip(THING_COLUMNS, place, strict=True))
+
+    def _on_screen(self, place: dict[str, float]) -> dict[str, float]:
+        focal_px = self._width * FOCAL_SHARE
+        angle = math.radians(place["bearing_deg"])
+        depth = max(place["distance"] * math.cos(angle), 1.0)
+        return {
+            "x_px": self._width / 2 - focal_px * math.tan(angle),
+            "y_px": self._height / 2 + focal_px * (EYE_HEIGHT - MONSTER_MIDDLE) / depth,
+            "distance": place["distance"],
+        }
+
+    @property
+    def score(self) -> float:
+        return self._game.get_total_reward()
+
+    @property
+    def done(self) -> bool:
+        return self._game.is_episode_finished()
+
+    @property
+    def outcome(self) -> str:
+        return "died" if self._game.is_player_dead() else "time ran out"
+
+    def close(self) -> None:
+        self._game.close()
+        self._folder.cleanup()
+
+
+class DoomCenter(Doom):
+    scenario = "defend_the_center"
+    episode_tics = 2100
+    buttons = {
+        "LEFT": vizdoom.Button.TURN_LEFT,
+        "RIGHT": vizdoom.Button.TURN_RIGHT,
+        "SHOOT": vizdoom.Button.ATTACK,
+        "DASH": vizdoom.Button.SPEED,  # turns twice as fast
+    }
+
+
+class DoomLine(Doom):
+    scenario = "defend_the_line"
+    episode_tics = 2100
+    buttons = {
+        "LEFT": vizdoom.Button.MOVE_LEFT,
+        "RIGHT": vizdoom.Button.MOVE_RIGHT,
+        "SHOOT": vizdoom.Button.ATTACK,
+        "DASH": vizdoom.Button.SPEED,  # strafes twice as fast
+    }

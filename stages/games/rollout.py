@@ -1,0 +1,188 @@
+"""Episodes of a bundled game: by the scripted player, by rows of keys, or by an agent that sees the frames.
+
+A row of keys is uint8 [A], one a frame, held for all its tics. Whatever plays, the same seed gives the same
+episode, however many games run at a time: an episode's randomness is drawn from its own seed.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+import numpy as np
+from tqdm import tqdm
+
+from stages.games.catalog import bundled
+from stages.games.game import Game
+from stages.games.players import HumanLikePlayer
+from stages.params import PlayerParams
+
+
+@dataclass(frozen=True)
+class GameSetting:
+    """The game that is played, the size of its picture and when an episode is cut off."""
+
+    name: str
+    width: int
+    height: int
+    actions: tuple[str, ...]
+    max_episode_s: float
+
+    def start(self) -> Game:
+        return bundled(self.name).game(width=self.width, height=self.height)
+
+    def frames(self, game: Game) -> int:
+        """Frames after which an episode is cut off."""
+        return max(int(self.max_episode_s * game.fps), 1)
+
+
+@dataclass(frozen=True)
+class Played:
+    """One episode: what it scored, its keys uint8 [T, A] and, for an agent, its logits float32 [T, A]."""
+
+    seed: int
+    score: float
+    keys: np.ndarray
+    logits: np.ndarray | None = None
+
+    @property
+    def length(self) -> int:
+        """Frames."""
+        return len(self.keys)
+
+
+def human_like_player(name: str, params: PlayerParams, game: Game, generator: np.random.Generator) -> HumanLikePlayer:
+    """The scripted player of a bundled game, ready for one episode."""
+    return HumanLikePlayer(
+        bundled(name).script(),
+        params,
+        tuple(game.keys),
+        tic_rate_hz=game.tic_rate_hz,
+        tics_per_frame=game.tics_per_frame,
+        generator=generator,
+    )
+
+
+def play_scripted(setting: GameSetting, params: PlayerParams, seeds: Sequence[int]) -> list[Played]:
+    """The scripted player with its handicaps; a key counts for a frame in which it is down at any tic."""
+    results = []
+    with setting.start() as game:
+        for seed in seeds:
+            game.reset(seed)
+            player = human_like_player(setting.name, params, game, np.random.default_rng([seed, 1]))
+            rows = []
+            while not game.done and len(rows) < setting.frames(game):
+                held = player.keys(game.state())
+                game.step(held)
+                rows.append(_row(frozenset().union(*held), setting.actions))
+            results.append(Played(seed, game.score, np.array(rows, np.uint8)))
+    return results
+
+
+def play_rows(setting: GameSetting, rows_of: Callable[[int, int], np.ndarray], seeds: Sequence[int]) -> list[Played]:
+    """Keys that were fixed beforehand, whatever happens: `rows_of(seed, frames)` -> uint8 [frames, A]."""
+    results = []
+    with setting.start() as game:
+        for seed in seeds:
+            game.reset(seed)
+            rows = rows_of(seed, setting.frames(game))
+            frame = 0
+            while not game.done and frame < len(rows):
+                game.step(_held(rows[frame], game, setting.actions))
+                frame += 1
+            results.append(Played(seed, game.score, rows[:frame].copy()))
+    return results
+
+
+def replayed_frames(setting: GameSetting, episode: Played) -> Iterator[np.ndarray]:
+    """The pictures uint8 [H, W, 3] BGR of an episode, played again from its seed and keys."""
+    with setting.start() as game:
+        game.reset(episode.seed)
+        for row in episode.keys:
+            yield game.frame()
+            game.step(_held(row, game, setting.actions))
+
+
+class Lane:
+    """One of the games that share a batch."""
+
+    def __init__(self, setting: GameSetting):
+        self._setting = setting
+        self.game = setting.start()
+        self._limit = setting.frames(self.game)
+
+    def reset(self, seed: int) -> None:
+        self.seed = seed
+        self.random = np.random.default_rng([seed, 2])
+        self.keys: list[np.ndarray] = []
+        self.logits: list[np.ndarray] = []
+        self.game.reset(seed)
+
+    def step(self, pressed: np.ndarray, logits: np.ndarray) -> bool:
+        """Hold the keys pressed bool [A] for a frame; whether the episode goes on."""
+        row = pressed.astype(np.uint8)
+        self.keys.append(row)
+        self.logits.append(logits)
+        self.game.step(_held(row, self.game, self._setting.actions))
+        return not self.game.done and len(self.keys) < self._limit
+
+    def played(self) -> Played:
+        return Played(self.seed, self.game.score, np.array(self.keys), np.array(self.logits, np.float32))
+
+
+def play_agent(setting: GameSetting, agent, pressed: Callable, seeds: Sequence[int], lanes: int) -> list[Played]:
+    """An agent that sees the frames, up to `lanes` games in one batch.
+
+    `agent.reset(lane)` forgets a lane's past, `agent.logits({lane: image BGR}) -> {lane: float32 [A]}`;
+    `pressed(logits [A], generator) -> bool [A]` is the acting rule.
+    """
+    waiting = list(reversed(seeds))
+    running: dict[int, Lane] = {}
+    done: dict[int, Played] = {}
+    all_lanes = [Lane(setting) for _ in range(min(lanes, len(seeds)))]
+    try:
+        for number, lane in enumerate(all_lanes):
+            lane.reset(waiting.pop())
+            agent.reset(number)
+            running[number] = lane
+        while running:
+            logits = agent.logits({number: lane.game.frame() for number, lane in running.items()})
+            for number, lane in list(running.items()):
+                if lane.step(pressed(logits[number], lane.random), logits[number]):
+                    continue
+                done[lane.seed] = lane.played()
+                agent.reset(number)
+                if waiting:
+                    lane.reset(waiting.pop())
+                else:
+                    del running[number]
+    finally:
+        for lane in all_lanes:
+            lane.game.close()
+    return [done[seed] for seed in seeds]
+
+
+def in_parallel(work: Callable[[Sequence], list], items: Sequence, workers: int, *, chunk: int, title: str) -> list:
+    """`work(items)` in pieces of `chunk` items, `workers` processes at a time; results in the items' order.
+
+    `work` must be picklable. The pieces do not depend on the number of workers, nor does the result.
+    """
+    pieces = [items[start : start + chunk] for start in range(0, len(items), chunk)]
+    results: list = []
+    with (
+        ProcessPoolExecutor(max(min(workers, len(pieces)), 1), mp_context=get_context("spawn")) as pool,
+        tqdm(total=len(items), desc=title, unit="episode", leave=False) as bar,
+    ):
+        for piece in pool.map(work, pieces):
+            results += piece
+            bar.update(len(piece))
+    return results
+
+
+def _row(held: frozenset[str], actions: tuple[str, ...]) -> np.ndarray:
+    return np.array([name in held for name in actions], np.uint8)
+
+
+def _held(row: np.ndarray, game: Game, actions: tuple[str, ...]) -> list[frozenset[str]]:
+    held = frozenset(name for name, on in zip(actions, row, strict=True) if on)
+    return [held] * game.tics_per_frame

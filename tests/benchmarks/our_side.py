@@ -1,0 +1,129 @@
+"""Our side of the comparisons: the project's own stages, models and stores, one thread, no shortcuts for the occasion."""
+
+import shutil
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from tests.benchmarks.child import keep_to_one_core, serve
+
+keep_to_one_core()
+
+import cv2  # noqa: E402  (after the process is pinned: these libraries count the cores when they start)
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+
+from stages.episodes.decode import read_small_frames  # noqa: E402
+from stages.episodes.store import EpisodeStore  # noqa: E402
+from stages.episodes.windows import FrameBank  # noqa: E402
+from stages.learning.compute import Compute, prepare_compute  # noqa: E402
+from stages.learning.losses import focal_loss  # noqa: E402
+from stages.learning.training import FitSettings, fit  # noqa: E402
+from stages.models.autoencoder import Autoencoder, pixel_weights  # noqa: E402
+from stages.models.policy import RecurrentPolicy  # noqa: E402
+from stages.params import Params, read_params  # noqa: E402
+from stages.train_autoencoder import ReconstructionTask, background_of  # noqa: E402
+from stages.train_head import HeadTask, Windows, window_weights  # noqa: E402
+from tests.benchmarks import sizes  # noqa: E402
+
+cv2.setNumThreads(1)
+
+
+class Timed:
+    """A task of the project cut to so many steps; notes when each step ends. Validation is left out."""
+
+    monitor, maximise = "loss", False
+
+    def __init__(self, task, batch: int, steps: int):
+        self.model, self.loss = task.model, task.loss
+        self._order = np.resize(task.epoch_order(0), batch * (steps + 1))
+        self.ends: list[float] = []
+
+    def epoch_order(self, epoch: int) -> np.ndarray:
+        return self._order
+
+    def after_step(self, step: int) -> None:
+        self.ends.append(time.perf_counter())
+
+    def validate(self, model) -> dict[str, float]:
+        return {"loss": 0.0}
+
+
+def fit_seconds(task, section, params: Params, compute: Compute, scratch: Path, batch: int, steps: int) -> float:
+    """Seconds of `steps` steps of the fit loop, after a first one that is not counted."""
+    settings = FitSettings.from_sections(dict(section) | {"epochs": 1, "batch_size": batch}, params.training)
+    timed = Timed(task, batch, steps)
+    shutil.rmtree(scratch, ignore_errors=True)
+    fit(timed, settings, compute, live=None, scratch=scratch, name="benchmark")
+    return timed.ends[-1] - timed.ends[0]
+
+
+def reconstruction(folder: Path, params: Params, compute: Compute) -> ReconstructionTask:
+    """The autoencoder's training, in the sizes of the comparison."""
+    store = EpisodeStore(folder / "episodes.zarr")
+    train, val = (FrameBank(store, split, "frames", params.training.frames_in_ram_gb) for split in ("train", "val"))
+    model = Autoencoder(
+        kind="dense", channels=sizes.CHANNELS, latent_dim=sizes.LATENT,
+        height=sizes.HEIGHT, width=sizes.WIDTH, in_channels=1,
+    )  # fmt: skip
+    model.set_background(*background_of(train))
+    own = params.autoencoder
+    weigh = partial(pixel_weights, threshold=own.change_threshold, weight=own.change_weight)
+    return ReconstructionTask(model, train, val, batch=sizes.BATCH, device=compute.device, seed=0, weigh=weigh)
+
+
+def head_task(folder: Path, params: Params, compute: Compute) -> HeadTask:
+    """The head's training, in the sizes of the comparison."""
+    store = EpisodeStore(folder / "latents.zarr")
+    train, val = (Windows(store, split, store.action_keys, sizes.WINDOW, 1.0) for split in ("train", "val"))
+    policy = RecurrentPolicy(
+        latent_shape=(sizes.HEAD_LATENT,), hidden=sizes.HIDDEN, cell="gru", dropout=sizes.DROPOUT, actions=sizes.ACTIONS
+    )
+    loss = partial(focal_loss, gamma=params.head.focal_gamma, alpha=params.head.focal_alpha)
+    weights = window_weights(train.actions, [0], params.rare_factor, False)
+    return HeadTask(policy, train, val, loss=loss, weights=weights, device=compute.device, seed=0)
+
+
+def decode_seconds(path: Path, wanted: np.ndarray) -> float:
+    start = time.perf_counter()
+    for _ in read_small_frames(path, width=sizes.WIDTH, height=sizes.HEIGHT, color="gray", wanted=wanted):
+        pass
+    return time.perf_counter() - start
+
+
+def window_seconds(store: EpisodeStore, windows: int) -> float:
+    """Seconds for random windows of 16 frames."""
+    episode = store.episodes("train")[0]
+    starts = np.random.default_rng(0).integers(0, episode.length - sizes.STORE_WINDOW, windows)
+    start = time.perf_counter()
+    for first in starts:
+        store.read(episode.name, "frames", first, first + sizes.STORE_WINDOW)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    params = read_params()
+    compute = prepare_compute("cpu", params.precision, 1, 0)
+    torch.set_num_interop_threads(1)
+    reconstruct, act = reconstruction(folder, params, compute), head_task(folder, params, compute)
+    store = EpisodeStore(folder / "episodes.zarr")
+
+    def autoencoder(steps: int) -> float:
+        return fit_seconds(reconstruct, params.autoencoder, params, compute, folder / "ours", sizes.BATCH, steps)
+
+    def head(batch: int, windows: int) -> float:
+        return fit_seconds(act, params.head, params, compute, folder / "ours", batch, windows // batch)
+
+    serve({
+        "autoencoder": autoencoder,
+        "head": partial(head, sizes.BATCH),
+        "head_default": partial(head, params.head.batch_size),
+        "decode": lambda frames: decode_seconds(folder / "video.mp4", np.ones(frames, bool)),
+        "windows": partial(window_seconds, store),
+    })  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,438 @@
+import json
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from stages import headline, report
+from stages.episodes.store import EpisodeInfo, StoreWriter
+from stages.evaluation import chapters, page
+from stages.evaluation.figures import report as figures
+from stages.evaluation.figures import style
+from stages.evaluation.glossary import HEADLINE, headline_first, in_words, lower_is_better, with_interval
+from stages.evaluation.targets import targets, weaknesses
+from stages.recordings.session import SessionWriter
+from stages.recordings.timeline import Timeline, write_timeline
+
+ROOT = Path(__file__).parent.parent
+ACTIONS = ("LEFT", "RIGHT", "SHOOT", "DASH")
+SESSIONS = ("a", "b", "c")
+FRAMES = 24
+FPS = 10.0
+
+
+def write_json(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def interval(name, value):
+    return {name: value, f"{name}_low": value - 0.1, f"{name}_high": value + 0.1}
+
+
+def held():
+    """Keys of every frame, uint8 [T, A]: each action held in another stretch."""
+    keys = np.zeros((FRAMES, len(ACTIONS)), np.uint8)
+    for i in range(len(ACTIONS)):
+        keys[4 * i + 2 : 4 * i + 6, i] = 1
+    return keys
+
+
+def frame(i, gray):
+    image = np.full((72, 128, 3), gray, np.uint8)
+    image[:, 4 * i : 4 * i + 8] = 250
+    return image
+
+
+def write_recordings(folder):
+    times = 1000 + np.arange(FRAMES) / FPS
+    split = dict(zip(SESSIONS, ("train", "val", "test"), strict=True))
+    for number, session in enumerate(SESSIONS):
+        metadata = {"game": "doom_center", "keys": {}, "recorder": "test", "player": "test"}
+        with SessionWriter(
+            folder / "data/raw/doom_center", session, width=128, height=72, fps=FPS, metadata=metadata, crf=10,
+            state_columns=None,
+        ) as writer:  # fmt: skip
+            for i, t in enumerate(times):
+                writer.frame(frame(i, 40 * number), t)
+        write_timeline_of(folder, session, times)
+    with StoreWriter(
+        folder / "data/episodes.zarr",
+        attrs={"action_keys": list(ACTIONS), "state_columns": [], "fps": FPS, "recordings": "data/raw/doom_center",
+               "width": 128, "height": 72, "color": "gray"},
+    ) as store:  # fmt: skip
+        for i, session in enumerate(SESSIONS):
+            info = EpisodeInfo(f"episode_{i:05d}", session, 0, split[session], FRAMES, 7.0 + i, "died")
+            frames = np.zeros((FRAMES, 1, 72, 128), np.uint8)
+            store.episode(info, {"frames": frames, "actions": held(), "t": times})
+
+
+def write_timeline_of(folder, session, times):
+    (folder / "data/timelines").mkdir(parents=True, exist_ok=True)
+    timeline = Timeline(session, times, np.zeros(FRAMES, bool), np.zeros(FRAMES, np.int64), held(), ACTIONS)
+    write_timeline(folder / f"data/timelines/{session}.csv", timeline)
+
+
+def write_head(folder, prefix, onset_f1):
+    rows = ["predictor,playable,action,metric,value,low,high"]
+    for action in ("all", *ACTIONS):
+        rows += [f"model,true,{action},onset_f1,{onset_f1},0.5,0.9", f"model,true,{action},f1,0.9,0.8,0.95"]
+        rows += [f"majority,true,{action},onset_f1,0,0,0", f"iid_random,true,{action},onset_f1,0.65,,"]
+        rows += [f"repeat_last,false,{action},onset_f1,0.99,0.9,1", f"model,true,{action},onsets,30,,"]
+    keys = held()
+    header = ["episode", "session", "fight", "frame", "t"] + [f"{a}_{end}" for a in ACTIONS for end in ("true", "p")]
+    lines = [",".join(header)]
+    for i in range(FRAMES):
+        cells = [f"{k},{0.1 + 0.8 * k:.5f}" for k in keys[i]]
+        lines.append(f"episode_00002,c,0,{i},{1000 + i / FPS:.6f},{','.join(cells)}")
+    folder.mkdir(parents=True)
+    (folder / "actions.csv").write_text("\n".join(rows) + "\n")
+    (folder / "predictions.csv").write_text("\n".join(lines) + "\n")
+    write_json(folder / "metrics.json", interval(f"{prefix}onset_f1", onset_f1) | {f"{prefix}ap": 0.123456789})
+
+
+def write_reports(folder, *, own):
+    """What the stages leave in reports/; `own`: recordings of no bundled game and without state."""
+    reports = folder / "reports"
+    for base, prefix in ((reports, "val_"), (reports / "test", "")):
+        write_head(base / "head", prefix, 0.7)
+        objects = {"ae_object_ap": None} if own else interval("ae_object_ap", 0.8) | {"ae_object_ap_raw": 0.9}
+        write_json(base / "autoencoder/metrics.json", {"ae_psnr_db": 30.0, **objects})
+        write_json(base / "latent_action/metrics.json", interval("lam_gain_db", 2.0) | {"lam_probe_skill": 0.4})
+        fraction = {f"{prefix}return_fraction": None} if own else interval(f"{prefix}return_fraction", 0.8)
+        write_json(base / "play/metrics.json", fraction | ({} if prefix or own else {"return": 14.0}))
+    write_json(folder / "data/models/head/acting.json", {"thresholds": dict.fromkeys(ACTIONS, 0.5)})
+    session = {"frames": FRAMES, "seconds": 2.4, "gaps": {"count": 1, "longest_s": 1.0, "list": []}, "repeats": 0,
+               "unclosed_fights": [{"fight": 0}], "unmapped_keys": {"x": 2, "y": 3}, "fights": 1,
+               "interval_ms": {"median": 100.0}, "warnings": ["still down <at> the end"]}  # fmt: skip
+    write_json(folder / "data/timelines/alignment.json", {"sessions": {"a": session}, "totals": {}})
+    if own:
+        return
+    write_json(reports / "explore/warnings.json", {"warnings": ["DASH has 3 presses in val: too few for an F1"]})
+    balance = "scope,split,action,frames,active_frames,share,presses,mean_hold_s,median_hold_s,kind\n"
+    balance += "fights,all,DASH,100,3,0.03,9,0.21,0.2,reflex\nfights,train,DASH,80,2,0.02,6,,,reflex\n"
+    (reports / "explore/balance.csv").write_text(balance)
+    tsv = reports / "head_training/live/plots/metrics/train/loss.tsv"
+    tsv.parent.mkdir(parents=True)
+    tsv.write_text("step\tloss\n0\t0.5\n1\t0.25\n")
+    figure, _ = style.new_figure(2, 1)
+    style.save(figure, reports / "explore/extra.png")
+    summary = {
+        "policies": {name: {"mean": m, "low": m - 1, "high": m + 1, "episodes": 2} for name, m in POLICIES.items()},
+        "paired": {"agent - best blind": {"mean": 10.0, "low": 9.0, "high": 11.0},
+                   "agent - blindfolded": {"mean": 0.5, "low": -0.5, "high": 1.5}},
+        "acting_rule": "threshold", "blind_policy": {"kind": "square wave", "period": 16},
+    }  # fmt: skip
+    write_json(reports / "test/play/summary.json", summary)
+    rows = [f"{name},{seed},{mean + seed},300" for name, mean in POLICIES.items() for seed in (-2, 0, 2)]
+    (reports / "test/play/returns.csv").write_text("policy,seed,return,length\n" + "\n".join(rows) + "\n")
+    shutil.copy(folder / "data/raw/doom_center/a.mp4", reports / "test/play/best.mp4")
+
+
+POLICIES = {"agent": 14.0, "scripted": 19.0, "best blind": 4.0}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    write_recordings(tmp_path)
+    return tmp_path
+
+
+class Page(HTMLParser):
+    """What a page would load from outside, what it holds, and its words."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.outside, self.kinds, self.tags, self.words, self.links, self.ids = [], [], [], "", set(), set()
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        for name, value in attributes:
+            if name == "id":
+                self.ids.add(value)
+            elif name in ("src", "href", "srcset", "poster", "data", "action"):
+                if value.startswith("data:"):
+                    self.kinds.append(value[5:].split(";")[0])
+                elif value.startswith("#"):
+                    self.links.add(value[1:])
+                else:
+                    self.outside.append(value)
+
+    def handle_data(self, data):
+        self.words += data
+
+
+def test_the_page_of_a_bundled_game_holds_everything_inside(project):
+    write_reports(project, own=False)
+    report.main()
+    found = Page(project / "reports/index.html")
+    assert found.outside == [] and "script" not in found.tags
+    assert found.links <= found.ids
+    assert found.kinds.count("video/mp4") == 2 and "@import" not in found.words and "url(" not in found.words
+    assert found.tags.count("img") == 3  # a frame, the figure of explore, the curves of the head
+    for words in ("0.80 (0.70-0.90)", "14.00 (13.00-15.00)", "square wave", "DASH has 3 presses", "not certain",
+                  "still down <at> the end", "latent_dim: 128"):  # fmt: skip
+        assert words in found.words, words
+
+
+def test_the_page_says_which_targets_are_missed(project):
+    write_reports(project, own=False)
+    report.main()
+    words = Page(project / "reports/index.html").words
+    assert "Missed: latent action: the code tells the key: 0.40, wanted at least 0.5" in words
+    assert "Missed: mean gain: agent - blindfolded, in the same games: 0.50 (-0.50 to 1.50)" in words
+    assert "Missed: LEFT" not in words and "Missed: the agent" not in words
+
+
+def test_the_page_of_own_recordings_lives_with_what_is_missing(project):
+    write_reports(project, own=True)
+    report.main()
+    found = Page(project / "reports/index.html")
+    assert found.outside == []
+    assert "come from no bundled game" in found.words and "do not say where objects were" in found.words
+    assert "No training curves were found" in found.words
+    metrics = json.loads((project / "reports/metrics.json").read_text())
+    assert metrics["val_return_fraction"] is None and metrics["ae_object_ap"] is None
+
+
+def test_metrics_are_merged_headline_first_and_rounded(project):
+    write_reports(project, own=False)
+    report.main()
+    val = json.loads((project / "reports/metrics.json").read_text())
+    assert list(val)[:6] == ["val_return_fraction", "val_onset_f1", "val_ap", "ae_psnr_db", "ae_object_ap", "lam_gain_db"]
+    assert list(val)[7:] == sorted(list(val)[7:]) and val["val_ap"] == 0.123457
+    test = json.loads((project / "reports/test/metrics.json").read_text())
+    assert list(test)[:4] == ["return_fraction", "return", "onset_f1", "ap"]
+
+
+def test_the_overlay_shows_the_frames_of_the_fight(project):
+    write_reports(project, own=False)
+    report.main()
+    with av.open(str(project / "reports/overlay.mp4")) as container:
+        images = [image.to_ndarray(format="bgr24") for image in container.decode(video=0)]
+    assert len(images) == FRAMES
+    for i in (0, 10, 23):  # a bright bar moves to the right, 5x as large; session c is of gray 80
+        row = images[i][180, :640].mean(axis=1)
+        assert abs(row[20 * i + 20] - 250) < 25 and abs(row[(20 * i + 320) % 640] - 80) < 20
+
+
+def test_two_reports_are_equal(project):
+    write_reports(project, own=False)
+    outs = ["reports/index.html", "reports/overlay.mp4", "reports/metrics.json", "reports/test/metrics.json"]
+    report.main()
+    first = [(project / out).read_bytes() for out in outs]
+    report.main()
+    assert [(project / out).read_bytes() for out in outs] == first
+
+
+def test_headline_prints_the_table_and_where_the_report_is(project, capsys):
+    with pytest.raises(ValueError, match="is missing; run `dvc repro` first"):
+        headline.main()
+    write_reports(project, own=False)
+    report.main()
+    capsys.readouterr()
+    headline.main()
+    printed = capsys.readouterr().out
+    lines = printed.splitlines()
+    assert lines[1].endswith("0.80 (0.70-0.90)  0.80 (0.70-0.90)") and max(map(len, lines[:8])) <= 120
+    assert (project / "reports/index.html").resolve().as_uri() in printed
+
+
+def test_merging_refuses_what_nobody_could_read(tmp_path):
+    one, two = tmp_path / "one.json", tmp_path / "two.json"
+    write_json(one, {"a": 1.0})
+    with pytest.raises(ValueError, match="two.json is missing; run `dvc repro`"):
+        report.merged_metrics([one, two], [])
+    write_json(two, {"a": 2.0})
+    with pytest.raises(ValueError, match="a stands in both .*one.json and .*two.json"):
+        report.merged_metrics([one, two], [])
+    write_json(two, {"b": float("nan")})
+    with pytest.raises(ValueError, match="two.json: b is nan; a metric that is not defined must be null"):
+        report.merged_metrics([one, two], [])
+    two.write_text("{")
+    with pytest.raises(ValueError, match="two.json is not JSON"):
+        report.merged_metrics([one, two], [])
+
+
+def test_a_time_that_the_session_does_not_have_is_an_error(project):
+    video, timeline = project / "data/raw/doom_center/c.mp4", project / "data/timelines/c.csv"
+    assert len(list(report.frames_at(video, timeline, np.array([1000.1, 1000.1, 1002.3])))) == 3
+    for t in (999.9, 1000.15, 1002.4):
+        with pytest.raises(ValueError, match=rf"no frame at t = {t:.6f} s"):
+            next(report.frames_at(video, timeline, np.array([t])))
+
+
+# --- the parts ---
+
+
+@pytest.mark.parametrize(
+    ("metrics", "words"),
+    [
+        ({"x": 0.8123, "x_low": 0.74, "x_high": 0.869}, "0.81 (0.74-0.87)"),
+        ({"x": 0.1, "x_low": -0.2, "x_high": 0.4}, "0.10 (-0.20 to 0.40)"),
+        ({"x": 0.5}, "0.50"),
+        ({"x": 0.5, "x_low": None, "x_high": None}, "0.50"),
+        ({"x": None}, "–"),
+        ({}, "–"),
+    ],
+)
+def test_numbers_stand_with_their_interval(metrics, words):
+    assert with_interval(metrics, "x", 2) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(None, "–"), ("", "–"), (float("nan"), "–"), (3.0, "3"), (0.12345, "0.123"), (True, "yes"), ("0.5", "0.500"),
+     (12345, "12\u202f345"), (1234.5, "1\u202f234"), ("reflex", "reflex")],
+)  # fmt: skip
+def test_numbers_are_short(value, words):
+    assert page.number(value) == words
+
+
+def test_headline_comes_first_and_the_rest_by_name():
+    assert list(headline_first({"z": 1, "b": 2, "a": 3}, ("missing", "b"))) == ["b", "a", "z"]
+    assert len(HEADLINE) == 14
+
+
+def test_metric_names_in_words():
+    assert in_words("val_onset_f1_DASH") == "onset F1 DASH"
+    assert in_words("ae_moving_psnr_db") == "moving PSNR dB"
+
+
+def test_errors_and_distances_are_better_when_small():
+    lower = ("ae_object_error_px", "val_distribution_kl", "val_distribution_l1")
+    assert all(map(lower_is_better, lower))
+    assert not any(map(lower_is_better, ("val_ap", "val_onset_f1_LEFT", "ae_psnr_db", "val_long_f1")))
+
+
+def test_pictures_come_in_the_known_order_then_the_rest(tmp_path):
+    figure, _ = style.new_figure(1, 1)
+    for name in ("b.png", "z_y.png", "a.png"):
+        style.save(figure, tmp_path / name)
+    (tmp_path / "note.txt").write_text("not a picture")
+    found = page.pictures(tmp_path, ["z_y.png", "missing.png"], {"a.png": "The a."})
+    assert [picture.words for picture in found] == ["z y", "The a.", "b"]
+    assert all(picture.uri.startswith("data:image/png;base64,iVBOR") for picture in found)
+    assert page.pictures(tmp_path / "nowhere") == []
+    with pytest.raises(ValueError, match="note.txt: a page holds files"):
+        page.data_uri(tmp_path / "note.txt")
+
+
+def test_videos_beyond_the_budget_stay_files(tmp_path):
+    for name in ("small", "large"):
+        (tmp_path / f"{name}.mp4").write_bytes(b"x" * (300_000 if name == "small" else 1_000_000))
+    budget = page.VideoBudget(left_mb=1.0)
+    assert budget.video(tmp_path / "none.mp4", "") is None
+    assert budget.video(tmp_path / "large.mp4", "").uri is None
+    assert budget.video(tmp_path / "small.mp4", "").uri is not None
+    assert budget.left_mb == pytest.approx(0.6)
+    html = page.render("comparison.html", **minimal_comparison())
+    assert "<video" not in html
+
+
+def minimal_comparison():
+    table = page.Table(["a"], [])
+    names = ("headline", "full", "gap", "winner")
+    lists = ("failed", "open", "ranking", "heatmap", "timelines", "timeline_notes", "sizes", "gap_pictures")
+    words = ("title", "criterion", "criterion_words", "verdict", "timeline_models", "winner_words")
+    return dict.fromkeys(names, table) | {name: [] for name in lists} | dict.fromkeys(words, "<w>") | {"models": 1}
+
+
+def test_a_page_escapes_and_asks_for_every_name():
+    values = minimal_comparison()
+    assert "&lt;w&gt;" in page.render("comparison.html", **values)
+    values.pop("verdict")
+    with pytest.raises(Exception, match="'verdict' is undefined"):
+        page.render("comparison.html", **values)
+
+
+def test_the_doctors_table_leaves_out_what_nobody_has():
+    found = chapters.recorded(
+        {"sessions": {"a": {"seconds": 90, "gaps": {"count": 2}, "repeats": 0, "unmapped_keys": {"x": 1, "y": 4}}}},
+        [EpisodeInfo("episode_00000", "a", 0, "train", 600, None, None)],
+        10.0,
+    )
+    assert found["doctor"].head == ["session", "minutes", "gaps", "presses of\nunknown keys"]
+    assert found["doctor"].rows == [["a", "1.5", "2", "5"]]
+    assert "repeated frames" in found["clean"]
+    assert found["splits"].rows[0] == ["learned from (train)", "1", "1", "600", "1.0", "–"]
+    assert found["minutes"] == "1.0"
+
+
+def test_without_any_file_every_chapter_is_empty(tmp_path):
+    assert chapters.recorded(None, [], 10.0)["doctor"].rows == []
+    enough = chapters.enough(tmp_path)
+    assert enough["warnings"] == [] and enough["balance"].rows == [] and enough["pictures"] == []
+    learned = chapters.learned(tmp_path, {}, {}, {}, tmp_path)
+    assert learned["curves"] == [] and learned["by_key"].rows == []
+    judged = chapters.judged(tmp_path, {}, {})
+    assert judged["by_key"].rows == judged["predictors"].rows == []
+    assert chapters.played(tmp_path, page.VideoBudget()) is None
+    assert chapters.latent_actions(tmp_path, {}, {})["metrics"].rows == []
+
+
+SCORES = {
+    ("model", "LEFT", "onset_f1"): {"value": 0.5},
+    ("model", "LEFT", "onsets"): {"value": 20},
+    ("model", "DASH", "onset_f1"): {"value": 0.5},
+    ("model", "DASH", "onsets"): {"value": 19},
+    ("iid_random", "LEFT", "onset_f1"): {"value": 0.5},
+    ("majority", "LEFT", "onset_f1"): {"value": 0.1},
+    ("repeat_last", "LEFT", "onset_f1"): {"value": 0.99},
+    ("iid_random", "DASH", "onset_f1"): {"value": 0.9},
+    ("playable", "model"): True,
+    ("playable", "iid_random"): True,
+    ("playable", "majority"): True,
+    ("playable", "repeat_last"): False,
+}
+
+
+def test_the_best_baseline_can_play():
+    assert chapters.best_baseline(SCORES, "LEFT", "onset_f1") == ("iid_random", 0.5)
+    assert chapters.best_baseline(SCORES, "LEFT", "nothing") is None
+
+
+def test_targets_are_reached_missed_or_unsaid():
+    test = interval("return_fraction", 0.65) | {"ae_object_ap": 0.71, "ae_object_ap_raw": 0.9, "lam_probe_skill": 0.49}
+    paired = {"agent - best blind": {"mean": 1.0, "low": 0.0, "high": 2.0}, "agent - scripted": {"mean": -3.0}}
+    met = {target.words: target.met for target in targets(test, SCORES, paired, min_onsets=20)}
+    assert met["the agent's skill in the game (0: blind, 1: the player)"] is True
+    assert met["mean gain: agent - best blind, in the same games"] is False  # 0 is not above 0
+    assert met["LEFT: presses found at the right moment (onset F1)"] is False  # as good as the baseline is not better
+    assert not any(words.startswith("DASH") for words in met)  # 19 onsets are too few
+    assert not any("scripted" in words for words in met)
+    assert met["small objects found in the latent (AP)"] is False
+    assert met["latent action: the code tells the key"] is False
+    assert met["latent action: dB lost when codes are shuffled"] is None
+
+
+def test_what_is_weak_is_said_in_sentences():
+    args = {"unit": "episode", "warnings": ["w"], "in_game": False, "probed": False}
+    lines = weaknesses([], **args)
+    assert len(lines) == 4 and "weaker test" in lines[0] and lines[3] == "About the recordings: w"
+    assert weaknesses([], unit="session", warnings=[], in_game=True, probed=True) == []
+
+
+def test_curves_are_read_from_the_folder_of_dvclive(tmp_path):
+    for name, text in {
+        "train/loss": "step\tloss\n0\t2.0\n1\t1.0\n",
+        "val/loss": "step\tloss\n0\t3.0\n",
+        "learning_rate": "step\tlearning_rate\n0\t\n",
+        "val/probe/ap": "step\tap\n",
+    }.items():
+        path = tmp_path / "plots/metrics" / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    curves = figures.read_curves(tmp_path)
+    assert set(curves) == {"loss", "learning_rate", "probe/ap"}
+    assert curves["loss"]["train"][1].tolist() == [2.0, 1.0] and curves["loss"]["val"][0].tolist() == [0.0]
+    assert np.isnan(curves["learning_rate"][""][1]).all()
+    figure = figures.training_curves(curves, title="t")
+    assert [axis.get_title(loc="left") for axis in figure.axes] == ["loss", "probe/ap val", "learning_rate"]
+    assert figures.read_curves(tmp_path / "nowhere") == {}

@@ -1,0 +1,85 @@
+"""Tests of the parts of stages.train_head."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score
+
+from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, episode_name
+from stages.train_head import HeadTask, Windows, mean_average_precision, window_weights
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("store") / "latents.zarr"
+    attrs = {"action_keys": ["LEFT", "DASH"], "state_columns": [], "fps": 10.0, "recordings": "here"}
+    with StoreWriter(path, attrs=attrs) as writer:
+        for number, (split, length) in enumerate([("train", 3), ("train", 2), ("val", 4)]):
+            frames = np.arange(length, dtype=np.float32) + 10 * number
+            held = np.stack([frames % 2, frames % 3 == 0], axis=1).astype(np.uint8)
+            arrays = {"latents": np.stack([frames, -frames], axis=1), "actions": held, "t": frames.astype(np.float64)}
+            writer.episode(EpisodeInfo(episode_name(number), f"s{number}", 0, split, length, None, None), arrays)
+    return EpisodeStore(path)
+
+
+class LastLatent(torch.nn.Module):
+    """A policy whose logits are the last latent."""
+
+    def forward(self, latents):
+        return latents[:, -1]
+
+
+def test_windows_end_with_their_frame_and_stay_in_their_episode(store):
+    windows = Windows(store, "train", ("DASH", "LEFT"), 3, limit_gb=1.0)
+    assert len(windows) == 5
+    assert windows.take(np.arange(5))[..., 0].tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 2], [10, 10, 10], [10, 10, 11]]
+    # columns by name: DASH every third frame, LEFT the odd ones; episodes start at 0 and 10
+    assert windows.actions.int().tolist() == [[1, 0], [0, 1], [0, 0], [0, 0], [0, 1]]
+    assert windows.logits(LastLatent(), torch.device("cpu"))[:, 1].tolist() == [0, -1, -2, -10, -11]
+
+
+def test_logits_do_not_depend_on_how_they_are_batched(store, monkeypatch):
+    windows = Windows(store, "train", ("DASH", "LEFT"), 2, limit_gb=1.0)
+    whole = windows.logits(LastLatent(), torch.device("cpu"))
+    for batch in (1, 2, 4, 5):
+        monkeypatch.setattr("stages.train_head.EVALUATION_BATCH", batch)
+        assert torch.equal(windows.logits(LastLatent(), torch.device("cpu")), whole)
+
+
+def test_the_task_orders_by_seed_and_epoch_and_weighs_its_samples(store):
+    train, val = (Windows(store, split, ("LEFT", "DASH"), 2, limit_gb=1.0) for split in ("train", "val"))
+    seen = {}
+
+    def loss(logits, targets, weights=None):
+        seen.update(targets=targets, weights=weights)
+        return logits.sum()
+
+    def task(seed):
+        weights = torch.arange(5.0)[:, None]
+        return HeadTask(LastLatent(), train, val, loss=loss, weights=weights, device=torch.device("cpu"), seed=seed)
+
+    order = task(0).epoch_order(1)
+    assert sorted(order.tolist()) == [0, 1, 2, 3, 4]
+    assert order.tolist() == task(0).epoch_order(1).tolist()
+    assert any(order.tolist() != other.tolist() for other in (task(1).epoch_order(1), task(0).epoch_order(2)))
+    task(0).loss(LastLatent(), np.array([4, 1]))
+    assert seen["weights"].tolist() == [[4.0], [1.0]]
+    assert torch.equal(seen["targets"], train.actions[[4, 1]])
+    assert task(0).validate(LastLatent()).keys() == {"ap", "loss"}
+
+
+def test_mean_average_precision_skips_what_does_not_occur():
+    rng = np.random.default_rng(0)
+    truth, logits = rng.random((50, 3)) < 0.3, rng.normal(size=(50, 3))
+    truth[:, 1] = False
+    expected = np.mean([average_precision_score(truth[:, a], logits[:, a]) for a in (0, 2)])
+    assert mean_average_precision(truth, logits) == pytest.approx(expected)
+    assert mean_average_precision(np.zeros((4, 2), bool), np.zeros((4, 2))) == 0
+
+
+def test_window_weights():
+    actions = torch.tensor([[1, 0], [1, 1], [1, 0], [0, 0]], dtype=torch.bool)
+    assert window_weights(actions, [1], 5.0, by_class=False).tolist() == [[0.5], [2.5], [0.5], [0.5]]
+    both = window_weights(actions, [1], 5.0, by_class=True)
+    assert both.shape == (4, 2)
+    assert (both[:, 1] / both[:, 0]).tolist() == pytest.approx([2] * 4)  # shares (3 + 1) / 6 and (1 + 1) / 6
