@@ -91,7 +91,10 @@ def verdict(rows: Sequence[Experiment], criterion: str, labels: dict[str, str]) 
     apart = len(comparison.told_apart(rows, criterion))
     if f"{criterion}_low" not in rows[0].metrics:
         return best + " There is no interval, so nobody can say how much of the order is luck."
-    return f"{best} {apart} of the {len(rows) - 1} others lie below its interval; the order of the rest may be luck."
+    return (
+        f"{best} {apart} of the {len(rows) - 1} others are clearly worse: their intervals end below the start of its "
+        f"interval. The order of the rest may be luck."
+    )
 
 
 def ranking_figure(rows: Sequence[Experiment], criterion: str, labels: dict[str, str]) -> Figure:

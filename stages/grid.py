@@ -64,13 +64,11 @@ def missing(wanted: Sequence[dict[str, str]], rows: Sequence[Experiment]) -> lis
 
 
 def expected_params(settings: Mapping[str, str], rows: Sequence[Experiment]) -> dict[str, Any]:
-    """The flat params of an experiment: those of the workspace with `settings` laid over; ValueError for an unknown key."""
+    """The flat params of an experiment: the workspace's with `settings` laid over; ValueError for an unknown key."""
     params = dict(next(row.params for row in rows if row.kind == "workspace"))
     for key, value in settings.items():
         if key not in params:
-            raise ValueError(
-                f"params.yaml has no {key!r}; write KEY=VALUE,VALUE, like head.epochs=6,12"
-            )
+            raise ValueError(f"params.yaml has no {key!r}; an axis is KEY=VALUE,VALUE, like head.epochs=6,12")
         params[key] = yaml.safe_load(value)
     return params
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from stages.episodes.preprocess import preprocess
 from stages.episodes.store import EpisodeStore
-from stages.evaluation import chapters, page
+from stages.evaluation import chapters, page, score_tables
 from stages.evaluation.figures.head import eventful_stretch
 from stages.evaluation.glossary import HEADLINE, TEST_FIRST, headline_first, headline_rows, test_name, with_interval
 from stages.evaluation.overlay import overlay_frames, write_video
@@ -27,7 +27,7 @@ from stages.recordings.video import read_frames
 from stages.run import run_stage
 
 REPORTS, TIMELINES, STORE = Path("reports"), Path("data/timelines"), Path("data/episodes.zarr")
-ACTING = Path("data/models/head/acting.json")
+ACTING, OVERLAY = Path("data/models/head/acting.json"), REPORTS / "overlay.mp4"
 PARTS = ("autoencoder", "head", "play", "latent_action")
 OVERLAY_S = 30.0
 TIME_TOLERANCE_S = 1e-4  # times are written with 6 decimals
@@ -39,22 +39,13 @@ CARDS = {"return_fraction": "of the way from the best blind player (0) to the re
 
 def main() -> None:
     params = read_params()
-    headline = tuple(HEADLINE)
-    val = merged_metrics([REPORTS / part / "metrics.json" for part in PARTS], headline)
-    test_first = (*TEST_FIRST, *(test_name(name) for name in headline))
-    test = merged_metrics([REPORTS / "test" / part / "metrics.json" for part in PARTS], test_first)
-    write_metrics(REPORTS / "metrics.json", val)
-    write_metrics(REPORTS / "test" / "metrics.json", test)
-
+    val, test = write_merged_metrics()
     thresholds = read_thresholds(ACTING)
     store = EpisodeStore(STORE)
     fight = shown_stretch(REPORTS / "test" / "head" / "predictions.csv", seconds=OVERLAY_S)
     session, number, _ = fight.keys[0]
-    pressed = fight.probabilities >= [thresholds[action] for action in fight.actions]
     video, timeline = session_path(params.recordings, session, "video"), TIMELINES / f"{session}.csv"
-    images = frames_at(video, timeline, fight.times)
-    overlay = REPORTS / "overlay.mp4"
-    write_video(overlay, overlay_frames(images, fight.actions, fight.truth, fight.probabilities, pressed), store.fps)
+    write_overlay(OVERLAY, fight, thresholds, frames_at(video, timeline, fight.times), store.fps)
 
     half = len(fight.times) // 2
     middle = next(frames_at(video, timeline, fight.times[half : half + 1]))
@@ -63,7 +54,7 @@ def main() -> None:
     played = chapters.played(REPORTS / "test" / "play", budget)
     recorded = chapters.recorded(page.read_json(TIMELINES / "alignment.json"), store.episodes(), store.fps)
     enough = chapters.enough(REPORTS / "explore")
-    scores = chapters.scores(REPORTS / "test" / "head" / "actions.csv")
+    scores = score_tables.scores(REPORTS / "test" / "head" / "actions.csv")
     paired = (page.read_json(REPORTS / "test" / "play" / "summary.json") or {}).get("paired", {})
     found = targets(test, scores, paired, min_onsets=params.evaluate.min_onsets)
     with tempfile.TemporaryDirectory() as scratch:
@@ -92,15 +83,34 @@ def main() -> None:
         sequence_length=params.sequence_length,
         tolerance_s=f"{params.evaluate.onset_tolerance_s:g}",
         judged=chapters.judged(REPORTS, val, test),
-        overlay=budget.video(overlay, f"{session}, fight {number}. Blue: the player. Orange: the model."),
+        overlay=budget.video(OVERLAY, f"{session}, fight {number}. Blue: the player. Orange: the model."),
         played=played,
         latent=chapters.latent_actions(REPORTS, val, test),
         params_text=Path("params.yaml").read_text(encoding="utf-8"),
     )
     size = page.write_page(REPORTS / "index.html", html)
-    print(f"wrote {REPORTS / 'index.html'} ({size:.1f} MB), {overlay}, {REPORTS / 'metrics.json'} ({len(val)} metrics)")
+    print(f"wrote {REPORTS / 'index.html'} ({size:.1f} MB), {OVERLAY}, {REPORTS / 'metrics.json'} ({len(val)} metrics)")
     for target in found:
         print(f"  {target.answer}: {target.words}: {target.found} (wanted {target.wanted})")
+
+
+def write_merged_metrics() -> tuple[dict[str, float | None], dict[str, float | None]]:
+    """Writes reports/metrics.json (val) and reports/test/metrics.json; returns both."""
+    headline = tuple(HEADLINE)
+    orders = {REPORTS: headline, REPORTS / "test": (*TEST_FIRST, *map(test_name, headline))}
+    merged = []
+    for folder, first in orders.items():
+        merged.append(merged_metrics([folder / part / "metrics.json" for part in PARTS], first))
+        write_metrics(folder / "metrics.json", merged[-1])
+    return merged[0], merged[1]
+
+
+def write_overlay(
+    path: Path, fight: Predictions, thresholds: Mapping[str, float], images: Iterator[np.ndarray], fps: float
+) -> None:
+    """The video of a stretch: the game, the keys of player and model, a timeline."""
+    pressed = fight.probabilities >= [thresholds[action] for action in fight.actions]
+    write_video(path, overlay_frames(images, fight.actions, fight.truth, fight.probabilities, pressed), fps)
 
 
 def merged_metrics(paths: Sequence[Path], first: Sequence[str]) -> dict[str, float | None]:

@@ -77,9 +77,7 @@ def test_keys_of_another_shape_are_an_error():
 def test_overlay_frames_draws_each_frame_with_its_keys():
     images = list(overlay_frames([frame()] * 4, NAMES, TIMELINE.human, np.full((4, 2), 0.5), TIMELINE.pressed))
     assert len(images) == 4
-    again = draw_overlay(
-        frame(), NAMES, TIMELINE.human[1], np.full(2, 0.5), TIMELINE.pressed[1], TIMELINE, 1
-    )
+    again = draw_overlay(frame(), NAMES, TIMELINE.human[1], np.full(2, 0.5), TIMELINE.pressed[1], TIMELINE, 1)
     assert (images[1] == again).all()
 
 

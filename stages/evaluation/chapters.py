@@ -26,6 +26,7 @@ from stages.evaluation.page import (
     read_json,
     read_rows,
 )
+from stages.evaluation.score_tables import keys_table, onset_table, predictors_table, scores
 
 SPLITS = {"train": "learned from (train)", "val": "to choose by (val)", "test": "unseen until the end (test)"}
 EXPLORE = {
@@ -39,15 +40,6 @@ HEAD = {
     "timeline.png": "A stretch of a test fight, player against model.",
     "metrics_heatmap.png": "Scores of the model and the baselines for each key.",
     "confusion.png": "Keys held or not, player against model.",
-}
-PREDICTORS = {
-    "model": "the model",
-    "model_at_half": "the model, every limit 0.5",
-    "majority": "what the player mostly does",
-    "always_on": "always pressing",
-    "matched_random": "at random, as often and as long",
-    "iid_random": "at random, as often",
-    "repeat_last": "the player's last keys again",
 }
 PLAY = {"returns.png": "What each player earned in the same games."}
 DOCTOR = {  # key of a session's report -> heading
@@ -190,63 +182,8 @@ def learned(reports: Path, val: Mapping, test: Mapping, thresholds: Mapping[str,
 def metrics_table(val: Mapping, test: Mapping, names: Sequence[str]) -> Table:
     """Metrics by name on val and on test; the ends of intervals stand in brackets behind their value."""
     plain = [name for name in names if not name.endswith(("_low", "_high"))]
-    rows = [
-        [in_words(name), with_interval(val, name, 3), with_interval(test, test_name(name), 3)]
-        for name in plain
-    ]
+    rows = [[in_words(name), with_interval(val, name, 3), with_interval(test, test_name(name), 3)] for name in plain]
     return Table(["", "val", "test"], rows)
-
-
-def scores(path: Path) -> dict:
-    """actions.csv as {(predictor, action, metric): {"value", "low", "high"}}; numbers, None where undefined.
-
-    The key ("playable", predictor) says whether a predictor could play.
-    """
-    found: dict = {}
-    for row in read_rows(path):
-        ends = {end: float(row[end]) if row.get(end) else None for end in ("value", "low", "high")}
-        found[row["predictor"], row["action"], row["metric"]] = ends
-        found["playable", row["predictor"]] = row["playable"] == "true"
-    return found
-
-
-def _score(found: Mapping, predictor: str, action: str, metric: str, digits: int = 2) -> str:
-    ends = found.get((predictor, action, metric), {})
-    named = {"x": ends.get("value"), "x_low": ends.get("low"), "x_high": ends.get("high")}
-    return with_interval(named, "x", digits)
-
-
-def predictors_of(found: Mapping) -> list[str]:
-    return list(dict.fromkeys(key[0] for key in found if len(key) == 3))
-
-
-def actions_of(found: Mapping) -> list[str]:
-    return list(dict.fromkeys(key[1] for key in found if len(key) == 3 and key[1] != "all"))
-
-
-def named_predictor(name: str) -> str:
-    """A predictor of actions.csv in words."""
-    return PREDICTORS.get(name, name.replace("_", " "))
-
-
-def keys_table(found: Mapping, thresholds: Mapping[str, float]) -> Table:
-    """The model, key by key, on test."""
-    head = [
-        "key",
-        "frames\nheld",
-        "presses",
-        "F1",
-        "precision",
-        "recall",
-        "average\nprecision",
-        "pressed when\nsurer than",
-    ]
-    rows = []
-    for action in actions_of(found):
-        counts = [number(found.get(("model", action, name), {}).get("value"), 0) for name in ("support", "onsets")]
-        values = [_score(found, "model", action, name) for name in ("f1", "precision", "recall", "ap")]
-        rows.append([action, *counts, *values, number(thresholds.get(action), 2)])
-    return Table(head, rows)
 
 
 def judged(reports: Path, val: Mapping, test: Mapping) -> dict:
@@ -265,56 +202,6 @@ OVERALL = (
     *("val_ap", "val_exact_match", "val_short_f1", "val_long_f1"),
     *("val_distribution_l1", "val_distribution_l2", "val_distribution_kl"),
 )
-
-
-def predictors_table(found: Mapping) -> Table:
-    """The model and the baselines over all keys, on test."""
-    columns = {
-        "onset_f1": "onset F1",
-        "composite_f1": "weighted F1",
-        "frame_f1": "frame F1",
-        "exact_match": "all keys right",
-    }
-    rows, strong = [], []
-    for predictor in predictors_of(found):
-        name = named_predictor(predictor) + ("" if found["playable", predictor] else " (not playable)")
-        if predictor == "model":
-            strong.append(len(rows))
-        rows.append([name, *(_score(found, predictor, "all", metric) for metric in columns)])
-    return Table(["", *columns.values()], rows, strong=strong)
-
-
-def best_baseline(found: Mapping, action: str, metric: str) -> tuple[str, float] | None:
-    """The playable baseline that does best on one key, and its value; None where none has a value."""
-    values = {
-        predictor: found.get((predictor, action, metric), {}).get("value")
-        for predictor in predictors_of(found)
-        if found["playable", predictor] and not predictor.startswith("model")
-    }
-    known = {predictor: value for predictor, value in values.items() if value is not None}
-    return max(known.items(), key=lambda item: item[1]) if known else None
-
-
-def onset_table(on_val: Mapping, on_test: Mapping) -> Table:
-    """Onset F1 of each key on val and test beside the best playable baseline on test."""
-    head = [
-        "key",
-        "presses\ntest",
-        "onset F1\nval",
-        "onset F1\ntest",
-        "best blind\nbaseline, test",
-        "frame F1\nval",
-        "frame F1\ntest",
-    ]
-    rows = []
-    for action in actions_of(on_test):
-        best = best_baseline(on_test, action, "onset_f1")
-        rival = "–" if best is None else f"{best[1]:.2f} ({named_predictor(best[0])})"
-        onsets = number(on_test.get(("model", action, "onsets"), {}).get("value"), 0)
-        onset = [_score(found, "model", action, "onset_f1") for found in (on_val, on_test)]
-        frame = [_score(found, "model", action, "f1") for found in (on_val, on_test)]
-        rows.append([action, onsets, *onset, rival, *frame])
-    return Table(head, rows)
 
 
 def played(folder: Path, budget: VideoBudget) -> dict | None:

@@ -60,9 +60,13 @@ def metric_names(rows: Sequence[Experiment]) -> list[str]:
 
 
 def told_apart(rows: Sequence[Experiment], criterion: str) -> list[Experiment]:
-    """The rows after the first whose value lies outside the first one's interval; all when there is no interval."""
-    low = rows[0].metrics.get(f"{criterion}_low")
-    return [row for row in rows[1:] if low is None or row.metrics.get(criterion, -np.inf) < low]
+    """The rows after the first that are clearly worse: their interval ends below the start of the first one's.
+
+    A row without an interval is judged by its value; without an interval of the first nobody is told apart.
+    """
+    low = rows[0].metrics.get(f"{criterion}_low", -np.inf)
+    highest = [row.metrics.get(f"{criterion}_high", row.metrics.get(criterion, -np.inf)) for row in rows[1:]]
+    return [row for row, high in zip(rows[1:], highest, strict=True) if high < low]
 
 
 def headline_table(rows: Sequence[Experiment], labels: dict[str, str]) -> Table:

@@ -7,8 +7,8 @@ missed.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stages.evaluation.chapters import actions_of, best_baseline, named_predictor
 from stages.evaluation.glossary import with_interval
+from stages.evaluation.score_tables import actions_of, best_baseline, named_predictor
 
 RETURN_FRACTION = 0.65
 OBJECT_SHARE = 0.8  # of what the probe of the raw frame finds
@@ -33,13 +33,13 @@ class Target:
 def targets(test: Mapping, scores: Mapping, paired: Mapping, *, min_onsets: int) -> list[Target]:
     """All targets in the order of the report.
 
-    `test` are the flat metrics of reports/test, `scores` those of actions.csv (see `chapters.scores`), `paired` the
+    `test` are the flat metrics of reports/test, `scores` those of actions.csv (see `score_tables.scores`), `paired` the
     paired differences of the play stage.
     """
     found = [
         _at_least("the agent's skill in the game (0: blind, 1: the player)", test, "return_fraction", RETURN_FRACTION,
                   "more recordings with mistakes in them, a larger latent, another loss"),
-        *(_gain(f"{name.replace('_', ' ')}, in the same games", ends) for name, ends in paired.items() if "blind" in name),
+        *(_gain(f"{name}, in the same games", ends) for name, ends in paired.items() if "blind" in name),
         *_onsets(scores, min_onsets),
         _objects(test),
         _above_zero("latent action: the next frame better than a copy (dB)", test, "lam_gain_db"),

@@ -1,6 +1,7 @@
 """The bundled games by name, each with the script of its player. A new game is added here and nowhere else."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from stages.games.doom import DoomCenter, DoomLine
 from stages.games.game import Game
@@ -30,6 +31,11 @@ def bundled(name: str) -> Bundled:
     if name not in GAMES:
         raise ValueError(f"game is {name!r}; the bundled games are {', '.join(GAMES)}")
     return GAMES[name]
+
+
+def records_bundled_game(recordings: str, game: str) -> bool:
+    """Whether the recordings are those that collect makes of a bundled game, so that an agent can play it."""
+    return game in GAMES and Path(recordings) == Path("data/raw") / game
 
 
 def game_seeds(base: int, seed: int, count: int) -> list[int]:

@@ -145,7 +145,7 @@ class HumanLikePlayer:
         self._wishes: deque[tuple[int, frozenset[str]]] = deque()  # (tic at which the hands follow, actions)
         self._hands: frozenset[str] = frozenset()
         self._absent_until = 0
-        self._slip: tuple[int, str | None] = (0, None)  # (until which tic, the wrong key)
+        self._slip: tuple[int, int, str] = (0, 0, "")  # (from which tic, until which tic, the wrong key)
 
     def keys(self, state: State) -> list[frozenset[str]]:
         """What is held during each tic of the coming frame."""
@@ -162,14 +162,15 @@ class HumanLikePlayer:
             follow = self._tic + max(round((self._params.reaction_s + jitter) * self._rate), 0)
             last = self._wishes[-1][0] if self._wishes else 0
             self._wishes.append((max(follow, last), wish))
-        if self._slip[0] <= self._tic and self._random.random() < self._params.key_noise:
+        if self._slip[1] <= self._tic and self._random.random() < self._params.key_noise:
+            start = self._tic + int(self._random.integers(self._tics))
             wrong = str(self._random.choice(self._actions))
-            self._slip = (self._tic + max(round(self._params.noise_s * self._rate), 1), wrong)
+            self._slip = (start, start + max(round(self._params.noise_s * self._rate), 1), wrong)
 
     def _held(self) -> frozenset[str]:
         while self._wishes and self._wishes[0][0] <= self._tic:
             self._hands = self._wishes.popleft()[1]
-        until, wrong = self._slip
-        held = self._hands ^ {wrong} if wrong is not None and self._tic < until else self._hands
+        start, end, wrong = self._slip
+        held = self._hands ^ {wrong} if start <= self._tic < end else self._hands
         self._tic += 1
         return held

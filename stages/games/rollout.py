@@ -17,6 +17,8 @@ from stages.games.game import Game
 from stages.games.players import HumanLikePlayer
 from stages.params import PlayerParams
 
+RowsOf = Callable[[int, int], np.ndarray]  # (seed, frames) -> keys uint8 [frames, A]
+
 
 @dataclass(frozen=True)
 class GameSetting:
@@ -79,11 +81,11 @@ def play_scripted(setting: GameSetting, params: PlayerParams, seeds: Sequence[in
     return results
 
 
-def play_rows(setting: GameSetting, rows_of: Callable[[int, int], np.ndarray], seeds: Sequence[int]) -> list[Played]:
-    """Keys that were fixed beforehand, whatever happens: `rows_of(seed, frames)` -> uint8 [frames, A]."""
+def play_rows(setting: GameSetting, tasks: Sequence[tuple[RowsOf, int]]) -> list[Played]:
+    """Keys that are fixed beforehand, whatever happens; `tasks` are pairs of a blind policy and a seed."""
     results = []
     with setting.start() as game:
-        for seed in seeds:
+        for rows_of, seed in tasks:
             game.reset(seed)
             rows = rows_of(seed, setting.frames(game))
             frame = 0

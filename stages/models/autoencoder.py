@@ -107,18 +107,18 @@ def pixel_weights(current: Tensor, previous: Tensor, background: Tensor, *, thre
     Where more than SMALL_PX such pixels lie in a window they share the weight of SMALL_PX: otherwise
     one big thing outweighs all the small ones, and a latent forgets the small ones first.
     """
-    now, before = current.float(), previous.float()
-    moves = ((now - before).abs() >= threshold).any(dim=1, keepdim=True)
-    stands_out = ((now - background * 255).abs() >= threshold).any(dim=1, keepdim=True)
+    now, around = current.short(), (background * 255).round().short()
+    moves = ((now - previous.short()).abs() >= threshold).any(dim=1, keepdim=True)
+    stands_out = ((now - around).abs() >= threshold).any(dim=1, keepdim=True)
     counts = (moves & stands_out).float()
-    return 1 + weight * counts * (SMALL_PX / _around(counts).clamp(min=SMALL_PX))
+    return 1 + weight * counts * (SMALL_PX / _neighbours(counts).clamp(min=SMALL_PX))
 
 
-def _around(counts: Tensor) -> Tensor:
-    """The sum over the window around each pixel; rows first, then columns."""
+def _neighbours(counts: Tensor) -> Tensor:
+    """The sum over the window around each pixel; as products with band matrices, by far the fastest way."""
     half = WINDOW_PX // 2
-    rows = functional.avg_pool2d(counts, (WINDOW_PX, 1), stride=1, padding=(half, 0), divisor_override=1)
-    return functional.avg_pool2d(rows, (1, WINDOW_PX), stride=1, padding=(0, half), divisor_override=1)
+    rows, columns = (torch.ones(n, n, device=counts.device).triu(-half).tril(half) for n in counts.shape[2:])
+    return rows @ counts @ columns
 
 
 def load_autoencoder(directory: str | Path) -> Autoencoder:

@@ -5,11 +5,10 @@ a mirrored decoder of UpSampling2D + Conv2D, sequences built in advance, `fit` a
 """
 
 import sys
-import time
 from collections import deque
 from pathlib import Path
 
-from tests.benchmarks.child import keep_to_one_core, serve
+from tests.benchmarks.child import keep_to_one_core, now, serve
 
 keep_to_one_core()
 
@@ -71,7 +70,7 @@ class StepTimer(keras.callbacks.Callback):
         self.ends = []
 
     def on_train_batch_end(self, batch, logs=None):
-        self.ends.append(time.perf_counter())
+        self.ends.append(now())
 
     @property
     def seconds(self) -> float:
@@ -103,10 +102,10 @@ class WindowPlayer:
 
     def seconds(self, image_bgr: np.ndarray, frames: int) -> float:
         self.probabilities(image_bgr)
-        start = time.perf_counter()
+        start = now()
         for _ in range(frames):
             self.probabilities(image_bgr)
-        return time.perf_counter() - start
+        return now() - start
 
 
 def main() -> None:

@@ -2,11 +2,10 @@
 
 import shutil
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
-from tests.benchmarks.child import keep_to_one_core, serve
+from tests.benchmarks.child import keep_to_one_core, now, serve
 
 keep_to_one_core()
 
@@ -44,7 +43,7 @@ class Timed:
         return self._order
 
     def after_step(self, step: int) -> None:
-        self.ends.append(time.perf_counter())
+        self.ends.append(now())
 
     def validate(self, model) -> dict[str, float]:
         return {"loss": 0.0}
@@ -86,20 +85,20 @@ def head_task(folder: Path, params: Params, compute: Compute) -> HeadTask:
 
 
 def decode_seconds(path: Path, wanted: np.ndarray) -> float:
-    start = time.perf_counter()
+    start = now()
     for _ in read_small_frames(path, width=sizes.WIDTH, height=sizes.HEIGHT, color="gray", wanted=wanted):
         pass
-    return time.perf_counter() - start
+    return now() - start
 
 
 def window_seconds(store: EpisodeStore, windows: int) -> float:
     """Seconds for random windows of 16 frames."""
     episode = store.episodes("train")[0]
     starts = np.random.default_rng(0).integers(0, episode.length - sizes.STORE_WINDOW, windows)
-    start = time.perf_counter()
+    start = now()
     for first in starts:
         store.read(episode.name, "frames", first, first + sizes.STORE_WINDOW)
-    return time.perf_counter() - start
+    return now() - start
 
 
 def main() -> None:

@@ -1,0 +1,115 @@
+"""Play the bundled game without an agent, on validation and test seeds: the scripted player, and who sees nothing.
+
+The best blind policy is chosen on validation seeds by halving: many candidates on few seeds, the better ones on
+more. None of this depends on what was learned, so experiments share it. reports/play_baselines/: returns.csv (a row
+an episode) and choice.json; null in choice.json when the recordings come from no bundled game.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from stages.episodes.store import EpisodeStore, action_columns
+from stages.evaluation.baselines import press_statistics
+from stages.evaluation.onsets import fight_index
+from stages.games.blind import Holding, Independent, Nothing, Replay, candidates
+from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, records_bundled_game
+from stages.games.rollout import GameSetting, Played, in_parallel, play_rows, play_scripted
+from stages.params import read_params
+from stages.run import run_stage
+
+STORE, OUT = Path("data/episodes.zarr"), Path("reports/play_baselines")
+SMALL = (256, 144)  # the engine's smallest 16:9 picture: nobody here looks at it
+HALVING = ((2, 1 / 6), (8, 1 / 6))  # (seeds a candidate, the share that goes on)
+
+
+def main() -> None:
+    params = read_params()
+    OUT.mkdir(parents=True, exist_ok=True)
+    if not records_bundled_game(params.recordings, params.game):
+        write_choice(None)
+        print(f"{params.recordings} holds no bundled game: nothing to play")
+        return
+    setting = GameSetting(params.game, *SMALL, params.actions, params.play.max_episode_s)
+    seeds = {
+        "val": game_seeds(VALIDATION_SEEDS, params.seed, params.play.val_episodes),
+        "test": game_seeds(TEST_SEEDS, params.seed, params.play.test_episodes),
+    }
+    blind = partial(play_blind, setting, workers=params.workers)
+    recorded, matched = recordings_of(EpisodeStore(STORE), params.actions)
+    grid = [Replay(recorded), *candidates(len(params.actions), params.play.blind_shares, params.play.blind_periods)]
+    best, finalists = best_blind(blind, grid, seeds["val"])
+    policies = {
+        "best_blind": best,
+        "random": Independent((0.5,) * len(params.actions)),
+        "matched_random": matched,
+        "nothing": Nothing(len(params.actions)),
+    }
+    scripted = partial(play_scripted, setting, params.collect.player)
+    results = {}
+    for split, some in seeds.items():
+        results[split, "scripted"] = in_parallel(scripted, some, params.workers, chunk=8, title=f"scripted, {split}")
+        episodes = blind([(policy, seed) for policy in policies.values() for seed in some], title=f"blind, {split}")
+        for number, name in enumerate(policies):
+            results[split, name] = episodes[number * len(some) :][: len(some)]
+    write_returns(OUT / "returns.csv", results)
+    write_choice(
+        {
+            "blind_policy": best.described(params.actions),
+            "candidates": len(grid),
+            "finalists": {policy.described(params.actions): score for policy, score in finalists},
+        }
+    )
+    for (split, name), episodes in results.items():
+        print(f"{split:<4} {name:<14} mean score {np.mean([episode.score for episode in episodes]):.2f}")
+
+
+def play_blind(setting: GameSetting, tasks: Sequence, *, workers: int, title: str) -> list[Played]:
+    """Episodes of blind policies, given as (policy, seed)."""
+    return in_parallel(partial(play_rows, setting), tasks, workers, chunk=50, title=title)
+
+
+def recordings_of(store: EpisodeStore, actions: Sequence[str]) -> tuple[tuple[np.ndarray, ...], Holding]:
+    """The keys of the recorded training fights, each uint8 [T, A], and random keys that match them."""
+    values, lengths = store.concatenated("actions", "train")
+    values = values[:, action_columns(store, actions)]
+    known = press_statistics(values, fight_index(lengths))
+    matched = Holding(tuple(known.share.tolist()), tuple(known.hold_frames.tolist()))
+    return tuple(np.split(values, np.cumsum(lengths)[:-1])), matched
+
+
+def best_blind(blind: Callable, grid: list, seeds: Sequence[int]) -> tuple[Callable, list[tuple[Callable, float]]]:
+    """The candidate with the highest mean score on all `seeds`, and the finalists with theirs."""
+    for count, share in HALVING:
+        order = np.argsort(-mean_scores(blind, grid, seeds[:count]), kind="stable")
+        grid = [grid[i] for i in order[: max(int(len(grid) * share), 3)]]
+    scores = mean_scores(blind, grid, seeds)
+    return grid[int(np.argmax(scores))], list(zip(grid, scores.tolist(), strict=True))
+
+
+def mean_scores(blind: Callable, grid: list, seeds: Sequence[int]) -> np.ndarray:
+    """The mean score of each policy over the seeds, float64 [policies]."""
+    episodes = blind([(policy, seed) for policy in grid for seed in seeds], title=f"{len(grid)} blind policies")
+    return np.array([episode.score for episode in episodes], float).reshape(len(grid), len(seeds)).mean(axis=1)
+
+
+def write_returns(path: Path, results: Mapping[tuple[str, str], Sequence[Played]]) -> None:
+    """returns.csv: a row an episode; results {(split, policy): episodes}."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["split", "policy", "seed", "return", "length"])
+        for (split, name), episodes in results.items():
+            table.writerows([split, name, each.seed, each.score, each.length] for each in episodes)
+
+
+def write_choice(choice: dict | None) -> None:
+    """choice.json: the best blind policy in words; null when there is no game to play."""
+    (OUT / "choice.json").write_text(json.dumps(choice, indent=2) + "\n", encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    run_stage(main)
