@@ -70,7 +70,7 @@ def main() -> None:
 
 def play_blind(setting: GameSetting, tasks: Sequence, *, workers: int, title: str) -> list[Played]:
     """Episodes of blind policies, given as (policy, seed)."""
-    return in_parallel(partial(play_rows, setting), tasks, workers, chunk=50, title=title)
+    return in_parallel(partial(play_rows, setting), tasks, workers, chunk=25, title=title)
 
 
 def recordings_of(store: EpisodeStore, actions: Sequence[str]) -> tuple[tuple[np.ndarray, ...], Holding]:

@@ -167,3 +167,17 @@ def test_pictures_are_spread_over_the_split_and_drawn_grey_or_in_colour(trained)
     assert len(reconstructions_figure(colour[:2], colour[:2]).axes) == 3 * 2 + 1
     with pytest.raises(ValueError, match="nothing to compare"):
         reconstructions_figure(frames, frames[:2])
+
+
+def test_blocks_of_frames_do_not_show_in_the_metrics(trained, monkeypatch):
+    store = EpisodeStore(trained / "data/episodes.zarr")
+
+    def judged():
+        found = TrainFindings(0.0, None, float("nan"))
+        return judge_split(store, "val", lambda f: (f, f // 2), WALL[None], found, Scoring("enemy", 12, 10, 0))
+
+    whole = judged()
+    monkeypatch.setattr("stages.evaluation.autoencoder.CHUNK", 7)
+    monkeypatch.setattr("stages.evaluation.autoencoder.BLOCK_VALUES", 1)
+    for name, value in judged().items():
+        assert value == (None if value is None else pytest.approx(whole[name], rel=1e-6)), name

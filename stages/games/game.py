@@ -14,7 +14,10 @@ Held = Collection[str]  # the actions that are held down during one tic
 
 
 class Game(ABC):
-    """One running game. `reset` starts an episode; `step` plays one frame of it; `close` ends the game."""
+    """One running game. `reset` starts an episode; `step` plays one frame of it; `close` ends the game.
+
+    Made as Game(width=..., height=..., sighted=...): the size of its picture in px, and whether anybody looks.
+    """
 
     tic_rate_hz: ClassVar[float]
     tics_per_frame: ClassVar[int]

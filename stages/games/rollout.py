@@ -30,8 +30,8 @@ class GameSetting:
     actions: tuple[str, ...]
     max_episode_s: float
 
-    def start(self) -> Game:
-        return bundled(self.name).game(width=self.width, height=self.height)
+    def start(self, *, sighted: bool = True) -> Game:
+        return bundled(self.name).game(width=self.width, height=self.height, sighted=sighted)
 
     def frames(self, game: Game) -> int:
         """Frames after which an episode is cut off."""
@@ -68,7 +68,7 @@ def human_like_player(name: str, params: PlayerParams, game: Game, generator: np
 def play_scripted(setting: GameSetting, params: PlayerParams, seeds: Sequence[int]) -> list[Played]:
     """The scripted player with its handicaps; a key counts for a frame in which it is down at any tic."""
     results = []
-    with setting.start() as game:
+    with setting.start(sighted=False) as game:
         for seed in seeds:
             game.reset(seed)
             player = human_like_player(setting.name, params, game, np.random.default_rng([seed, 1]))
@@ -84,7 +84,7 @@ def play_scripted(setting: GameSetting, params: PlayerParams, seeds: Sequence[in
 def play_rows(setting: GameSetting, tasks: Sequence[tuple[RowsOf, int]]) -> list[Played]:
     """Keys that are fixed beforehand, whatever happens; `tasks` are pairs of a blind policy and a seed."""
     results = []
-    with setting.start() as game:
+    with setting.start(sighted=False) as game:
         for rows_of, seed in tasks:
             game.reset(seed)
             rows = rows_of(seed, setting.frames(game))

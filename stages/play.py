@@ -1,0 +1,200 @@
+"""Let the trained agent play the bundled game, and say how well: as a share of the way from blind to its teacher.
+
+The acting rule is chosen on validation seeds. Test seeds are played once, with the rule chosen, and compared
+seed by seed with the players of play_baselines and with the agent shown another episode's frames.
+reports/play/ (validation) and reports/test/play/ (test, with videos); null where no bundled game was recorded.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from stages.evaluation.acting import Acting, read_acting
+from stages.evaluation.figures import style
+from stages.evaluation.figures.play import returns_figure
+from stages.evaluation.intervals import Interval, finite, interval_of, mean_interval, paired_difference, resamples_of
+from stages.evaluation.overlay import overlay_frames, write_video
+from stages.games.blind import KeysOfOther
+from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, records_bundled_game
+from stages.games.rollout import GameSetting, Played, in_parallel, play_agent, play_rows, replayed_frames
+from stages.learning.compute import prepare_compute
+from stages.models.agent import Agent
+from stages.params import read_params
+from stages.run import run_stage
+
+AUTOENCODER, HEAD = Path("data/models/autoencoder"), Path("data/models/head")
+BASELINES = Path("reports/play_baselines")
+VAL, TEST = Path("reports/play"), Path("reports/test/play")
+
+
+@dataclass(frozen=True)
+class Hands:
+    """An acting rule: logits float32 [A] to keys bool [A], by tuned thresholds or drawn from calibrated probabilities."""
+
+    rule: str
+    acting: Acting
+
+    def __call__(self, logits: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        if self.rule == "threshold":
+            return self.acting.pressed(logits.astype(np.float64))
+        return generator.random(len(logits)) < self.acting.calibrated(logits.astype(np.float64))
+
+
+RULES = ("threshold", "sampled")
+
+
+@dataclass(frozen=True)
+class AgentGames:
+    """Plays seeds with the trained agent; picklable, since every worker loads the agent itself."""
+
+    setting: GameSetting
+    hands: Hands
+    lanes: int
+    device: str
+    precision: str
+
+    def __call__(self, seeds: Sequence[int]) -> list[Played]:
+        compute = prepare_compute(self.device, self.precision, threads=1, seed=0)
+        agent = Agent.load(AUTOENCODER, HEAD, compute, batch=self.lanes)
+        return play_agent(self.setting, agent, self.hands, seeds, self.lanes)
+
+
+def main() -> None:
+    params = read_params()
+    for folder in (VAL, TEST):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not records_bundled_game(params.recordings, params.game):
+        write_json(VAL / "metrics.json", {"val_return_fraction": None})
+        write_json(TEST / "metrics.json", {"return_fraction": None})
+        print(f"{params.recordings} was not recorded from a bundled game: nobody can play it here, its metrics are null")
+        return
+    play, collect = params.play, params.collect
+    setting = GameSetting(params.game, collect.width, collect.height, params.actions, play.max_episode_s)
+    acting = read_acting(HEAD / "acting.json", params.actions)
+    baselines = read_returns(BASELINES / "returns.csv")
+    bootstrap = {"resamples": params.evaluate.bootstrap, "seed": params.seed}
+
+    def games(rule: str, seeds: Sequence[int], title: str) -> list[Played]:
+        work = AgentGames(setting, Hands(rule, acting), play.lanes, params.device, params.precision)
+        chunk = -(-len(seeds) // params.workers)
+        return in_parallel(work, seeds, params.workers, chunk=chunk, title=title)
+
+    val_seeds = game_seeds(VALIDATION_SEEDS, params.seed, play.val_episodes)
+    tried = {rule: games(rule, val_seeds, f"{rule}, val") for rule in RULES}
+    rule = max(RULES, key=lambda name: scores(tried[name]).mean())
+    val = {"agent": scores(tried[rule]), **baselines["val"]}
+    write_json(VAL / "metrics.json", fraction_metrics(val, "val_", bootstrap))
+    means = {name: float(scores(episodes).mean()) for name, episodes in tried.items()}
+    blind = json.loads((BASELINES / "choice.json").read_text(encoding="utf-8"))
+    choice = {"acting_rule": rule, "mean_score_by_rule": means, "blind_policy": blind["blind_policy"]}
+    write_json(VAL / "choice.json", choice)
+    print("validation: " + ", ".join(f"{name} {mean:.2f}" for name, mean in means.items()) + f"; acting rule: {rule}")
+
+    test_seeds = game_seeds(TEST_SEEDS, params.seed, play.test_episodes)
+    episodes = games(rule, test_seeds, "agent, test")
+    blindfolded = KeysOfOther(tuple(episode.keys for episode in episodes), tuple(test_seeds))
+    shown_others = in_parallel(
+        partial(play_rows, setting), [(blindfolded, seed) for seed in test_seeds], params.workers, chunk=50, title="blindfolded"
+    )
+    test = {"agent": scores(episodes), **baselines["test"], "blindfolded": scores(shown_others)}
+    write_test(test, choice, test_seeds, bootstrap)
+    write_videos(setting, Hands(rule, acting), episodes, play.videos)
+    print(f"written: {VAL}, {TEST}")
+
+
+def scores(episodes: Sequence[Played]) -> np.ndarray:
+    """float64 [episodes]"""
+    return np.array([episode.score for episode in episodes], float)
+
+
+def read_returns(path: Path) -> dict[str, dict[str, np.ndarray]]:
+    """{split: {policy: scores [episodes]}} of play_baselines' returns.csv, in the order of the seeds."""
+    found: dict[str, dict[str, list[float]]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            found.setdefault(row["split"], {}).setdefault(row["policy"], []).append(float(row["return"]))
+    return {split: {name: np.array(values) for name, values in policies.items()} for split, policies in found.items()}
+
+
+def return_fraction(returns: Mapping[str, np.ndarray], *, resamples: int, seed: int) -> Interval:
+    """(agent - best blind) / (scripted - best blind), each a mean over the same seeds, resampled together.
+
+    0 is as good as whoever sees nothing, 1 as good as the player it watched.
+    """
+    agent, blind, scripted = (returns[name] for name in ("agent", "best_blind", "scripted"))
+    drawn = resamples_of(len(agent), resamples=resamples, seed=seed)
+
+    def fraction(index) -> np.ndarray:
+        low = blind[index].mean(axis=-1)
+        span = scripted[index].mean(axis=-1) - low
+        return (agent[index].mean(axis=-1) - low) / np.where(span > 0, span, np.nan)
+
+    return interval_of(float(fraction(np.arange(len(agent)))), fraction(drawn), fights=len(agent))
+
+
+def fraction_metrics(returns: Mapping[str, np.ndarray], prefix: str, bootstrap: Mapping) -> dict[str, float | None]:
+    """return_fraction with its interval, and the mean return of every player."""
+    metrics = return_fraction(returns, **bootstrap).as_metrics(f"{prefix}return_fraction")
+    named = {"best_blind": "blind"}
+    for name, values in returns.items():
+        suffix = "" if name == "agent" else f"_{named.get(name, name)}"
+        metrics |= mean_interval(values, **bootstrap).as_metrics(f"{prefix}return{suffix}")
+    return metrics
+
+
+def write_test(returns: Mapping[str, np.ndarray], choice: Mapping, seeds: Sequence[int], bootstrap: Mapping) -> None:
+    """metrics.json, summary.json, returns.csv and returns.png of the test seeds."""
+    paired = {
+        f"agent - {name.replace('_', ' ')}": paired_difference(returns["agent"], returns[name], **bootstrap)
+        for name in ("best_blind", "blindfolded", "scripted")
+    }
+    metrics = fraction_metrics(returns, "", bootstrap)
+    metrics |= paired["agent - best blind"].as_metrics("gain_over_blind")
+    metrics |= paired["agent - blindfolded"].as_metrics("gain_over_blindfolded")
+    write_json(TEST / "metrics.json", metrics)
+    policies = {name: described(mean_interval(values, **bootstrap), len(values)) for name, values in returns.items()}
+    summary = {"policies": policies, "paired": {name: described(ends, len(seeds)) for name, ends in paired.items()}}
+    write_json(TEST / "summary.json", {**summary, **choice})
+    with (TEST / "returns.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["policy", "seed", "return"])
+        for name, values in returns.items():
+            table.writerows([name, seed, value] for seed, value in zip(seeds, values.tolist(), strict=True))
+    style.save(returns_figure(returns), TEST / "returns.png")
+
+
+def described(interval: Interval, episodes: int) -> dict[str, float | None]:
+    ends = {"mean": interval.value, "low": interval.low, "high": interval.high}
+    return {name: finite(value) for name, value in ends.items()} | {"episodes": episodes}
+
+
+def write_videos(setting: GameSetting, hands: Hands, episodes: Sequence[Played], count: int) -> None:
+    """best.mp4, median.mp4 and worst.mp4: the picture with the keys and their probabilities beside it."""
+    order = sorted(episodes, key=lambda episode: episode.score)
+    chosen = {"median": order[len(order) // 2], "best": order[-1], "worst": order[0]}
+    work: Callable = partial(write_video_of, setting, hands)
+    in_parallel(work, list(chosen.items())[:count], 2, chunk=1, title="videos")
+
+
+def write_video_of(setting: GameSetting, hands: Hands, named: Sequence[tuple[str, Played]]) -> list[None]:
+    """Plays episodes again from their keys and writes the videos; [None] an episode."""
+    for name, episode in named:
+        probabilities = hands.acting.calibrated(episode.logits.astype(np.float64))
+        frames = overlay_frames(replayed_frames(setting, episode), setting.actions, None, probabilities, episode.keys)
+        with setting.start() as game:
+            fps = game.fps
+        write_video(TEST / f"{name}.mp4", frames, fps)
+    return [None] * len(named)
+
+
+def write_json(path: Path, content: dict) -> None:
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    run_stage(main)

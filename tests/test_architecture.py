@@ -1,0 +1,125 @@
+"""The house stands as drawn: arrows run one way, and dvc.yaml knows every module and param that a stage uses."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+    for path in (ROOT / "stages").rglob("*.py")
+    if path.name != "__init__.py"
+}
+ENTRIES = {name for name in MODULES if name.count(".") == 1} - {"stages.params", "stages.run"}
+WINGS = {
+    "recordings": set(),
+    "episodes": {"recordings"},
+    "learning": set(),
+    "models": {"learning", "episodes"},
+    "evaluation": {"episodes", "recordings", "learning", "models"},
+    "games": set(),
+}
+NOT_IN_OUTPUT = {"workers", "launcher"}  # they change how fast a stage is, not what it writes
+
+
+def imports(module: str) -> set[str]:
+    """The modules of ours that a module imports, `from package import module` included."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found & MODULES.keys()
+
+
+def closure(module: str) -> set[str]:
+    """A module and all that it imports, directly or through others."""
+    seen, waiting = set(), [module]
+    while waiting:
+        current = waiting.pop()
+        if current not in seen:
+            seen.add(current)
+            waiting += imports(current)
+    return seen
+
+
+def wing(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 2 else None
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - ENTRIES))
+def test_wings_import_no_stage_and_only_the_wings_below_them(module):
+    for other in imports(module):
+        assert other not in ENTRIES, f"{module} imports the stage {other}"
+        if wing(other) and wing(module) != wing(other):
+            assert wing(other) in WINGS[wing(module)], f"{module} imports {other}"
+
+
+@pytest.mark.parametrize("module", sorted(ENTRIES))
+def test_stages_import_no_stage(module):
+    assert not imports(module) & ENTRIES
+
+
+def test_only_games_touch_the_game_engines():
+    outside = {"vizdoom", "ale_py", "mss", "pynput"}
+    for name, path in MODULES.items():
+        words = set(re.findall(r"^\s*(?:import|from) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+        assert wing(name) in ("games", "live") or not words & outside, f"{name} imports {words & outside}"
+
+
+@pytest.mark.parametrize("stage", sorted(STAGES))
+def test_a_stage_depends_on_every_module_it_imports(stage):
+    declared = set(STAGES[stage]["deps"])
+    needed = {MODULES[name].relative_to(ROOT).as_posix() for name in closure(f"stages.{stage}")}
+    missing = {path for path in needed if not {path, *map(str, Path(path).parents)} & declared}
+    assert not missing, f"dvc.yaml, {stage}: these modules are missing in deps: {sorted(missing)}"
+    code = {path for path in declared if path.endswith(".py")}
+    assert code <= needed, f"dvc.yaml, {stage}: imported no longer: {sorted(code - needed)}"
+
+
+@pytest.mark.parametrize("stage", sorted(STAGES))
+def test_a_stage_declares_every_param_it_reads(stage):
+    source = MODULES[f"stages.{stage}"].read_text(encoding="utf-8")
+    read = set(re.findall(r"\bparams\.(\w+)", source)) & set(params_tree())
+    listed = STAGES[stage].get("params", [])
+    if any(isinstance(entry, dict) for entry in listed):  # the whole file
+        return
+    declared = {name.split(".")[0] for name in listed}
+    assert read - NOT_IN_OUTPUT <= declared, f"dvc.yaml, {stage}: params {sorted(read - declared)} are read, not listed"
+
+
+@pytest.mark.parametrize("stage", sorted(STAGES))
+def test_every_listed_param_exists(stage):
+    """DVC does not say so when a key is missing from params.yaml."""
+    for name in STAGES[stage].get("params", []):
+        if isinstance(name, dict):
+            continue
+        node = params_tree()
+        for part in name.split("."):
+            assert part in node, f"dvc.yaml, {stage}: {name} is not in params.yaml"
+            node = node[part]
+
+
+def test_every_stage_file_is_a_stage_or_a_command():
+    commands = {"headline", "show", "grid", "compare"}
+    assert {name.split(".")[1] for name in ENTRIES} == set(STAGES) | commands
+
+
+def test_every_cached_out_is_ignored_by_git_in_the_root_file():
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    for stage in STAGES.values():
+        for out in stage.get("outs", []):
+            path = out if isinstance(out, str) else next(iter(out))
+            covering = {f"/{path}/", f"/{path}"} | {f"/{parent}/*" for parent in map(str, Path(path).parents)}
+            covering |= {f"/{parent}/" for parent in map(str, Path(path).parents)}
+            assert covering & set(ignored), f"{path} is a cached out and not in .gitignore"
+
+
+def params_tree() -> dict:
+    return yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
