@@ -1,7 +1,7 @@
 # What a person types. Each target sets up .venv first, from the lock files, and only when they changed.
 #   make repro      recordings -> trained agent -> reports/index.html, then the headline table
 #   make show       experiments as a table that fits the terminal
-#   make grid       the grid of models and its comparison page; further axes: make grid ARGS="..."
+#   make grid       the grid of models and its comparison page; further axes: make grid ARGS="seed=0,1,2"
 #   make test       the tests;  one file: make test ARGS=tests/test_timeline.py
 #   make lint       ruff
 #   make bench      speed against Keras/TensorFlow and cv2 -> reports/benchmark.md
@@ -28,7 +28,6 @@ show: .venv/installed
 
 grid: .venv/installed
 	$(BIN)/python -m stages.grid $(ARGS)
-	$(BIN)/python -m stages.compare
 
 # One worker a core; tests keep to one thread each (tests/conftest.py).
 test: .venv/installed-test

@@ -44,8 +44,10 @@ def main() -> None:
     recorded = in_parallel(
         partial(record_sessions, recording), list(enumerate(fights)), params.workers, chunk=1, title="recording"
     )
-    frames, score = sum(frames for frames, _ in recorded), np.mean([score for _, scores in recorded for score in scores])
-    print(f"{len(recorded)} sessions, {len(seeds)} fights, {frames} frames in {recording.directory}; mean score {score:.1f}")
+    frames = sum(count for count, _ in recorded)
+    score = np.mean([score for _, scores in recorded for score in scores])
+    print(f"{len(recorded)} sessions, {len(seeds)} fights, {frames} frames; mean score {score:.1f}")
+    print(f"written: {recording.directory}")
 
 
 def record_sessions(recording: Recording, numbered: Sequence[tuple[int, list[int]]]) -> list[tuple[int, list[float]]]:

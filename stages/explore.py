@@ -4,13 +4,13 @@ import csv
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
 
 from stages.episodes import balance
-from stages.episodes.balance import Balance, Hold
+from stages.episodes.balance import Balance, Hold, Stretch
 from stages.episodes.splits import SPLITS
 from stages.episodes.store import EpisodeStore
 from stages.episodes.timelines import frame_interval, read_timelines
@@ -25,43 +25,63 @@ OUT = Path("reports/explore")
 
 
 def main() -> None:
-    params = read_params().explore
+    params = read_params()
     timelines = read_timelines(TIMELINES)
-    names = next(iter(timelines.values())).action_names
     splits = {(episode.session, episode.fight): episode.split for episode in EpisodeStore(STORE).episodes()}
     whole, fights = balance.stretches(timelines, splits)
+    names = next(iter(timelines.values())).action_names
     everywhere = balance.balance_of(whole, names, scope=balance.WHOLE)
     inside = balance.balance_of(fights, names, scope=balance.FIGHTS)
-    kinds = {row.action: balance.kind_of(row, params.reflex_hold_s) for row in inside if row.split == balance.ALL}
-    holds = balance.holds_of(fights)
-    pairs, at_once = balance.together(fights, len(names))
-    warnings = balance.warnings_of(inside, fights, min_presses=params.min_presses, min_share=params.min_share)
-    frame_s = float(np.median([frame_interval(timeline.times) for timeline in timelines.values()]))
+    overall = [row for row in inside if row.split == balance.ALL]
+    kinds = {row.action: balance.kind_of(row, params.explore.reflex_hold_s) for row in overall}
+    limits = {"min_presses": params.explore.min_presses, "min_share": params.explore.min_share}
+    warnings = balance.warnings_of(inside, fights, **limits)
 
     build = OUT.with_name(OUT.name + ".partial")
     shutil.rmtree(build, ignore_errors=True)
     build.mkdir(parents=True)
     write_table(build / "balance.csv", [asdict(row) | {"kind": kinds[row.action]} for row in everywhere + inside])
-    write_table(build / "holds.csv", [asdict(hold) | {"action": names[hold.action]} for hold in holds], of=Hold)
-    held_with = [dict(zip(names, row, strict=True)) for row in pairs.tolist()]
-    write_table(build / "together.csv", [{"action": a} | row for a, row in zip(names, held_with, strict=True)])
-    write_table(build / "at_once.csv", [{"actions": n, "frames": frames} for n, frames in enumerate(at_once.tolist())])
     text = json.dumps({"warnings": warnings}, indent=2, ensure_ascii=False)
     (build / "warnings.json").write_text(text + "\n", encoding="utf-8", newline="\n")
-
     shares = {"whole recordings": column(everywhere, "share"), "inside fights": column(inside, "share")}
     presses = {split: column(inside, "presses", split) for split in SPLITS}
-    lengths = {name: np.array([hold.hold_s for hold in holds if hold.action == i]) for i, name in enumerate(names)}
-    drawn = {
-        "balance.png": figures.balance_bars(shares, presses, names, min_presses=params.min_presses),
-        "holds.png": figures.hold_histograms(lengths, kinds, frame_s=frame_s, reflex_hold_s=params.reflex_hold_s),
-        "together.png": figures.together_map(pairs, at_once, names),
-    }
-    for name, figure in drawn.items():
-        style.save(figure, build / name)
+    bars = figures.balance_bars(shares, presses, names, min_presses=params.explore.min_presses)
+    style.save(bars, build / "balance.png")
+    notes = {row.action: note(row, kinds) for row in overall}
+    frame_s = float(np.median([frame_interval(timeline.times) for timeline in timelines.values()]))
+    write_holds(build, fights, notes, frame_s=frame_s, reflex_hold_s=params.explore.reflex_hold_s)
+    write_together(build, fights, names)
     shutil.rmtree(OUT, ignore_errors=True)
     build.rename(OUT)
-    print_summary(inside, kinds, warnings)
+
+    for row in overall:
+        print(f"{row.action}: {row.share:.1%} of the frames of fights, {row.presses} presses; {notes[row.action]}")
+    for warning in warnings:
+        print(f"warning: {warning}")
+    print(f"wrote {OUT}")
+
+
+def write_holds(
+    folder: Path, fights: Sequence[Stretch], notes: Mapping[str, str], *, frame_s: float, reflex_hold_s: float
+) -> None:
+    """holds.csv with a row a press, holds.png with a histogram an action; notes: a few words an action."""
+    names = list(notes)
+    holds = balance.holds_of(fights)
+    write_table(folder / "holds.csv", [asdict(hold) | {"action": names[hold.action]} for hold in holds], of=Hold)
+    lengths = {name: np.array([hold.hold_s for hold in holds if hold.action == i]) for i, name in enumerate(names)}
+    figure = figures.hold_histograms(lengths, notes, frame_s=frame_s, reflex_hold_s=reflex_hold_s)
+    style.save(figure, folder / "holds.png")
+
+
+def write_together(folder: Path, fights: Sequence[Stretch], names: Sequence[str]) -> None:
+    """together.csv: frames in which two actions are held; at_once.csv: frames in which n are; and their picture."""
+    pairs, at_once = balance.together(fights, len(names))
+    rows = [
+        {"action": name} | dict(zip(names, row, strict=True)) for name, row in zip(names, pairs.tolist(), strict=True)
+    ]
+    write_table(folder / "together.csv", rows)
+    write_table(folder / "at_once.csv", [{"actions": n, "frames": frames} for n, frames in enumerate(at_once.tolist())])
+    style.save(figures.together_map(pairs, at_once, names), folder / "together.png")
 
 
 def column(rows: Sequence[Balance], field: str, split: str = balance.ALL) -> np.ndarray:
@@ -69,11 +89,17 @@ def column(rows: Sequence[Balance], field: str, split: str = balance.ALL) -> np.
     return np.array([getattr(row, field) for row in rows if row.split == split], dtype=float)
 
 
+def note(row: Balance, kinds: Mapping[str, str]) -> str:
+    """What an action is, in a few words."""
+    kind = kinds[row.action]
+    return "never pressed" if kind == "never" else f"{kind}, typically {row.typical_hold_s:.2g} s"
+
+
 def write_table(path: Path, rows: Sequence[Mapping], of: type | None = None) -> None:
     """A CSV of the rows with a header (of the fields of `of` when there is no row); NaN becomes an empty cell."""
-    fields = list(rows[0]) if rows else list(of.__dataclass_fields__)
+    header = list(rows[0]) if rows else [field.name for field in fields(of)]
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fields, lineterminator="\n")
+        writer = csv.DictWriter(file, header, lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
 
@@ -82,18 +108,6 @@ def _cell(value: object) -> object:
     if isinstance(value, float):
         return "" if np.isnan(value) else round(value, 6)
     return value
-
-
-def print_summary(inside: Sequence[Balance], kinds: Mapping[str, str], warnings: Sequence[str]) -> None:
-    for row in inside:
-        if row.split == balance.ALL:
-            print(
-                f"{row.action}: {row.share:.1%} of the frames of fights, {row.presses} presses, "
-                f"mean hold {row.mean_hold_s:.2f} s ({kinds[row.action]})"
-            )
-    for warning in warnings:
-        print(f"warning: {warning}")
-    print(f"wrote {OUT}")
 
 
 if __name__ == "__main__":

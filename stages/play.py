@@ -34,7 +34,7 @@ VAL, TEST = Path("reports/play"), Path("reports/test/play")
 
 @dataclass(frozen=True)
 class Hands:
-    """An acting rule: logits float32 [A] to keys bool [A], by tuned thresholds or drawn from calibrated probabilities."""
+    """An acting rule, logits float32 [A] -> keys bool [A]: by tuned thresholds, or drawn as calibrated."""
 
     rule: str
     acting: Acting
@@ -71,7 +71,9 @@ def main() -> None:
     if not records_bundled_game(params.recordings, params.game):
         write_json(VAL / "metrics.json", {"val_return_fraction": None})
         write_json(TEST / "metrics.json", {"return_fraction": None})
-        print(f"{params.recordings} was not recorded from a bundled game: nobody can play it here, its metrics are null")
+        print(
+            f"{params.recordings} was not recorded from a bundled game: nobody can play it here, its metrics are null"
+        )
         return
     play, collect = params.play, params.collect
     setting = GameSetting(params.game, collect.width, collect.height, params.actions, play.max_episode_s)
@@ -99,7 +101,11 @@ def main() -> None:
     episodes = games(rule, test_seeds, "agent, test")
     blindfolded = KeysOfOther(tuple(episode.keys for episode in episodes), tuple(test_seeds))
     shown_others = in_parallel(
-        partial(play_rows, setting), [(blindfolded, seed) for seed in test_seeds], params.workers, chunk=50, title="blindfolded"
+        partial(play_rows, setting),
+        [(blindfolded, seed) for seed in test_seeds],
+        params.workers,
+        chunk=50,
+        title="blindfolded",
     )
     test = {"agent": scores(episodes), **baselines["test"], "blindfolded": scores(shown_others)}
     write_test(test, choice, test_seeds, bootstrap)

@@ -49,7 +49,9 @@ class Hold:
 class Balance:
     """One action in one split ("all" for every one) of the whole recordings or of their fights.
 
-    share: active frames by frames, NaN without frames; holds are NaN without presses.
+    share: active frames by frames, NaN without frames; holds are NaN without presses. typical_hold_s is the
+    length of the press that the median active moment belongs to: many short taps beside a few long holds
+    pull the median of the presses down, and not this.
     """
 
     scope: str
@@ -61,6 +63,7 @@ class Balance:
     presses: int
     mean_hold_s: float
     median_hold_s: float
+    typical_hold_s: float
 
 
 def stretches(
@@ -130,9 +133,17 @@ def balance_of(pieces: Sequence[Stretch], names: Sequence[str], *, scope: str) -
                     presses=len(lasting),
                     mean_hold_s=float(np.mean(lasting)) if lasting else np.nan,
                     median_hold_s=float(np.median(lasting)) if lasting else np.nan,
+                    typical_hold_s=typical(np.array(lasting)),
                 )
             )
     return rows
+
+
+def typical(lengths: np.ndarray) -> float:
+    """The median of lengths [N] with each weighing as much as it is long; NaN for none."""
+    lengths = np.sort(lengths)
+    total = np.cumsum(lengths)
+    return float(lengths[np.searchsorted(total, total[-1] / 2)]) if len(lengths) else np.nan
 
 
 def together(pieces: Sequence[Stretch], count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -148,10 +159,10 @@ def together(pieces: Sequence[Stretch], count: int) -> tuple[np.ndarray, np.ndar
 
 
 def kind_of(row: Balance, reflex_hold_s: float) -> str:
-    """What an action is by its median hold: a "state" (long), a "reflex" (short) or "never" pressed."""
+    """What an action is by its typical hold: a "state" (long), a "reflex" (short) or "never" pressed."""
     if row.presses == 0:
         return "never"
-    return "reflex" if row.median_hold_s < reflex_hold_s else "state"
+    return "reflex" if row.typical_hold_s < reflex_hold_s else "state"
 
 
 def warnings_of(rows: Sequence[Balance], fights: Sequence[Stretch], *, min_presses: int, min_share: float) -> list[str]:

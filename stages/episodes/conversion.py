@@ -18,8 +18,7 @@ from stages.episodes.decode import read_small_frames
 from stages.episodes.preprocess import CHANNELS
 from stages.episodes.splits import SPLITS
 from stages.episodes.store import SHARD, EpisodeInfo, create_episode, episode_name, write_rows
-from stages.recordings.files import session_path
-from stages.recordings.session import Session, read_session
+from stages.recordings.session import Session, read_session, session_path
 from stages.recordings.timeline import Timeline, read_timeline
 
 
@@ -71,7 +70,7 @@ def union_of_state_columns(recordings: Path, sessions: Sequence[str]) -> list[st
         path = session_path(recordings, session, "state")
         if path.exists():
             with path.open(encoding="utf-8", newline="") as file:
-                columns.update(dict.fromkeys(next(csv.reader(file), [])))
+                columns.update(dict.fromkeys(name.strip() for name in next(csv.reader(file), [])))
     return list(columns)
 
 
@@ -91,7 +90,8 @@ def convert_sessions(jobs: Sequence[SessionJob], workers: int, on_frames: Callab
                 done.result()
                 on_frames(sum(span.info.length for span in running[done].spans))
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Wait for those that still write: the caller removes the half-built store next.
+            pool.shutdown(wait=True, cancel_futures=True)
             raise
 
 
@@ -99,16 +99,17 @@ def convert_session(job: SessionJob, on_frames: Callable[[int], None] | None = N
     """Decode one session once, from front to back, and write its episodes."""
     timeline = read_timeline(job.timeline)
     session = read_session(job.recordings, job.session, on_bad_line=job.on_bad_line)
-    video = session_path(job.recordings, job.session, "video")
     wanted = np.zeros(len(timeline.times), bool)
     for span in job.spans:
         wanted[span.start : span.stop] = True
-    pictures = read_small_frames(video, width=job.width, height=job.height, color=job.color, wanted=wanted)
+    pictures = read_small_frames(session.video, width=job.width, height=job.height, color=job.color, wanted=wanted)
     for span in job.spans:
         arrays = _labels(job, span, timeline, session)
         shape = (span.info.length, CHANNELS[job.color], job.height, job.width)
         layout = {"frames": (shape, np.dtype(np.uint8))} | {n: (a.shape, a.dtype) for n, a in arrays.items()}
-        group = create_episode(job.root, _with_result(span.info, session.metadata), layout)
+        score, outcome = session.fight_result(span.info.fight)
+        info = replace(span.info, score=None if score is None else float(score), outcome=outcome)
+        group = create_episode(job.root, info, layout)
         for name, values in arrays.items():
             write_rows(group[name], values)
         for start in range(0, span.info.length, SHARD):
@@ -132,22 +133,11 @@ def _labels(job: SessionJob, span: Span, timeline: Timeline, session: Session) -
     if job.state_columns:
         arrays["state"] = np.full((span.info.length, len(job.state_columns)), np.nan, np.float32)
         if session.state is not None:
-            if len(session.state.values) < span.stop:
-                raise ValueError(
-                    f"{session_path(job.recordings, job.session, 'state')} has {len(session.state.values)} rows, "
-                    f"the timeline {len(timeline.times)} frames; a state file has a row a frame"
-                )
+            # Fewer rows than frames: the recorder crashed, read_session lets nothing else pass. The rest stays NaN.
+            values = session.state.values[rows]
             columns = [job.state_columns.index(name) for name in session.state.columns]
-            arrays["state"][:, columns] = session.state.values[rows]
+            arrays["state"][: len(values), columns] = values
     return arrays
-
-
-def _with_result(info: EpisodeInfo, metadata: Mapping) -> EpisodeInfo:
-    """Score and outcome of the fight, where the session's metadata tells them."""
-    fights = metadata.get("fights") or []
-    result = (fights[info.fight] if info.fight < len(fights) else None) or {}
-    score = result.get("score")
-    return replace(info, score=None if score is None else float(score), outcome=result.get("outcome"))
 
 
 def describe(timelines: Mapping[str, Timeline], plan: Mapping[str, Sequence[Span]]) -> str:
@@ -163,7 +153,7 @@ def describe(timelines: Mapping[str, Timeline], plan: Mapping[str, Sequence[Span
         sessions = sorted({info.session for info in infos})
         lines.append(
             f"{split}: {len(infos)} fights, {sum(info.length for info in infos)} frames "
-            f"from {len(sessions)} sessions ({_shortened(sessions)})"
+            f"from {len(sessions)} session{'' if len(sessions) == 1 else 's'} ({_shortened(sessions)})"
         )
     return "\n".join(lines)
 

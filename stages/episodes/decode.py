@@ -15,12 +15,13 @@ import cv2
 import numpy as np
 
 from stages.episodes.preprocess import preprocess
-from stages.recordings.video import _decoded as decoded
+from stages.recordings.video import decoded
 
 # The weights of red and blue in Y (ITU-R BT.709 and BT.601) by the number that a video names its colour
 # matrix with (ITU-T H.273); 2 is "not named", which decoders take for BT.601.
 PRIMARY_WEIGHTS = {1: (0.2126, 0.0722), 2: (0.299, 0.114), 5: (0.299, 0.114), 6: (0.299, 0.114)}
 FULL_RANGE = 2
+FEWEST = 4  # source pixels a cell, each way: with fewer there is nothing to gain and less to average
 # swscale, with which every other path converts, rounds colours down: measured, by a good level.
 ROUNDING = -1.25
 
@@ -57,6 +58,7 @@ def _halves_fit(frame: av.VideoFrame, width: int, height: int) -> bool:
         and frame.colorspace in PRIMARY_WEIGHTS
         and frame.width % (2 * width) == 0
         and frame.height % (2 * height) == 0
+        and min(frame.width // width, frame.height // height) >= FEWEST
     )
 
 

@@ -89,8 +89,9 @@ class SquareWave:
     def described(self, names: Sequence[str]) -> str:
         turns = f"{names[self.first]} and {names[self.second]} in turn, {self.period} frames each"
         base = turns if self.period else f"{names[self.first]} all the time"
-        also = "" if self.tapped is None else f", {names[self.tapped]} "
-        return base + also + ("" if self.tapped is None else "all the time" if self.held else f"every {TAP_EVERY} frames")
+        if self.tapped is None:
+            return base
+        return f"{base}, {names[self.tapped]} " + ("all the time" if self.held else f"every {TAP_EVERY} frames")
 
 
 @dataclass(frozen=True)

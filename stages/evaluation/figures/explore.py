@@ -8,10 +8,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from stages.evaluation.figures import style
 
 BAR = 0.8  # of the room between two actions
+SPLIT_COLORS = ("#3b3b3b", "#8a8a8a", "#c4c4c4")
+SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 300)
 
 
 def balance_bars(
@@ -21,18 +25,20 @@ def balance_bars(
     figure, axes = style.new_figure(10, 1.8 + 0.5 * len(actions), 1, 2, title="What was recorded", sharey=True)
     left, right = axes[0]
     _bars(left, {name: values * 100 for name, values in shares.items()}, "{:.1f} %", (style.HUMAN, "#9ecae1"))
-    left.set_title("frames in which an action is held")
+    style.title(left, "frames in which an action is held")
     left.set_xlabel("% of frames")
     left.set_yticks(range(len(actions)), actions)
     left.invert_yaxis()
-    _bars(right, presses, "{:.0f}", ("#3b3b3b", "#8a8a8a", style.MODEL))
-    right.set_title("presses inside fights")
+    _bars(right, presses, "{:.0f}", SPLIT_COLORS)
+    style.title(right, "presses inside fights")
     right.set_xlabel("presses")
-    right.axvline(min_presses, color=style.INK, linewidth=1, linestyle=":", label=f"too few below {min_presses}")
+    right.axvline(min_presses, color=style.INK, linewidth=1, linestyle=":", label=f"fewer than {min_presses}: too few")
     for panel in (left, right):
         style.grid(panel, "x")
         panel.set_xlim(0, 1.18 * panel.get_xlim()[1])
-        style.legend(panel, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=4)
+        handles = sorted(panel.get_legend_handles_labels()[0], key=lambda handle: isinstance(handle, Line2D))
+        below = -0.6 / len(actions) - 0.02
+        style.legend(panel, handles=handles, loc="upper left", bbox_to_anchor=(0, below), ncols=4, columnspacing=1.2)
     return figure
 
 
@@ -46,13 +52,13 @@ def _bars(axes: Axes, groups: Mapping[str, np.ndarray], number: str, colors: Seq
 
 
 def hold_histograms(
-    holds: Mapping[str, np.ndarray], kinds: Mapping[str, str], *, frame_s: float, reflex_hold_s: float
+    holds: Mapping[str, np.ndarray], notes: Mapping[str, str], *, frame_s: float, reflex_hold_s: float
 ) -> Figure:
-    """How long each action is held: holds maps an action to the lengths of its presses in seconds."""
+    """How long each action is held: holds maps it to the lengths of its presses in seconds, notes to a few words."""
     columns = min(4, len(holds))
     rows = -(-len(holds) // columns)
-    longest = max((values.max() for values in holds.values() if len(values)), default=10 * frame_s)
-    edges = np.geomspace(frame_s / 1.5, max(longest, 2 * frame_s) * 1.1, 22)
+    longest = max((values.max() for values in holds.values() if len(values)), default=0)
+    edges = _edges(longest, frame_s)
     title = "How long actions are held inside fights"
     figure, axes = style.new_figure(0.8 + 2.6 * columns, 0.7 + 2.2 * rows, rows, columns, title=title, sharex=True)
     for index, panel in enumerate(axes.flat):
@@ -62,8 +68,11 @@ def hold_histograms(
         name, values = list(holds.items())[index]
         panel.hist(values, bins=edges, color=style.action_color(index))
         panel.axvline(reflex_hold_s, color=style.MUTED, linewidth=1, linestyle=":")
-        panel.set_title(f"{name}: {_summary(values, kinds[name])}", fontsize=10)
-        _seconds(panel)
+        style.title(panel, name)
+        panel.text(0.98, 0.97, notes[name], transform=panel.transAxes, ha="right", va="top", fontsize=9)
+        panel.set_ylim(0, 1.25 * max(panel.get_ylim()[1], 1))
+        panel.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        _seconds(panel, edges)
         if index % columns == 0:
             panel.set_ylabel("presses")
         if index + columns >= len(holds):
@@ -72,15 +81,17 @@ def hold_histograms(
     return figure
 
 
-def _summary(values: np.ndarray, kind: str) -> str:
-    return "never pressed" if len(values) == 0 else f"{kind}, median {np.median(values):.2g} s"
+def _edges(longest: float, frame_s: float) -> np.ndarray:
+    """Bins between whole numbers of frames, wider from bin to bin: labels know no fraction of a frame."""
+    frames = np.geomspace(1, max(longest / frame_s, 10) + 1, 20)
+    return (np.unique(np.round(frames)) - 0.5) * frame_s
 
 
-def _seconds(axes: Axes) -> None:
+def _seconds(axes: Axes, edges: np.ndarray) -> None:
     axes.set_xscale("log")
+    axes.set_xlim(edges[0], edges[-1])
     style.grid(axes)
-    low, high = axes.get_xlim()
-    ticks = [tick for tick in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 300) if low <= tick <= high]
+    ticks = [tick for tick in SECONDS if edges[0] <= tick <= edges[-1]]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_xticks([], minor=True)
 
@@ -104,7 +115,9 @@ def together_map(pairs: np.ndarray, at_once: np.ndarray, actions: Sequence[str])
     left.set_yticks(range(len(actions)), actions)
     left.tick_params(length=0)
     left.spines[:].set_visible(False)
-    left.set_title("while this is held ... so often this is too")
+    left.set_facecolor(style.GRID)
+    left.set_ylabel("while this one is held ...")
+    style.title(left, "... how often that one is too")
     _at_once(right, at_once)
     return figure
 
@@ -113,7 +126,7 @@ def _at_once(axes: Axes, frames: np.ndarray) -> None:
     shares = 100 * frames / max(frames.sum(), 1)
     bars = axes.bar(range(len(shares)), shares, 0.7, color=style.HUMAN)
     axes.bar_label(bars, [f"{share:.1f}" for share in shares], padding=2, fontsize=8, color=style.MUTED)
-    axes.set_title("actions at once")
+    style.title(axes, "actions at once")
     axes.set_xlabel("actions held in a frame")
     axes.set_ylabel("% of frames")
     axes.set_xticks(range(len(shares)))

@@ -1,0 +1,159 @@
+"""The bundled games: same seed, same episode; what state rows say; the scripted players and their handicaps."""
+
+import math
+
+import numpy as np
+import pytest
+
+from stages.games.catalog import (
+    GAMES,
+    RECORDING_SEEDS,
+    TEST_SEEDS,
+    VALIDATION_SEEDS,
+    bundled,
+    game_seeds,
+    records_bundled_game,
+)
+from stages.games.doom import HALF_VIEW_DEG, DoomCenter
+from stages.games.players import CenterScript, HumanLikePlayer, LineScript
+from stages.params import PlayerParams
+
+PERFECT = PlayerParams(reaction_s=0, reaction_jitter_s=0, lapses_per_min=0, lapse_s=0, key_noise=0, noise_s=0)
+HUMAN = PERFECT.model_copy(update={"reaction_s": 6 / 35, "key_noise": 0.1, "noise_s": 0.2, "lapses_per_min": 10})
+
+
+def enemy_state(*things: tuple[float, float]) -> dict[str, float]:
+    """A state row with enemies given as (bearing, distance), the nearest first."""
+    row = {column: math.nan for column in DoomCenter.state_columns}
+    for n, (bearing, distance) in enumerate(things, start=1):
+        row |= {f"enemy{n}_id": float(n), f"enemy{n}_bearing_deg": bearing, f"enemy{n}_distance": distance}
+    return row
+
+
+def player(script, params, seed=0) -> HumanLikePlayer:
+    return HumanLikePlayer(
+        script, params, ("LEFT", "RIGHT", "SHOOT", "DASH"),
+        tic_rate_hz=35, tics_per_frame=3, generator=np.random.default_rng(seed),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_the_same_seed_gives_the_same_episode(name):
+    seen = []
+    for _ in range(2):
+        with bundled(name).game(width=256, height=144) as game:
+            frames, states = [], []
+            for seed in (5, 6):
+                game.reset(seed)
+                for step in range(12):
+                    frames.append(game.frame().copy())
+                    states.append(list(game.state().values()))
+                    game.step([{"LEFT", "SHOOT"} if step % 4 else {"RIGHT"}] * game.tics_per_frame)
+            seen.append((np.array(frames), np.array(states)))
+    np.testing.assert_array_equal(seen[0][0], seen[1][0])
+    np.testing.assert_array_equal(seen[0][1], seen[1][1])
+    assert (seen[0][0][:12] != seen[0][0][12:]).any(), "another seed, another episode"
+
+
+def test_a_state_row_has_exactly_the_columns_and_tells_who_is_in_view():
+    with DoomCenter(width=320, height=180) as game:
+        game.reset(1)
+        for _ in range(60):
+            row = game.state()
+            assert tuple(sorted(row)) == tuple(sorted(game.state_columns))
+            seen = any(abs(row[f"enemy{n}_bearing_deg"]) < HALF_VIEW_DEG for n in (1, 2, 3))
+            if seen:
+                assert row["enemy_in_view"] == 1 and 0 <= row["enemy_x_px"] <= 320
+            if not row["enemy_in_view"]:
+                assert math.isnan(row["enemy_x_px"])
+            game.step([{"LEFT"}] * 3)
+
+
+def test_the_picture_of_an_enemy_moves_as_its_state_says():
+    """Turning to the left moves everything to the right on the screen."""
+    with DoomCenter(width=320, height=180) as game:
+        game.reset(1)
+        before = {game.state()[f"enemy{n}_id"]: game.state()[f"enemy{n}_bearing_deg"] for n in (1, 2, 3)}
+        game.step([{"LEFT"}] * 3)
+        after = {game.state()[f"enemy{n}_id"]: game.state()[f"enemy{n}_bearing_deg"] for n in (1, 2, 3)}
+    for number in before.keys() & after.keys():
+        assert (after[number] - before[number] + 180) % 360 - 180 == pytest.approx(-5.27, abs=1.0)
+
+
+def test_dying_costs_a_point_and_ends_the_episode():
+    with DoomCenter(width=256, height=144, sighted=False) as game:
+        game.reset(3)
+        while not game.done:
+            game.step([set()] * 3)
+        assert (game.score, game.outcome) == (-1.0, "died")
+
+
+def test_a_size_that_the_engine_lacks_is_named():
+    with pytest.raises(ValueError, match="is 100x100"):
+        DoomCenter(width=100, height=100)
+
+
+def test_unknown_games_are_told_with_the_known_ones():
+    with pytest.raises(ValueError, match="'pong'.*doom_center, doom_line"):
+        bundled("pong")
+
+
+def test_seeds_of_recording_validation_and_test_never_meet():
+    ranges = [
+        set(game_seeds(base, seed, 500))
+        for base in (RECORDING_SEEDS, VALIDATION_SEEDS, TEST_SEEDS)
+        for seed in range(150)
+    ]
+    assert len(set().union(*ranges)) == sum(map(len, ranges)) - sum(500 for seed in range(100, 150)) * 3
+    with pytest.raises(ValueError, match="at most 10,000"):
+        game_seeds(TEST_SEEDS, 0, 10_001)
+
+
+def test_own_recordings_are_no_bundled_game():
+    assert records_bundled_game("data/raw/doom_center", "doom_center")
+    assert not records_bundled_game("data/raw/mine", "doom_center")
+
+
+def test_the_center_script_turns_to_the_near_enemy_and_shoots_when_it_is_ahead():
+    script = CenterScript()
+    assert script.wish(enemy_state((20.0, 200.0)), []) == {"LEFT"}
+    assert script.wish(enemy_state((-45.0, 200.0)), []) == {"RIGHT", "DASH"}
+    assert script.wish(enemy_state((0.5, 200.0)), []) == {"SHOOT"}
+    assert script.wish(enemy_state((0.5, 700.0)), []) == {"RIGHT"}, "too far: it goes on looking round"
+
+
+def test_the_center_script_allows_for_the_turn_that_is_under_way():
+    script = CenterScript()
+    assert script.wish(enemy_state((21.0, 200.0)), [frozenset({"LEFT"})] * 2) == {"SHOOT"}
+
+
+def test_the_center_script_stays_with_its_target_until_another_is_much_nearer():
+    script = CenterScript()
+    script.wish(enemy_state((20.0, 200.0)), [])
+    both = enemy_state((-30.0, 190.0), (20.0, 200.0))
+    both["enemy1_id"], both["enemy2_id"] = 2.0, 1.0
+    assert script.wish(both, []) == {"LEFT"}
+    both["enemy1_distance"] = 100.0
+    assert "RIGHT" in script.wish(both, [])
+
+
+def test_the_line_script_dashes_away_from_a_fireball():
+    row = enemy_state((0.0, 500.0)) | {
+        "projectile1_id": 9.0, "projectile1_bearing_deg": 2.0, "projectile1_distance": 200.0,
+    }  # fmt: skip
+    assert LineScript().wish(row, []) == {"RIGHT", "DASH", "SHOOT"}
+
+
+def test_a_perfect_player_answers_in_the_same_frame_a_human_two_frames_later():
+    ahead = enemy_state((20.0, 200.0))
+    assert player(CenterScript(), PERFECT).keys(ahead) == [{"LEFT"}] * 3
+    slow = player(CenterScript(), PERFECT.model_copy(update={"reaction_s": 6 / 35}))
+    assert [slow.keys(ahead) for _ in range(3)] == [[frozenset()] * 3, [frozenset()] * 3, [{"LEFT"}] * 3]
+
+
+def test_slips_are_made_of_the_seed_and_of_nothing_else():
+    ahead = enemy_state((20.0, 200.0))
+    first, second, other = (player(CenterScript(), HUMAN, seed) for seed in (1, 1, 2))
+    keys = [[each.keys(ahead) for _ in range(200)] for each in (first, second, other)]
+    assert keys[0] == keys[1] != keys[2]
+    assert any("DASH" in tic for frame in keys[0] for tic in frame), "a wrong key is hit now and then"

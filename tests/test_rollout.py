@@ -1,0 +1,109 @@
+"""Episodes by whoever plays: the same seed gives the same episode, however the work is shared."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from stages.games.blind import Holding, Independent, KeysOfOther, Nothing, Replay, SquareWave, candidates, chained
+from stages.games.rollout import GameSetting, in_parallel, play_agent, play_rows, play_scripted, replayed_frames
+from stages.params import read_params
+
+SETTING = GameSetting("doom_center", 256, 144, ("LEFT", "RIGHT", "SHOOT", "DASH"), max_episode_s=3)
+LEFT = SquareWave(actions=4, first=0, second=0, period=0, tapped=2, held=False)
+
+
+class Brightness:
+    """An agent whose logits depend on the picture: enough to see that every lane gets its own."""
+
+    def __init__(self):
+        self.seen = {}
+
+    def reset(self, lane):
+        self.seen[lane] = 0
+
+    def logits(self, images):
+        for lane in images:
+            self.seen[lane] += 1
+        return {
+            lane: np.array([image.mean() - 90, image[:, :128].mean() - 90, self.seen[lane] % 3 - 1, -9], np.float32)
+            for lane, image in images.items()
+        }
+
+
+def above_zero(logits, generator):
+    return logits > 0
+
+
+def drawn(logits, generator):
+    return generator.random(4) < 0.5
+
+
+def same(first, second):
+    assert [(a.seed, a.score) for a in first] == [(b.seed, b.score) for b in second]
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a.keys, b.keys)
+
+
+@pytest.mark.parametrize("rule", [above_zero, drawn])
+def test_the_number_of_lanes_changes_no_episode(rule):
+    seeds = [11, 12, 13, 14, 15]
+    same(play_agent(SETTING, Brightness(), rule, seeds, 1), play_agent(SETTING, Brightness(), rule, seeds, 3))
+
+
+def test_an_episode_is_cut_off_and_can_be_played_again_from_its_keys():
+    [episode] = play_agent(SETTING, Brightness(), above_zero, [21], 1)
+    assert episode.length == 35 and episode.logits.shape == (35, 4)
+    frames = list(replayed_frames(SETTING, episode))
+    assert len(frames) == 35
+    means = [frame.mean() - 90 for frame in frames]
+    np.testing.assert_allclose(episode.logits[:, 0], means, rtol=1e-5)
+
+
+def test_work_that_is_shared_among_processes_comes_back_in_order():
+    tasks = [(policy, seed) for policy in (LEFT, Nothing(4)) for seed in (1, 2, 3)]
+    alone = play_rows(SETTING, tasks)
+    same(in_parallel(partial(play_rows, SETTING), tasks, 2, chunk=2, title="test"), alone)
+
+
+def test_the_scripted_player_is_a_function_of_the_seed():
+    params = read_params().collect.player
+    same(play_scripted(SETTING, params, [5, 6]), play_scripted(SETTING, params, [6, 5])[::-1])
+
+
+def test_blind_policies_are_functions_of_seed_and_time():
+    for policy in candidates(4, (0.0, 1.0), (4,))[:40]:
+        np.testing.assert_array_equal(policy(3, 50), policy(3, 50))
+        assert policy(3, 50).shape == (50, 4) and policy.described(SETTING.actions)
+
+
+def test_square_waves_alternate_and_tap():
+    wave = SquareWave(actions=3, first=0, second=1, period=2, tapped=2, held=False)(0, 9)
+    assert wave[:, 0].tolist() == [1, 1, 0, 0, 1, 1, 0, 0, 1]
+    assert wave[:, 1].tolist() == [0, 0, 1, 1, 0, 0, 1, 1, 0]
+    assert wave[:, 2].tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 1]
+
+
+def test_matched_keys_have_the_share_and_the_hold_of_the_recordings():
+    rows = Holding((0.25, 1.0, 0.0), (5.0, 1.0, 0.0))(1, 40_000)
+    presses = ((rows[1:, 0] == 1) & (rows[:-1, 0] == 0)).sum()
+    assert rows[:, 0].mean() == pytest.approx(0.25, abs=0.02)
+    assert rows[:, 0].sum() / presses == pytest.approx(5, abs=0.4)
+    assert rows[:, 1].all() and not rows[:, 2].any()
+
+
+def test_independent_keys_have_their_shares():
+    assert Independent((0.0, 0.15, 1.0))(2, 20_000).mean(axis=0) == pytest.approx([0, 0.15, 1], abs=0.01)
+
+
+def test_replays_go_on_with_the_next_recording():
+    one, two = np.zeros((2, 1), np.uint8), np.ones((3, 1), np.uint8)
+    assert chained([one, two], 1, 7).ravel().tolist() == [1, 1, 1, 0, 0, 1, 1]
+    assert Replay((one, two))(4, 3).ravel().tolist() == [0, 0, 1]
+
+
+def test_a_blindfolded_agent_never_presses_what_it_pressed_in_this_game():
+    mine = [np.full((2, 1), value, np.uint8) for value in (7, 8, 9)]
+    other = KeysOfOther(tuple(mine), (100, 101, 102))
+    assert other(100, 4).ravel().tolist() == [8, 8, 9, 9]
+    assert other(102, 3).ravel().tolist() == [7, 7, 8]
