@@ -127,10 +127,13 @@ class LatentActionParams(FitParams):
     code_dim: Count
     commitment: NonNegative
     dead_code_threshold: NonNegative
+    past_dropout: Share
     channels: Channels
     change_weight: NonNegative
+    change_threshold: Whole
     quantize_after_steps: Whole
     probe_actions: Annotated[tuple[str, ...], Field(min_length=1)]
+    probe_epochs: Count
 
 
 class Params(Section):

@@ -24,7 +24,7 @@ from stages.run import run_stage
 
 STORE, OUT = Path("data/episodes.zarr"), Path("reports/play_baselines")
 SMALL = (256, 144)  # the engine's smallest 16:9 picture: nobody here looks at it
-HALVING = ((2, 1 / 6), (8, 1 / 6))  # (seeds a candidate, the share that goes on)
+HALVING = ((2, 1 / 8), (6, 1 / 6))  # (seeds a candidate, the share that goes on)
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ def test_the_best_blind_policy_is_found_by_halving():
         return [Played(seed, float(policy) + seed % 2, np.zeros((1, 1), np.uint8)) for policy, seed in tasks]
 
     best, finalists = best_blind(blind, list(range(120)), list(range(10)))
-    assert best == 119 and played == [240, 160, 30]
+    assert best == 119 and played == [240, 90, 30]
     assert finalists[0] == (119, 119.5)
 
 

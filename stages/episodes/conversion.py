@@ -145,17 +145,21 @@ def describe(timelines: Mapping[str, Timeline], plan: Mapping[str, Sequence[Span
     every = [span.info for spans in plan.values() for span in spans]
     frames = sum(len(timeline.times) for timeline in timelines.values())
     kept = sum(info.length for info in every)
-    lines = [f"{len(timelines)} sessions, {frames} frames, {len(every)} fights"]
+    lines = [f"{_counted(len(timelines), 'session')}, {frames} frames, {_counted(len(every), 'fight')}"]
     if frames > kept:
         lines.append(f"{frames - kept} frames lie outside fights and are left out ({(frames - kept) / frames:.0%})")
     for split in SPLITS:
         infos = [info for info in every if info.split == split]
         sessions = sorted({info.session for info in infos})
         lines.append(
-            f"{split}: {len(infos)} fights, {sum(info.length for info in infos)} frames "
-            f"from {len(sessions)} session{'' if len(sessions) == 1 else 's'} ({_shortened(sessions)})"
+            f"{split}: {_counted(len(infos), 'fight')}, {sum(info.length for info in infos)} frames "
+            f"from {_counted(len(sessions), 'session')} ({_shortened(sessions)})"
         )
     return "\n".join(lines)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _shortened(names: Sequence[str]) -> str:

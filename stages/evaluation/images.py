@@ -11,9 +11,8 @@ constants K1 .01 and K2 .03 of scikit-image, whose `structural_similarity` this 
 
 from collections.abc import Mapping
 
+import cv2
 import numpy as np
-import torch
-from torch.nn import functional
 
 from stages.evaluation.intervals import Interval, sums_interval
 from stages.evaluation.metrics import ratio
@@ -61,16 +60,22 @@ def ssim_map(images: np.ndarray, others: np.ndarray) -> np.ndarray:
     _check(images, others)
     if min(images.shape[2:]) < WINDOW:
         raise ValueError(f"SSIM needs images of at least {WINDOW}x{WINDOW} pixels, found {list(images.shape)}")
-    x, y = torch.from_numpy(images).float(), torch.from_numpy(others).float()
-    mean_x, mean_y, mean_xx, mean_yy, mean_xy = (
-        functional.avg_pool2d(part, WINDOW, stride=1) for part in (x, y, x * x, y * y, x * y)
-    )
+    x, y = images.astype(np.float32), others.astype(np.float32)
+    mean_x, mean_y, mean_xx, mean_yy, mean_xy = (_window_mean(part) for part in (x, y, x * x, y * y, x * y))
     to_sample = WINDOW**2 / (WINDOW**2 - 1)
     var_x, var_y = to_sample * (mean_xx - mean_x**2), to_sample * (mean_yy - mean_y**2)
     covariance = to_sample * (mean_xy - mean_x * mean_y)
     c1, c2 = (0.01 * WHITE) ** 2, (0.03 * WHITE) ** 2
     likeness = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    return (likeness / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))).mean(dim=1).numpy()
+    return (likeness / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))).mean(axis=1)
+
+
+def _window_mean(values: np.ndarray) -> np.ndarray:
+    """Mean of the window around each pixel, float32 [N, C, H, W] -> [N, C, H-6, W-6]."""
+    means = np.empty_like(values)
+    for plane, mean in zip(values.reshape(-1, *values.shape[2:]), means.reshape(-1, *values.shape[2:]), strict=True):
+        cv2.blur(plane, (WINDOW, WINDOW), dst=mean)
+    return means[..., BORDER:-BORDER, BORDER:-BORDER]
 
 
 def image_sums(images: np.ndarray, others: np.ndarray, moving: np.ndarray) -> dict[str, np.ndarray]:

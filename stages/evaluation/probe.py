@@ -190,7 +190,7 @@ def _logistic(features: np.ndarray, target: np.ndarray, penalties: Sequence[floa
     for penalty in sorted(penalties, reverse=True):
         solution = minimize(
             _logistic_loss, solution, (features, sign, penalty),
-            jac=True, method="L-BFGS-B", options={"maxiter": 100},
+            jac=True, method="L-BFGS-B", options={"maxiter": 100, "ftol": 1e-6},
         ).x  # fmt: skip
         solved[penalty] = (solution[:-1], float(solution[-1]))
     return [solved[penalty] for penalty in penalties]

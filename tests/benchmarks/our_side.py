@@ -15,10 +15,11 @@ import torch  # noqa: E402
 
 from stages.episodes.decode import read_small_frames  # noqa: E402
 from stages.episodes.store import EpisodeStore  # noqa: E402
-from stages.episodes.windows import FrameBank  # noqa: E402
+from stages.episodes.windows import FrameBank, window_indices  # noqa: E402
 from stages.learning.compute import Compute, prepare_compute  # noqa: E402
 from stages.learning.losses import focal_loss  # noqa: E402
 from stages.learning.training import FitSettings, fit  # noqa: E402
+from stages.models.agent import Agent  # noqa: E402
 from stages.models.autoencoder import Autoencoder, pixel_weights  # noqa: E402
 from stages.models.policy import RecurrentPolicy  # noqa: E402
 from stages.params import Params, read_params  # noqa: E402
@@ -91,13 +92,46 @@ def decode_seconds(path: Path, wanted: np.ndarray) -> float:
     return now() - start
 
 
+def epoch_seconds(store: EpisodeStore) -> float:
+    """Seconds for every window of 16 frames once, in random batches, as a training reads them: loading included,
+    and nothing held in memory (limit 0)."""
+    start = now()
+    bank = FrameBank(store, "train", "frames", 0.0)
+    rows = window_indices(bank.lengths, sizes.STORE_WINDOW)
+    order = np.random.default_rng(0).permutation(len(rows))
+    for first in range(0, len(order), sizes.BATCH):
+        bank.take(rows[order[first : first + sizes.BATCH]])
+    return now() - start
+
+
 def window_seconds(store: EpisodeStore, windows: int) -> float:
-    """Seconds for random windows of 16 frames."""
+    """Seconds for random windows of 16 frames, each read from the disk."""
     episode = store.episodes("train")[0]
     starts = np.random.default_rng(0).integers(0, episode.length - sizes.STORE_WINDOW, windows)
     start = now()
     for first in starts:
         store.read(episode.name, "frames", first, first + sizes.STORE_WINDOW)
+    return now() - start
+
+
+def player(compute: Compute) -> Agent:
+    """The agent of live play, in the sizes of the comparison."""
+    squeeze = Autoencoder(
+        kind="dense", channels=sizes.CHANNELS, latent_dim=sizes.LATENT,
+        height=sizes.HEIGHT, width=sizes.WIDTH, in_channels=1,
+    )  # fmt: skip
+    policy = RecurrentPolicy(
+        latent_shape=(sizes.LATENT,), hidden=sizes.HIDDEN, cell="gru", dropout=sizes.DROPOUT, actions=sizes.ACTIONS
+    )
+    return Agent(squeeze.eval(), policy.eval(), sequence_length=sizes.WINDOW, compute=compute, batch=1)
+
+
+def play_seconds(agent: Agent, image_bgr: np.ndarray, frames: int) -> float:
+    """Seconds from 720p pictures to probabilities."""
+    agent.logits({0: image_bgr})
+    start = now()
+    for _ in range(frames):
+        1 / (1 + np.exp(-agent.logits({0: image_bgr})[0]))
     return now() - start
 
 
@@ -107,7 +141,8 @@ def main() -> None:
     compute = prepare_compute("cpu", params.precision, 1, 0)
     torch.set_num_interop_threads(1)
     reconstruct, act = reconstruction(folder, params, compute), head_task(folder, params, compute)
-    store = EpisodeStore(folder / "episodes.zarr")
+    store, agent = EpisodeStore(folder / "episodes.zarr"), player(compute)
+    image = np.load(folder / "material.npz")["image"]
 
     def autoencoder(steps: int) -> float:
         return fit_seconds(reconstruct, params.autoencoder, params, compute, folder / "ours", sizes.BATCH, steps)
@@ -120,7 +155,9 @@ def main() -> None:
         "head": partial(head, sizes.BATCH),
         "head_default": partial(head, params.head.batch_size),
         "decode": lambda frames: decode_seconds(folder / "video.mp4", np.ones(frames, bool)),
+        "epoch": lambda _: epoch_seconds(store),
         "windows": partial(window_seconds, store),
+        "play": partial(play_seconds, agent, image),
     })  # fmt: skip
 
 

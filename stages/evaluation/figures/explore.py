@@ -67,7 +67,7 @@ def hold_histograms(
             continue
         name, values = list(holds.items())[index]
         panel.hist(values, bins=edges, color=style.action_color(index))
-        panel.axvline(reflex_hold_s, color=style.MUTED, linewidth=1, linestyle=":")
+        panel.axvline(reflex_hold_s, ymax=0.8, color=style.MUTED, linewidth=1, linestyle=":")
         style.title(panel, name)
         panel.text(0.98, 0.97, notes[name], transform=panel.transAxes, ha="right", va="top", fontsize=9)
         panel.set_ylim(0, 1.25 * max(panel.get_ylim()[1], 1))

@@ -1,0 +1,82 @@
+"""The transitions of a split: which frames belong together, and how well each next frame is predicted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.episodes.store import EpisodeStore
+from stages.episodes.windows import FrameBank, transition_indices
+
+BATCH = 256  # transitions a pass
+
+CodesOf = Callable[[np.ndarray], np.ndarray]  # uint8 [B, P + 2, C, H, W] -> int64 [B]
+PredictNext = Callable[[np.ndarray, np.ndarray], np.ndarray]  # uint8 [B, P + 1, C, H, W], codes [B] -> [B, C, H, W]
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """rows int64 [N, P + 2]: frames of the bank (past, current, next); episode int64 [N]: its place in the split."""
+
+    bank: FrameBank
+    rows: np.ndarray
+    episode: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def current(self) -> np.ndarray:
+        """The row of each transition's current frame in the split's concatenated arrays, int64 [N]."""
+        return self.rows[:, -2]
+
+    def take(self, samples: np.ndarray) -> np.ndarray:
+        """Frames uint8 [B, P + 2, C, H, W] of transitions [B]."""
+        return self.bank.take(self.rows[samples])
+
+
+def transitions_of(store: EpisodeStore, split: str, *, past_frames: int, gap: int, limit_gb: float) -> Transitions:
+    """All transitions of a split; ValueError when its episodes are too short for even one."""
+    bank = FrameBank(store, split, "frames", limit_gb)
+    rows = transition_indices(bank.lengths, past_frames, gap)
+    if not len(rows):
+        raise ValueError(
+            f"{store.path}: no episode of split {split} has the {(past_frames + 1) * gap + 1} frames that a transition "
+            f"takes (the longest has {max(bank.lengths)}); lower latent_action.past_frames or latent_action.frame_gap"
+        )
+    ends = np.cumsum(bank.lengths)
+    return Transitions(bank, rows, np.searchsorted(ends, rows[:, 0], side="right"))
+
+
+def codes_in(transitions: Transitions, samples: np.ndarray, codes_of: CodesOf) -> np.ndarray:
+    """The codes int64 [M] of transitions `samples` [M]."""
+    return np.concatenate([codes_of(transitions.take(part)) for part in batches(samples)])
+
+
+def prediction_errors(
+    transitions: Transitions, samples: np.ndarray, codes: np.ndarray, predict: PredictNext, *, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Squared errors in grey levels float64 [M, 3] (with own codes, of a copy, with shuffled codes), identical bool [M].
+
+    codes int64 [M] of the transitions `samples` [M]. The shuffled codes are a permutation of the same.
+    """
+    shuffled = np.random.default_rng(seed).permutation(codes)
+    parts, identical = [], []
+    for part, own, other in zip(batches(samples), batches(codes), batches(shuffled), strict=True):
+        frames = transitions.take(part)
+        context, following = frames[:, :-1], frames[:, -1].astype(np.float32)
+        guesses = (predict(context, own), context[:, -1], predict(context, other))
+        errors = [np.square(guess - following).sum(axis=(1, 2, 3), dtype=np.float64) for guess in guesses]
+        parts.append(np.stack(errors, axis=1))
+        identical.append((context[:, -1] == frames[:, -1]).all(axis=(1, 2, 3)))
+    return np.concatenate(parts), np.concatenate(identical)
+
+
+def batches(values: np.ndarray) -> list[np.ndarray]:
+    """Values [M] in parts of BATCH."""
+    return np.split(values, range(BATCH, len(values), BATCH))
+
+
+def spread_samples(count: int, most: int) -> np.ndarray:
+    """At most `most` of `count` numbers, evenly spread: int64 [M]."""
+    return np.arange(count) if count <= most else np.arange(most) * count // most

@@ -1,0 +1,98 @@
+"""The whole pipeline on tiny params, twice in clones of their own: it runs, repeats itself, and is then up to date."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+TINY = {
+    "latent_dim": 16,
+    "threads": 1,
+    "workers": 1,
+    "precision": "no",
+    "collect.sessions": 6,
+    "collect.fights_per_session": 2,
+    "collect.max_fight_s": 6,
+    "split.val": 0.2,
+    "split.test": 0.2,
+    "convert.width": 64,
+    "convert.height": 36,
+    "autoencoder.channels": [4, 8],
+    "autoencoder.epochs": 1,
+    "head.hidden": [16, 8],
+    "head.epochs": 1,
+    "evaluate.bootstrap": 50,
+    "play.val_episodes": 2,
+    "play.test_episodes": 3,
+    "play.lanes": 2,
+    "play.max_episode_s": 5,
+    "play.blind_shares": [0.0, 1.0],
+    "play.blind_periods": [8],
+    "latent_action.codes": 4,
+    "latent_action.channels": [4, 8],
+    "latent_action.epochs": 1,
+    "latent_action.quantize_after_steps": 5,
+}
+HEADLINE = (
+    *("val_return_fraction", "val_onset_f1", "val_onset_skill", "val_composite_f1", "val_frame_f1", "val_ap"),
+    *("val_exact_match", "ae_psnr_db", "ae_moving_psnr_db", "ae_object_ap"),
+    *("lam_gain_db", "lam_shuffle_drop_db", "lam_probe_skill", "lam_perplexity"),
+)
+
+
+def clone(into: Path) -> Path:
+    """What git tracks, in a repository of its own with tiny params."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if name != "dvc.lock" and (ROOT / name).is_file():
+            (into / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, into / name)
+    tree = yaml.safe_load((into / "params.yaml").read_text(encoding="utf-8"))
+    for key, value in TINY.items():
+        node, *_, last = tree, *key.split(".")
+        for part in key.split(".")[:-1]:
+            node = node[part]
+        assert last in node, f"{key} is no param"
+        node[last] = value
+    (into / "params.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "tiny"]):
+        subprocess.run(["git", *command], cwd=into, check=True)
+    return into
+
+
+def repro(folder: Path) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "repro"], cwd=folder, env={**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"},
+        capture_output=True, text=True, encoding="utf-8", errors="replace",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+def test_the_pipeline_runs_repeats_itself_and_is_then_up_to_date(tmp_path):
+    folders = [clone(tmp_path / name) for name in ("one", "two")]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(repro, folders))
+    for name in ("reports/metrics.json", "reports/test/metrics.json", "dvc.lock"):
+        first, second = ((folder / name).read_text(encoding="utf-8") for folder in folders)
+        assert first == second, name
+    metrics = json.loads((folders[0] / "reports/metrics.json").read_text(encoding="utf-8"))
+    assert tuple(metrics)[: len(HEADLINE)] == HEADLINE
+    test = json.loads((folders[0] / "reports/test/metrics.json").read_text(encoding="utf-8"))
+    for name in ("return", "return_scripted", "return_blind", "return_random"):
+        assert isinstance(test[name], float), name
+    assert "return_fraction" in test
+    assert (folders[0] / "reports/index.html").stat().st_size > 10_000
+
+    assert "Data and pipelines are up to date." in repro(folders[0])
+    changed = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=folders[0], check=True, capture_output=True, text=True
+    )
+    assert set(changed.stdout.split()) <= {"??", "A", "M", "dvc.lock", "reports/metrics.json"}, changed.stdout
