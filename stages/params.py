@@ -127,6 +127,7 @@ class LatentActionParams(FitParams):
     code_dim: Count
     commitment: NonNegative
     dead_code_threshold: NonNegative
+    search_px: tuple[Whole, Whole]
     past_dropout: Share
     channels: Channels
     change_weight: NonNegative

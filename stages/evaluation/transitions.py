@@ -56,9 +56,10 @@ def codes_in(transitions: Transitions, samples: np.ndarray, codes_of: CodesOf) -
 def prediction_errors(
     transitions: Transitions, samples: np.ndarray, codes: np.ndarray, predict: PredictNext, *, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Squared errors in grey levels float64 [M, 3] (with own codes, of a copy, with shuffled codes), identical bool [M].
+    """Squared errors, float64 [M, 3]: with own codes, of a copy, with shuffled codes; and identical pairs, bool [M].
 
-    codes int64 [M] of the transitions `samples` [M]. The shuffled codes are a permutation of the same.
+    codes int64 [M] of the transitions `samples` [M]. The shuffled codes are a permutation of them.
+    Errors are in squared grey levels, summed over a frame.
     """
     shuffled = np.random.default_rng(seed).permutation(codes)
     parts, identical = [], []

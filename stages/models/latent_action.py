@@ -7,11 +7,15 @@ at a copy of the current frame. Schmidt and Jiang 2024 (LAPO); Bruce et al. 2024
 FiLM: Perez et al. 2018; the codebook: van den Oord et al. 2017, with EMA, k-means and resets of unused
 codes by vector-quantize-pytorch.
 
-Two lessons of training it on a first-person game. Frames go in as their difference from the mean
-picture and from one another, each scaled to a spread of 1: in plain frames the change is so small
-beside what is always there that the code stays constant. And when the forward model sees past motion,
-a code need only say "goes on" or "turns round"; so for a share of the transitions, `past_dropout`,
-it does not see the past in training and the code has to tell the motion itself.
+What training it on a first-person game took. Frames go in as their difference from the mean picture
+and from one another, each scaled to a spread of 1: in plain frames the change is so small beside what
+is always there that the code stays constant. A turn moves the picture by many pixels, and the gradient
+of the picture's error sees only the next one or two; so both models work with block matching, which
+tries every displacement: the inverse model sees which ones match, and the forward model says with what
+share each cell comes from where, which is trained by the expected mismatch (a loss that is linear in
+the shares, so no displacement is too far). And when the forward model sees past motion, a code need
+only say "goes on" or "turns round"; for a share of the transitions, `past_dropout`, it does not see
+the past in training, and the code has to tell the motion itself.
 
 Conventions: B transitions, P past frames; frames are float 0..1 inside, uint8 grey levels outside.
 """
@@ -30,16 +34,20 @@ from vector_quantize_pytorch import VectorQuantize
 from stages.learning.checkpoints import load_config, load_weights
 from stages.learning.compute import Compute
 
-STRIDE = 4  # of the first convolution; flow and residual are made at this resolution
+STRIDE = 4  # of the first convolution: a cell has so many px on a side; flow and residual are made cell by cell
+STEP = 2  # px between the displacements that are tried; blocks are compared at 1 / STEP of the resolution
+SHARPNESS = 10.0  # how fast a displacement's share falls with its mismatch
+BANDS = 3  # of rows (sky, wall, floor ...) that what matches is averaged in
 HIDDEN = 128  # units between the pooled map and the vector
 SPREAD_FLOOR = 1 / 255  # a still video is divided by a grey level, not by 0
 
 
 class LatentActionModel(nn.Module):
-    """frames [B, P + 2, C, H, W] in 0..1 -> (the last frame predicted [B, C, H, W], commitment loss, a scalar).
+    """frames [B, P + 2, C, H, W] in 0..1 -> the last frame predicted [B, C, H, W], expected mismatch, commitment loss.
 
-    Any height and width. The codebook and its moving averages are buffers, and so is whether codes are
-    quantised yet: a checkpoint holds all of it.
+    Any height and width; displacements up to `search_px` (across, down) are tried. Mismatch and
+    commitment are scalars, the first a squared error of frames in 0..1. The codebook and its moving
+    averages are buffers, and so is whether codes are quantised yet: a checkpoint holds all of it.
     """
 
     def __init__(
@@ -51,6 +59,7 @@ class LatentActionModel(nn.Module):
         commitment: float,
         dead_code_threshold: float,
         past_dropout: float,
+        search_px: Sequence[int],
         channels: Sequence[int],
         height: int,
         width: int,
@@ -59,13 +68,17 @@ class LatentActionModel(nn.Module):
         super().__init__()
         self.config = {
             "past_frames": past_frames, "codes": codes, "code_dim": code_dim, "commitment": commitment,
-            "dead_code_threshold": dead_code_threshold, "past_dropout": past_dropout, "channels": list(channels),
-            "height": height, "width": width, "in_channels": in_channels,
+            "dead_code_threshold": dead_code_threshold, "past_dropout": past_dropout, "search_px": list(search_px),
+            "channels": list(channels), "height": height, "width": width, "in_channels": in_channels,
         }  # fmt: skip
         self.past_frames, self.codes = past_frames, codes
         self.views = Views(in_channels, height, width)
-        self.inverse = InverseModel((past_frames + 2) * in_channels, channels, code_dim)
-        self.forward_model = ForwardModel(past_frames, in_channels, channels, code_dim, height, width, past_dropout)
+        self.matching = BlockMatching(search_px)
+        displacements = len(self.matching.displacements)
+        self.inverse = InverseModel((past_frames + 2) * in_channels, channels, code_dim, displacements)
+        self.forward_model = ForwardModel(
+            past_frames, in_channels, channels, code_dim, height, width, past_dropout, self.matching.displacements
+        )
         self.quantizer = VectorQuantize(
             code_dim, codes, use_cosine_sim=True, kmeans_init=True,
             threshold_ema_dead_code=dead_code_threshold, commitment_weight=commitment,
@@ -76,17 +89,25 @@ class LatentActionModel(nn.Module):
         """Ends the warm-up: the next training batch sets the codes by k-means."""
         self.quantising.fill_(True)
 
-    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        vectors = self.vectors(frames)
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        self._require(frames, self.past_frames + 2)
+        mismatch = self.matching(frames[:, -2], frames[:, -1])
+        vectors = self._vectors(frames, mismatch)
         commitment = vectors.new_zeros(())
         if self.quantising:
             vectors, _, commitment = self.quantise(vectors)
-        return self.predict(frames[:, :-1], vectors), commitment
+        context = frames[:, :-1]
+        prediction, shares = self.forward_model(context[:, -1], self.views(context, self.past_frames), vectors)
+        return prediction, (shares * mismatch).sum(dim=1).mean(), commitment
 
     def vectors(self, frames: Tensor) -> Tensor:
         """The transitions before quantisation: frames [B, P + 2, C, H, W] -> float32 [B, code_dim] of length 1."""
         self._require(frames, self.past_frames + 2)
-        return functional.normalize(self.inverse(self.views(frames, self.past_frames)).float(), dim=-1)
+        return self._vectors(frames, self.matching(frames[:, -2], frames[:, -1]))
+
+    def _vectors(self, frames: Tensor, mismatch: Tensor) -> Tensor:
+        views = self.views(frames, self.past_frames)
+        return functional.normalize(self.inverse(views, matched(mismatch)).float(), dim=-1)
 
     def quantise(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Vectors [B, code_dim] -> the nearest codes' vectors, their numbers int64 [B], commitment loss."""
@@ -96,7 +117,7 @@ class LatentActionModel(nn.Module):
     def predict(self, context: Tensor, vectors: Tensor) -> Tensor:
         """Past and current frames [B, P + 1, C, H, W] and code vectors [B, code_dim] -> next frames, not clipped."""
         self._require(context, self.past_frames + 1)
-        return self.forward_model(context[:, -1], self.views(context, self.past_frames), vectors)
+        return self.forward_model(context[:, -1], self.views(context, self.past_frames), vectors)[0]
 
     def vectors_of(self, codes: Tensor) -> Tensor:
         """The codebook's vectors [B, code_dim] of codes int64 [B]."""
@@ -132,6 +153,48 @@ class Views(nn.Module):
         return functional.pad(views, self._padding).contiguous(memory_format=torch.channels_last)
 
 
+class BlockMatching(nn.Module):
+    """How badly each cell of the next frame matches the current one, displaced; no weights, no gradient.
+
+    current, following [B, C, H, W] -> mismatch float32 [B, K, h, w], the mean squared difference of cell and
+    surroundings. `displacements` float32 [K, 2] in px, across before down: where in the current frame a
+    cell would come from, up to `search_px` (across, down) in steps of STEP.
+    """
+
+    def __init__(self, search_px: Sequence[int]):
+        super().__init__()
+        across, down = (torch.arange(-(px // STEP), px // STEP + 1) for px in search_px)
+        self._reach = (int(across[-1]), int(down[-1]))
+        steps = torch.cartesian_prod(down, across).flip(1)
+        self.register_buffer("displacements", (steps * STEP).float(), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, current: Tensor, following: Tensor) -> Tensor:
+        padding = (0, -current.shape[-1] % STRIDE, 0, -current.shape[-2] % STRIDE)
+        current, following = (
+            functional.avg_pool2d(functional.pad(x.float().contiguous(), padding, mode="replicate"), STEP)
+            for x in (current, following)
+        )
+        (across, down), (height, width) = self._reach, following.shape[-2:]
+        around = functional.pad(current, (across, across, down, down), mode="replicate")
+        cells = torch.stack(
+            [
+                functional.avg_pool2d((around[..., y : y + height, x : x + width] - following).square(), STRIDE // STEP)
+                for y in range(2 * down + 1)
+                for x in range(2 * across + 1)
+            ],
+            dim=2,
+        ).mean(dim=1)
+        # A cell has a few px, too few to tell textures apart: its neighbours have their say.
+        return functional.avg_pool2d(cells, 3, stride=1, padding=1, count_include_pad=False)
+
+
+def matched(mismatch: Tensor) -> Tensor:
+    """Mismatch [B, K, h, w] -> how well each displacement matches, shares that add up to 1 over K."""
+    relative = mismatch / (mismatch.mean(dim=1, keepdim=True) + SPREAD_FLOOR**2)
+    return torch.softmax(-SHARPNESS * relative, dim=1).contiguous(memory_format=torch.channels_last)
+
+
 class Down(nn.Module):
     """[B, in, h, w] -> maps [B, c, h / 4, w / 4], [B, c', h / 8, w / 8], ... (rounded up after the first)."""
 
@@ -141,25 +204,44 @@ class Down(nn.Module):
         self.layers = nn.ModuleList([stem, *(nn.Conv2d(a, b, 3, 2, 1) for a, b in pairwise(channels))])
         self.norms = nn.ModuleList(_norm(c) for c in channels)
 
-    def forward(self, x: Tensor) -> list[Tensor]:
+    def forward(self, x: Tensor, beside: Tensor | None = None) -> list[Tensor]:
+        """`beside` [B, c, h / 4, w / 4] is added to the first map."""
         maps = []
         for layer, norm in zip(self.layers, self.norms, strict=True):
-            x = functional.silu(norm(layer(x)))
+            x = layer(x)
+            if beside is not None and not maps:
+                x = x + beside
+            x = functional.silu(norm(x))
             maps.append(x)
         return maps
 
 
 class InverseModel(nn.Module):
-    """Views of a transition [B, V, h, w] -> [B, outputs], averaged over the picture: one vector a transition."""
+    """Views of a transition and what matched [B, K, h, w] -> [B, outputs], averaged over the picture.
 
-    def __init__(self, views: int, channels: Sequence[int], outputs: int):
+    With `displacements` 0 (K) it sees no matches.
+    """
+
+    def __init__(self, views: int, channels: Sequence[int], outputs: int, displacements: int):
         super().__init__()
         self.down = Down(views, channels)
+        self.motion = nn.Conv2d(displacements, channels[0], 1) if displacements else None
+        self.norm = nn.LayerNorm(BANDS * displacements) if displacements else None
         self.mix = nn.Conv2d(channels[-1], HIDDEN, 3, padding=1)
-        self.output = nn.Sequential(nn.Linear(HIDDEN, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, outputs))
+        pooled = HIDDEN + BANDS * displacements
+        self.output = nn.Sequential(nn.Linear(pooled, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, outputs))
 
-    def forward(self, views: Tensor) -> Tensor:
-        return self.output(functional.silu(self.mix(self.down(views)[-1])).mean(dim=(2, 3)))
+    def forward(self, views: Tensor, matches: Tensor | None = None) -> Tensor:
+        if matches is None:
+            return self.output(self._pooled(views, None))
+        # Shares of K displacements are about 1 / K each; the convolution wants them of size 1.
+        pooled = self._pooled(views, self.motion(matches * matches.shape[1] ** 0.5))
+        # What matches in most cells is how the camera moved: it need not find its way through the convolutions.
+        bands = functional.adaptive_avg_pool2d(matches, (BANDS, 1)).flatten(1)
+        return self.output(torch.cat([pooled, self.norm(bands)], dim=1))
+
+    def _pooled(self, views: Tensor, beside: Tensor | None) -> Tensor:
+        return functional.silu(self.mix(self.down(views, beside)[-1])).mean(dim=(2, 3))
 
 
 class ForwardModel(nn.Module):
@@ -167,7 +249,7 @@ class ForwardModel(nn.Module):
 
     def __init__(
         self, past_frames: int, in_channels: int, channels: Sequence[int], code_dim: int,
-        height: int, width: int, past_dropout: float,
+        height: int, width: int, past_dropout: float, displacements: Tensor,
     ):  # fmt: skip
         super().__init__()
         self._channels, self._size, self._past_dropout = in_channels, (height, width), past_dropout
@@ -177,16 +259,20 @@ class ForwardModel(nn.Module):
         self.up = nn.ModuleList(nn.Conv2d(a + b, b, 3, padding=1) for a, b in pairwise(up))
         self.norms = nn.ModuleList(_norm(c) for c in up[1:])
         self.films = nn.ModuleList(nn.Linear(code_dim, 2 * c) for c in up)
-        # Two heads in one convolution: dx, dy, and the residual of the 4 x 4 pixels of a cell.
+        # Two heads in one convolution: a fine dx, dy, and the residual of the 4 x 4 pixels of a cell.
         self.head = nn.Conv2d(channels[0], 2 + in_channels * STRIDE**2, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.source = nn.Conv2d(channels[0], len(displacements), 1)
+        for layer in (self.head, self.source):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        half_size = torch.tensor([width, height]) / 2  # the unit of `grid_sample`
+        self.register_buffer("displacements", displacements / half_size, persistent=False)
         for name, pixels in (("rows", height), ("columns", width)):
             self.register_buffer(name, _enlarging(math.ceil(pixels / STRIDE), pixels), persistent=False)
         self.register_buffer("grid", _grid(height, width), persistent=False)
 
-    def forward(self, current: Tensor, views: Tensor, vectors: Tensor) -> Tensor:
-        """current [B, C, H, W], views [B, V, h, w], vectors [B, code_dim] -> next frames [B, C, H, W]."""
+    def forward(self, current: Tensor, views: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """current [B, C, H, W], views [B, V, h, w], vectors [B, code_dim] -> next frames, shares [B, K, h', w']."""
         maps = self.down(self._without_past(views))
         x = functional.silu(_film(self.mix(maps[-1]), self.films[0](vectors)))
         for layer, norm, film, skip in zip(self.up, self.norms, self.films[1:], maps[-2::-1], strict=True):
@@ -195,7 +281,10 @@ class ForwardModel(nn.Module):
         flow, residual = self.head(x).float().split([2, self._channels * STRIDE**2], dim=1)
         height, width = self._size
         residual = functional.pixel_shuffle(residual, STRIDE)[..., :height, :width]
-        return self._moved(current, flow) + residual
+        shares = torch.softmax(self.source(x).float(), dim=1)
+        with torch.autocast(flow.device.type, enabled=False):
+            flow = flow + torch.einsum("bkhw,kd->bdhw", shares, self.displacements)
+        return self._moved(current, flow) + residual, shares
 
     def _without_past(self, views: Tensor) -> Tensor:
         if not self.training or not self._past_dropout:
@@ -219,15 +308,19 @@ class TransitionClassifier(nn.Module):
     frame and nothing else of the transition.
     """
 
-    def __init__(self, *, whole: bool, classes: int, past_frames: int, channels: Sequence[int], views: Views):
+    def __init__(self, like: LatentActionModel, *, whole: bool, classes: int):
         super().__init__()
-        self._whole, self._past_frames, self._in_channels = whole, past_frames, len(views.background)
-        self.views = views
-        self.inverse = InverseModel((past_frames + 2 if whole else 1) * self._in_channels, channels, classes)
+        self._whole, self._past_frames, self._in_channels = whole, like.past_frames, len(like.views.background)
+        self.views, self.matching = like.views, like.matching
+        seen = self._past_frames + 2 if whole else 1
+        displacements = len(like.matching.displacements) if whole else 0
+        self.inverse = InverseModel(seen * self._in_channels, like.config["channels"], classes, displacements)
 
     def forward(self, frames: Tensor) -> Tensor:
         views = self.views(frames, self._past_frames)
-        return self.inverse(views if self._whole else views[:, : self._in_channels])
+        if not self._whole:
+            return self.inverse(views[:, : self._in_channels])
+        return self.inverse(views, matched(self.matching(frames[:, -2], frames[:, -1])))
 
 
 def load_latent_action(directory: str | Path) -> LatentActionModel:

@@ -144,4 +144,3 @@ def _bytes_missing(path: Path) -> int:
     return max(start - size, 0)
 
 
-_decoded = decoded

@@ -17,15 +17,15 @@ from tests.benchmarks import sizes
 VIDEO_FRAMES = 600
 STORE_FRAMES = 8192
 HOLD = 12  # tics that the random player keeps its keys down
+SHARES = {"LEFT": 0.3, "RIGHT": 0.25, "SHOOT": 0.4, "DASH": 0.1}  # of the time, as in recordings of the scripted player
 
 
 def make_material(folder: Path) -> None:
     """Writes video.mp4, material.npz, episodes.zarr, latents.zarr and frame_chunks.zarr."""
     with DoomCenter(width=1280, height=720) as game:
         record(game, folder / "video.mp4")
-    small = np.stack(
-        [preprocess(image, width=sizes.WIDTH, height=sizes.HEIGHT, color="gray") for image in read_frames(folder / "video.mp4")]
-    )
+    images = read_frames(folder / "video.mp4")
+    small = np.stack([preprocess(image, width=sizes.WIDTH, height=sizes.HEIGHT, color="gray") for image in images])
     generator = np.random.default_rng(0)
     frames = np.resize(small, (STORE_FRAMES, *small.shape[1:]))
     latents = generator.standard_normal((STORE_FRAMES, sizes.HEAD_LATENT), np.float32)
@@ -36,8 +36,8 @@ def make_material(folder: Path) -> None:
     )  # fmt: skip
     write_store(folder / "episodes.zarr", "frames", frames, actions)
     write_store(folder / "latents.zarr", "latents", latents, actions)
-    chunked = zarr.create_array(folder / "frame_chunks.zarr", shape=frames.shape, dtype="uint8", chunks=(1, *frames.shape[1:]))
-    chunked[:] = frames
+    one = (1, *frames.shape[1:])
+    zarr.create_array(folder / "frame_chunks.zarr", shape=frames.shape, dtype="uint8", chunks=one)[:] = frames
 
 
 def record(game: DoomCenter, path: Path) -> None:
@@ -55,7 +55,7 @@ def pictures(game: DoomCenter, generator: np.random.Generator):
     while True:
         game.reset(seed)
         while not game.done:
-            held = [action for action in game.keys if generator.random() < 0.3]
+            held = [action for action, share in SHARES.items() if generator.random() < share]
             for _ in range(HOLD):
                 if not game.done:
                     yield game.frame()

@@ -1,4 +1,4 @@
-"""Our side of the comparisons: the project's own stages, models and stores, one thread, no shortcuts for the occasion."""
+"""Our side of the comparisons: the project's own stages, models and stores on one thread, as they are."""
 
 import shutil
 import sys

@@ -1,4 +1,4 @@
-"""`make bench`: the project's speed against the usual scripts, in one run, taking turns, one thread -> reports/benchmark.md.
+"""`make bench`: the project's speed against the usual scripts, taking turns on one core -> reports/benchmark.md.
 
 Ratios, not absolute numbers: both sides run on the same core in the same minute.
 """
@@ -23,7 +23,7 @@ EPOCH = STORE_FRAMES * 7 // 8  # windows of the train split
 
 @dataclass(frozen=True)
 class Work:
-    """A task of a side and how much of it a round does; `units` of that are counted."""
+    """A task of a side and how much of it a round does."""
 
     side: str
     task: str
@@ -103,8 +103,8 @@ def pixel_difference(video: Path) -> str:
     ours = read_small_frames(video, width=sizes.WIDTH, height=sizes.HEIGHT, color="gray", wanted=wanted)
     levels = np.abs(np.stack([a.astype(int) - b[0] for a, b in zip(small_frames(video), ours, strict=True)]))
     return (
-        f"Decoded frames differ from the cv2 loop's by {levels.mean():.2f} grey levels on average and {levels.max()} at "
-        f"most; {np.mean(levels <= 2):.4%} of the pixels are within 2 levels."
+        f"Decoded frames differ from the cv2 loop's by {levels.mean():.2f} grey levels on average and "
+        f"{levels.max()} at most; {np.mean(levels <= 2):.4%} of the pixels are within 2 levels."
     )
 
 

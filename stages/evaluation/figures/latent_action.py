@@ -1,0 +1,91 @@
+"""Pictures of latent actions: predicted frames, what each code does to one frame, how often each occurs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from stages.evaluation.figures.style import DIFFERENCE_MAP, HUMAN, MUTED, action_color, grid, legend, new_figure
+
+LOUDEST = 64  # grey levels at which the colours of the differences end
+COLUMNS = 6  # pictures in a row of the grid of codes
+
+
+def predictions_figure(current: np.ndarray, following: np.ndarray, predicted: np.ndarray) -> Figure:
+    """A column a transition: current and next frame uint8 [N, C, H, W], the prediction (0..255) and two differences.
+
+    The last two rows are what a copy of the current frame and what the prediction get wrong.
+    """
+    if not len(current) or not current.shape == following.shape == predicted.shape:
+        shapes = [list(images.shape) for images in (current, following, predicted)]
+        raise ValueError(f"nothing to compare in {shapes[0]}, {shapes[1]} and {shapes[2]}")
+    count, _, height, width = current.shape
+    figure, axes = new_figure(12, 5 * 12 / count * height / width + 0.8, rows=5, cols=count)
+    target = following.astype(np.float32)
+    for column in range(count):
+        for row, images in enumerate((current, following, predicted)):
+            _show(axes[row, column], images[column])
+        for row, images in ((3, current), (4, predicted)):
+            error = (images[column].astype(np.float32) - target[column]).mean(axis=0)
+            shade = axes[row, column].imshow(error, cmap=DIFFERENCE_MAP, vmin=-LOUDEST, vmax=LOUDEST)
+    _bare(axes)
+    names = ("current", "next", "predicted", "copy\nminus next", "predicted\nminus next")
+    for row, name in enumerate(names):
+        axes[row, 0].set_ylabel(name)
+    figure.colorbar(shade, ax=axes[3:, :].ravel().tolist(), label="grey levels", shrink=0.9, pad=0.01)
+    return figure
+
+
+def every_code_figure(current: np.ndarray, following: np.ndarray, counts: np.ndarray) -> Figure:
+    """One frame [C, H, W] and what each code makes of it, 0..255 [K, C, H, W], as the change of grey levels.
+
+    counts [K] are how often each code occurs; they stand above the pictures.
+    """
+    codes, _, height, width = following.shape
+    rows = -(-(codes + 1) // COLUMNS)
+    figure, axes = new_figure(12, rows * (12 / COLUMNS * height / width + 0.3) + 0.6, rows=rows, cols=COLUMNS)
+    cells = axes.ravel()
+    _show(cells[0], current)
+    cells[0].set_title("this frame", fontsize=9)
+    change = (following - current.astype(np.float32)).mean(axis=1)
+    share = counts / max(1, counts.sum())
+    for code in range(codes):
+        shade = cells[code + 1].imshow(change[code], cmap=DIFFERENCE_MAP, vmin=-LOUDEST, vmax=LOUDEST)
+        cells[code + 1].set_title(f"code {code} ({share[code]:.1%})", fontsize=9)
+    _bare(axes)
+    for cell in cells[codes + 1 :]:
+        cell.set_visible(False)
+    figure.colorbar(shade, ax=axes.ravel().tolist(), label="change, grey levels", shrink=0.8, pad=0.01)
+    return figure
+
+
+def codes_figure(codes: np.ndarray, count: int, classes: np.ndarray | None, names: Sequence[str]) -> Figure:
+    """How often each of `count` codes occurs in codes int [N]; stacked by class int [N] where known."""
+    figure, axes = new_figure(9, 3.2)
+    bars, places = axes[0, 0], np.arange(count)
+    if classes is None:
+        bars.bar(places, np.bincount(codes, minlength=count), color=HUMAN)
+    else:
+        below = np.zeros(count)
+        for index, name in enumerate(names):
+            held = np.bincount(codes[classes == index], minlength=count)
+            color = MUTED if index == len(names) - 1 else action_color(index)
+            bars.bar(places, held, bottom=below, color=color, label=name)
+            below += held
+        legend(bars, ncols=len(names))
+    bars.set(xlabel="code", ylabel="transitions", xticks=places)
+    bars.margins(y=0.15)
+    grid(bars)
+    return figure
+
+
+def _show(axes, picture: np.ndarray) -> None:
+    """A frame [C, H, W] in grey levels, grey or in colour."""
+    picture = np.asarray(picture, np.float32).transpose(1, 2, 0) / 255
+    axes.imshow(picture.squeeze(-1) if picture.shape[2] == 1 else picture, cmap="gray", vmin=0, vmax=1)
+
+
+def _bare(axes: np.ndarray) -> None:
+    for cell in axes.flat:
+        cell.set(xticks=[], yticks=[])
+        cell.spines[:].set_visible(False)

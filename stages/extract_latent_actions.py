@@ -1,0 +1,68 @@
+"""Stage extract_latent_actions: every transition's code beside its frames, as a data set that stands alone.
+
+data/latent_actions.zarr is an episode store (zarr v3, one group an episode): `frames` uint8 [T, C, H, W],
+`codes` int16 [T], `t` float64 [T] and, where the keys were recorded, `actions` uint8 [T, A]. codes[i] is the
+code of the transition from frame i to frame i + frame_gap; -1 where there is none (the first frames lack a
+past, the last ones a next frame). Each frame is stored once. Root attributes beside those of every episode
+store: `frame_gap`, `past_frames`, `codes` (how many there are). (frame, code, next frame) in three lines:
+
+    root = zarr.open_group("data/latent_actions.zarr", mode="r")
+    frames, codes = (root["episode_00000"][name][:] for name in ("frames", "codes"))
+    current = np.flatnonzero(codes >= 0); triples = frames[current], codes[current], frames[current + root.attrs["frame_gap"]]
+"""  # noqa: E501
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from stages.episodes.store import EpisodeStore, StoreWriter
+from stages.episodes.windows import transition_indices
+from stages.evaluation.transitions import BATCH
+from stages.learning.compute import prepare_compute
+from stages.models.latent_action import codes_of, load_latent_action
+from stages.params import read_params
+from stages.run import run_stage
+
+EPISODES = Path("data/episodes.zarr")
+MODEL = Path("data/models/latent_action")
+LATENT_ACTIONS = Path("data/latent_actions.zarr")
+NO_CODE = -1
+
+
+def codes_of_frames(frames: np.ndarray, encode, *, past_frames: int, gap: int) -> np.ndarray:
+    """The code of the transition that starts at each frame of an episode [T, C, H, W]: int16 [T], -1 for none."""
+    codes = np.full(len(frames), NO_CODE, np.int16)
+    rows = transition_indices([len(frames)], past_frames, gap)
+    for start in range(0, len(rows), BATCH):
+        part = rows[start : start + BATCH]
+        codes[part[:, -2]] = encode(frames[part])
+    return codes
+
+
+def main() -> None:
+    params = read_params()
+    compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
+    if not compute.is_main:
+        return
+    store, gap = EpisodeStore(EPISODES), params.latent_action.frame_gap
+    model = load_latent_action(MODEL).to(compute.device)
+    encode = partial(codes_of, model, compute=compute)
+    copied = [name for name in ("actions", "t") if store.has(name)]
+    attrs = {key: value for key, value in store.attrs.items() if key != "schema"}
+    attrs |= {"frame_gap": gap, "past_frames": model.past_frames, "codes": model.codes}
+    found = 0
+    with StoreWriter(LATENT_ACTIONS, attrs=attrs) as writer:
+        for episode in tqdm(store.episodes(), desc="latent actions", unit="fight"):
+            frames = store.read(episode.name, "frames")
+            codes = codes_of_frames(frames, encode, past_frames=model.past_frames, gap=gap)
+            found += int((codes != NO_CODE).sum())
+            arrays = {name: store.read(episode.name, name) for name in copied}
+            writer.episode(episode, {"frames": frames, "codes": codes} | arrays)
+    print(f"read {len(store.episodes())} fights from {EPISODES}")
+    print(f"wrote {LATENT_ACTIONS}: {found} transitions, each with one of {model.codes} codes")
+
+
+if __name__ == "__main__":
+    run_stage(main)
