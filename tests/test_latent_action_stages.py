@@ -1,0 +1,174 @@
+"""The three latent action stages for real, on a small video of a picture that turns left and right."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+import zarr
+
+from stages import evaluate_latent_action, extract_latent_actions, train_latent_action
+from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, episode_name
+from stages.evaluation.transitions import codes_in, prediction_errors, spread_samples, transitions_of
+from stages.train_latent_action import warm_up_steps
+
+PARAMS = Path("params.yaml").resolve()
+HEIGHT, WIDTH, FRAMES, SHIFT = 18, 26, 30, 4
+SPLITS = ("train",) * 5 + ("val", "val", "test", "test")
+WEIGHTS = Path("data/models/latent_action/model.safetensors")
+
+
+def turning_fight(seed):
+    """Frames uint8 [T, 1, H, W] of a view that turns, and the keys LEFT, RIGHT [T, 2] that turn it."""
+    draw = np.random.default_rng(seed)
+    wall = np.repeat(draw.integers(30, 220, (HEIGHT // 2, FRAMES * SHIFT + WIDTH)), 2, axis=0).repeat(2, axis=1)
+    keys = np.repeat(draw.integers(0, 3, FRAMES // 3), 3)
+    at = FRAMES * SHIFT + np.cumsum(np.r_[0, np.array([-SHIFT, SHIFT, 0])[keys[:-1]]])
+    frames = np.stack([wall[:, x : x + WIDTH] for x in at]).astype(np.uint8)
+    return frames[:, None], np.stack([keys == 0, keys == 1], axis=1).astype(np.uint8)
+
+
+def write_episodes(path, with_actions=True, frames=FRAMES):
+    attrs = {"action_keys": ["RIGHT", "LEFT"] if with_actions else [], "state_columns": [], "fps": 10.0,
+             "recordings": "data/raw/x", "width": WIDTH, "height": HEIGHT, "color": "gray"}  # fmt: skip
+    with StoreWriter(path, attrs=attrs) as writer:
+        for number, split in enumerate(SPLITS):
+            pictures, keys = turning_fight(number)
+            arrays = {"frames": pictures[:frames], "t": np.arange(frames) / 10}
+            # RIGHT comes first in the store: columns are looked up by name.
+            arrays |= {"actions": keys[:frames, ::-1]} if with_actions else {}
+            writer.episode(EpisodeInfo(episode_name(number), f"s{number}", 0, split, frames, None, None), arrays)
+
+
+def write_params(folder, **latent_action):
+    params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    params |= {"threads": 1, "device": "cpu", "precision": "no"}
+    params["evaluate"]["bootstrap"] = 20
+    params["latent_action"] |= {
+        "codes": 4, "code_dim": 4, "channels": [4, 8], "search_px": [6, 2], "epochs": 3, "batch_size": 16,
+        "learning_rate": 0.01, "quantize_after_steps": 4, "probe_epochs": 1, "probe_actions": ["LEFT", "RIGHT"],
+    } | latent_action  # fmt: skip
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+
+
+def run_all():
+    for stage in (train_latent_action, extract_latent_actions, evaluate_latent_action):
+        stage.main()
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A folder in which all three stages have run."""
+    folder = tmp_path_factory.mktemp("latent_action")
+    write_episodes(folder / "data/episodes.zarr")
+    write_params(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run_all()
+    return folder
+
+
+def read_json(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_val_and_test_are_scored_by_the_same_names(done):
+    val, test = (read_json(done / f"reports/{name}/metrics.json") for name in ("latent_action", "test/latent_action"))
+    assert val.keys() == test.keys()
+    for name in ("lam_gain_db", "lam_shuffle_drop_db", "lam_probe_skill"):
+        assert {name, f"{name}_low", f"{name}_high"} <= val.keys()
+    assert 1 <= val["lam_perplexity"] <= val["lam_codes_used"] <= 4 == 2 ** val["lam_capacity_bits"]
+    assert val["lam_gain_db"] == pytest.approx(val["lam_psnr_db"] - val["lam_copy_psnr_db"])
+    assert val["lam_identical_pairs"] > 0  # the view stands still at times
+    for name in ("latent_action", "test/latent_action"):
+        for picture in ("predictions", "every_code", "codes"):
+            assert (done / f"reports/{name}/{picture}.png").stat().st_size > 4_000
+    assert (done / "reports/latent_action_training/live/plots/metrics/val/gain_db.tsv").is_file()
+    assert not list((done / ".resume").iterdir())
+
+
+def test_the_data_set_loads_alone_in_three_lines(done):
+    root = zarr.open_group(done / "data/latent_actions.zarr", mode="r")
+    frames, codes = (root["episode_00000"][name][:] for name in ("frames", "codes"))
+    current = np.flatnonzero(codes >= 0)
+    following = frames[current + root.attrs["frame_gap"]]
+    assert np.array_equal(current, np.arange(2, FRAMES - 1)) and codes.dtype == np.int16 and codes.max() < 4
+    assert following.shape == (FRAMES - 3, 1, HEIGHT, WIDTH)
+
+    store, own = EpisodeStore(done / "data/episodes.zarr"), EpisodeStore(done / "data/latent_actions.zarr")
+    assert own.episodes() == store.episodes() and own.attrs["codes"] == 4 and own.attrs["past_frames"] == 2
+    for name in ("frames", "actions", "t"):
+        assert np.array_equal(own.read("episode_00003", name), store.read("episode_00003", name))
+
+
+def test_again_gives_the_same_bits_and_without_actions_the_probe_is_null(done, tmp_path, monkeypatch, capsys):
+    write_episodes(tmp_path / "data/episodes.zarr", with_actions=False)
+    write_params(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    run_all()
+    assert WEIGHTS.read_bytes() == (done / WEIGHTS).read_bytes()
+    first, second = (read_json(folder / "reports/latent_action/metrics.json") for folder in (done, tmp_path))
+    assert second == {name: None if "probe" in name else value for name, value in first.items()}
+    assert "has no actions; its metrics are null" in capsys.readouterr().out
+    assert not EpisodeStore("data/latent_actions.zarr").has("actions")
+
+
+def test_a_killed_training_ends_with_the_same_bits(done, tmp_path, monkeypatch):
+    shutil.copytree(done / "data/episodes.zarr", tmp_path / "data/episodes.zarr")
+    write_params(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    steps = []
+
+    def killed_in_the_second_epoch(task, step, go_on=train_latent_action.LatentActionTask.after_step):
+        steps.append(step)
+        if len(steps) == 12:
+            raise KeyboardInterrupt
+        go_on(task, step)
+
+    monkeypatch.setattr(train_latent_action.LatentActionTask, "after_step", killed_in_the_second_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        train_latent_action.main()
+    train_latent_action.main()
+    assert steps[12] > 0  # it went on from a checkpoint: with codes, moving averages and the end of the warm-up
+    assert WEIGHTS.read_bytes() == (done / WEIGHTS).read_bytes()
+
+
+def test_bad_input_is_named(tmp_path, monkeypatch):
+    write_episodes(tmp_path / "data/episodes.zarr", frames=3)
+    write_params(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="no episode of split train has the 4 frames .* longest has 3"):
+        train_latent_action.main()
+    shutil.rmtree(tmp_path / "data")
+    write_episodes(tmp_path / "data/episodes.zarr", frames=6)
+    write_params(tmp_path, codes=64)
+    with pytest.raises(ValueError, match="15 transitions in train, fewer than latent_action.codes 64"):
+        train_latent_action.main()
+
+
+def test_transitions_know_their_episode_and_a_copy_and_a_seer_are_judged_as_such(done):
+    store = EpisodeStore(done / "data/episodes.zarr")
+    found = transitions_of(store, "val", past_frames=2, gap=2, limit_gb=1.0)
+    assert np.bincount(found.episode).tolist() == [FRAMES - 6] * 2
+    assert np.array_equal(found.current // FRAMES, found.episode)
+    samples = np.arange(len(found))
+    assert codes_in(found, samples, lambda frames: frames[:, 2, 0, 0, 0].astype(np.int64)).shape == samples.shape
+    codes = samples % 2  # the seer knows the next frame of even transitions
+    truth = found.take(samples)[:, -1].astype(np.float32)
+    errors, identical = prediction_errors(found, samples, codes, lambda context, own: context[:, -1], seed=0)
+    assert np.array_equal(errors[:, 0], errors[:, 1]) and np.array_equal(errors[:, 1], errors[:, 2])
+    assert np.array_equal(identical, errors[:, 1] == 0) and identical.any()
+    assert errors[:, 1] == pytest.approx(np.square(truth - found.take(samples)[:, 2]).sum(axis=(1, 2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "transitions", "expected"), [(100, 14_795, 100), (100, 640, 5), (3, 640, 3), (9, 64, 0)]
+)
+def test_every_epoch_ends_with_codes(wanted, transitions, expected):
+    assert warm_up_steps(wanted, transitions, 64) == expected
+
+
+def test_samples_are_spread_evenly():
+    assert spread_samples(3, 5).tolist() == [0, 1, 2] and spread_samples(10, 5).tolist() == [0, 2, 4, 6, 8]
