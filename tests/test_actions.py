@@ -1,7 +1,5 @@
 """The vocabulary: columns, keys and names that mean the same key."""
 
-import pickle
-
 import numpy as np
 import pytest
 
@@ -60,10 +58,6 @@ def test_encode_and_decode_are_inverse(vocabulary):
 def test_columns_are_in_the_order_of_the_params(vocabulary):
     assert [vocabulary.index(name) for name in ("LEFT", "SHOOT", "DASH")] == [0, 1, 2]
     assert len(vocabulary) == 3
-
-
-def test_it_travels_to_another_process(vocabulary):
-    assert pickle.loads(pickle.dumps(vocabulary)) == vocabulary
 
 
 def test_what_is_not_learned_is_an_error(vocabulary):

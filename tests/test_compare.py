@@ -1,6 +1,5 @@
 import csv
 import json
-import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -304,8 +303,6 @@ stages:
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
     """A real DVC repository with one experiment that went well."""
-    if shutil.which("git") is None:
-        pytest.skip("git is not installed")
     folder = tmp_path_factory.mktemp("repository")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
