@@ -2,8 +2,9 @@
 #   make repro      recordings -> trained agent -> reports/index.html, then the headline table
 #   make show       experiments as a table that fits the terminal
 #   make grid       the grid of models and its comparison page; further axes: make grid ARGS="seed=0,1,2"
+#   make readme     the measured results of the last run into README.md
 #   make test       the tests;  one file: make test ARGS=tests/test_timeline.py
-#   make lint       ruff
+#   make lint       ruff, its rules and its format
 #   make bench      speed against Keras/TensorFlow and cv2 -> reports/benchmark.md
 #   make bench-scale  time at 1x and 3x, memory at 10x the frames -> reports/benchmark.md (an hour or more)
 #   make lock       pyproject.toml -> requirements*.lock; newest versions: make lock ARGS=--upgrade
@@ -16,7 +17,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # DVC runs `python -m stages.<name>`: that must be the environment's Python, in queued experiments too.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro show grid test lint bench bench-scale lock
+.PHONY: repro show grid readme test lint bench bench-scale lock
 .DEFAULT_GOAL := repro
 
 repro: .venv/installed
@@ -29,12 +30,16 @@ show: .venv/installed
 grid: .venv/installed
 	$(BIN)/python -m stages.grid $(ARGS)
 
+readme: .venv/installed
+	$(BIN)/python -m stages.readme
+
 # One worker a core; tests keep to one thread each (tests/conftest.py).
 test: .venv/installed-test
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 bench: .venv/installed-bench
 	$(BIN)/python -m tests.benchmarks.run $(ARGS)

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from stages.episodes.store import EpisodeStore, action_columns
-from stages.evaluation.baselines import press_statistics
+from stages.evaluation.baselines import PressStatistics, matched_random, press_statistics
 from stages.evaluation.onsets import fight_index
-from stages.games.blind import Holding, Independent, Nothing, Replay, candidates
+from stages.games.blind import Independent, Nothing, Replay, candidates
 from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, records_bundled_game
 from stages.games.rollout import GameSetting, Played, in_parallel, play_rows, play_scripted
 from stages.params import read_params
@@ -40,13 +40,13 @@ def main() -> None:
         "test": game_seeds(TEST_SEEDS, params.seed, params.play.test_episodes),
     }
     blind = partial(play_blind, setting, workers=params.workers)
-    recorded, matched = recordings_of(EpisodeStore(STORE), params.actions)
+    recorded, known = recordings_of(EpisodeStore(STORE), params.actions)
     grid = [Replay(recorded), *candidates(len(params.actions), params.play.blind_shares, params.play.blind_periods)]
     best, finalists = best_blind(blind, grid, seeds["val"])
     policies = {
         "best_blind": best,
         "random": Independent((0.5,) * len(params.actions)),
-        "matched_random": matched,
+        "matched_random": partial(matched_keys, known),
         "nothing": Nothing(len(params.actions)),
     }
     scripted = partial(play_scripted, setting, params.collect.player)
@@ -73,13 +73,17 @@ def play_blind(setting: GameSetting, tasks: Sequence, *, workers: int, title: st
     return in_parallel(partial(play_rows, setting), tasks, workers, chunk=25, title=title)
 
 
-def recordings_of(store: EpisodeStore, actions: Sequence[str]) -> tuple[tuple[np.ndarray, ...], Holding]:
-    """The keys of the recorded training fights, each uint8 [T, A], and random keys that match them."""
+def recordings_of(store: EpisodeStore, actions: Sequence[str]) -> tuple[tuple[np.ndarray, ...], PressStatistics]:
+    """The keys of the recorded training fights, each uint8 [T, A], and how often and how long they are pressed."""
     values, lengths = store.concatenated("actions", "train")
     values = values[:, action_columns(store, actions)]
     known = press_statistics(values, fight_index(lengths))
-    matched = Holding(tuple(known.share.tolist()), tuple(known.hold_frames.tolist()))
-    return tuple(np.split(values, np.cumsum(lengths)[:-1])), matched
+    return tuple(np.split(values, np.cumsum(lengths)[:-1])), known
+
+
+def matched_keys(known: PressStatistics, seed: int, frames: int) -> np.ndarray:
+    """Random keys uint8 [frames, A], pressed as often and held as long as the player does."""
+    return matched_random(known, np.zeros(frames, np.int64), seed=seed, draws=1)[0].astype(np.uint8)
 
 
 def best_blind(blind: Callable, grid: list, seeds: Sequence[int]) -> tuple[Callable, list[tuple[Callable, float]]]:

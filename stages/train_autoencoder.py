@@ -15,9 +15,9 @@ from stages.evaluation.images import psnr_db
 from stages.evaluation.probe import probe_columns
 from stages.learning.checkpoints import save_model, write_json
 from stages.learning.compute import prepare_compute
-from stages.learning.losses import weighted_mse
+from stages.learning.losses import pixel_weights, weighted_mse
 from stages.learning.training import FitSettings, fit, open_live, scratch_folder
-from stages.models.autoencoder import Autoencoder, pixel_weights, reconstruct_frames
+from stages.models.autoencoder import Autoencoder, reconstruct_frames
 from stages.params import read_params
 from stages.run import run_stage
 

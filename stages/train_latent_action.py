@@ -5,13 +5,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from stages.episodes.store import EpisodeStore
 from stages.evaluation.latent_actions import gain_db, perplexity, shuffle_drop_db
-from stages.evaluation.transitions import Transitions, codes_in, prediction_errors, spread_samples, transitions_of
+from stages.evaluation.transitions import (
+    Transitions,
+    batches,
+    codes_in,
+    prediction_errors,
+    spread_samples,
+    transitions_of,
+)
 from stages.learning.checkpoints import save_model
 from stages.learning.compute import Compute, prepare_compute
-from stages.learning.losses import change_weights, weighted_mse
+from stages.learning.losses import pixel_weights, weighted_mse
 from stages.learning.training import FitSettings, fit, open_live, scratch_folder
 from stages.models.latent_action import LatentActionModel, codes_of, predict_next
 from stages.params import read_params
@@ -20,6 +28,7 @@ from stages.run import run_stage
 EPISODES = Path("data/episodes.zarr")
 MODEL = Path("data/models/latent_action")
 LIVE = Path("reports/latent_action_training/live")
+CODES_FROM = 2048  # transitions whose k-means are the first codes
 STATISTICS_FROM = 1024  # transitions that the mean picture and the spreads are taken from
 VALIDATED = 1024  # transitions of val that are judged after each epoch
 # The params that the weights are a function of.
@@ -27,7 +36,10 @@ LEARNED_FROM = {"seed", "threads", "device", "precision", "training", "latent_ac
 
 
 class LatentActionTask:
-    """Learn to name transitions so that the next frame can be predicted; pixels that change weigh more.
+    """Learn to name transitions so that the next frame can be predicted; small things that move weigh more.
+
+    They weigh more where they were and where they are next (see `pixel_weights`): else the noise of textures that
+    turn by outweighs all that can be aimed at, and the code tells of light and weapon instead of the turn.
 
     The best epoch is the one with the highest gain plus shuffle drop, with hard codes, on val: a low
     error alone would also be reached by a model that ignores its codes.
@@ -41,25 +53,40 @@ class LatentActionTask:
         change_weight: float, change_threshold: float, quantise_after: int, compute: Compute, seed: int,
     ):  # fmt: skip
         self.model, self._train, self._val = model, train, val
-        self._weigh = partial(change_weights, threshold=change_threshold / 255, weight=change_weight)
+        self._weigh = partial(pixel_weights, threshold=change_threshold, weight=change_weight)
         self._quantise_after, self._compute, self._seed = quantise_after, compute, seed
 
     def epoch_order(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self._seed, epoch]).permutation(len(self._train))
 
     def loss(self, model, samples):
-        frames = torch.from_numpy(self._train.take(samples)).to(self._compute.device).float() / 255
-        current, following = frames[:, -2], frames[:, -1]
-        prediction, mismatch, commitment = model(frames)
-        error = weighted_mse(prediction, following, self._weigh(following, current))
-        # In units of copy-last's error, so that the commitment keeps its weight beside them in every game.
-        error, mismatch = (value / self.model.views.change**2 for value in (error, mismatch))
+        levels = torch.from_numpy(self._train.take(samples)).to(self._compute.device)
+        current, following = levels[:, -2], levels[:, -1]
+        arriving, leaving = (
+            self._weigh(now, other, self.model.views.background)
+            for now, other in ((following, current), (current, following))
+        )
+        prediction, mismatch, commitment = model(levels.float() / 255)
+        error = weighted_mse(prediction, following / 255, torch.maximum(arriving, leaving))
+        error = error / self.model.views.change**2  # of copy-last's size in every game, like mismatch and commitment
+        cells = functional.adaptive_avg_pool2d(arriving, mismatch.shape[-2:])[:, 0]
+        mismatch = (mismatch * cells).sum() / cells.sum()
         logged = {"prediction": error, "mismatch": mismatch, "commitment": commitment}
         return error + mismatch + commitment, logged
 
     def after_step(self, step: int) -> None:
-        if step + 1 >= self._quantise_after:
-            self.model.start_quantising()
+        if step + 1 >= self._quantise_after and not self.model.quantising:
+            self.set_codes()
+
+    @torch.no_grad()
+    def set_codes(self) -> None:
+        """The codes that the transitions all over the split call for, as the inverse model stands."""
+        parts = []
+        for part in batches(spread_samples(len(self._train), CODES_FROM)):
+            frames = torch.from_numpy(self._train.take(part)).to(self._compute.device).float() / 255
+            with self._compute.autocast():
+                parts.append(self.model.vectors(frames))
+        self.model.start_quantising(torch.cat(parts))
 
     def validate(self, model) -> dict[str, float]:
         samples = spread_samples(len(self._val), VALIDATED)
@@ -113,12 +140,12 @@ def main() -> None:
     model.views.set_statistics(*statistics_of(train))
     settings = FitSettings.from_sections(own, params.training)
     warm_up = warm_up_steps(own.quantize_after_steps, len(train), settings.batch_size * settings.accumulate)
-    if not warm_up:
-        model.start_quantising()
     task = LatentActionTask(
         model, train, val, change_weight=own.change_weight, change_threshold=own.change_threshold,
         quantise_after=warm_up, compute=compute, seed=params.seed,
     )  # fmt: skip
+    if not warm_up:
+        task.set_codes()
     scratch = scratch_folder("latent_action", params.model_dump(mode="json", include=LEARNED_FROM), [EPISODES])
     with open_live(LIVE, compute) as live:
         result = fit(task, settings, compute, live=live, scratch=scratch, name="latent action")

@@ -42,6 +42,17 @@ def test_kept_latents_give_what_the_windows_give(parts, images):
     np.testing.assert_allclose(stepwise, whole, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["dense", "spatial"])
+def test_an_encoder_kept_in_bf16_gives_the_bits_of_autocast(kind):
+    torch.manual_seed(4)
+    model = Autoencoder(kind=kind, channels=[4, 8], latent_dim=6, height=18, width=32, in_channels=1).eval()
+    frames = np.random.default_rng(1).integers(0, 255, (3, 1, 18, 32), dtype=np.uint8)
+    bf16 = prepare_compute("cpu", "bf16", 1, 0)
+    cast_each_time = encode_frames(model, frames, bf16)
+    model.keep_encoder_in(bf16.dtype)
+    np.testing.assert_array_equal(encode_frames(model, frames, bf16), cast_each_time)
+
+
 def test_lanes_do_not_disturb_each_other(parts, images):
     together, alone = agent_of(parts, batch=3), agent_of(parts, batch=3)
     for image, other in zip(images, images[::-1], strict=True):

@@ -6,11 +6,9 @@ from torch.nn import functional
 from stages.learning.checkpoints import save_model
 from stages.learning.compute import prepare_compute
 from stages.models.autoencoder import (
-    SMALL_PX,
     Autoencoder,
     encode_frames,
     load_autoencoder,
-    pixel_weights,
     reconstruct_frames,
 )
 
@@ -96,47 +94,6 @@ def test_latents_do_not_depend_on_the_batch_and_repeat_bit_by_bit():
     expected = (model(torch.from_numpy(frames[:2]).float() / 255) * 255).clamp(0, 255).round()
     assert np.abs(pictures[:2] - expected.detach().numpy()).max() <= 1
     assert len(encode_frames(model, frames[:0], compute)) == 0
-
-
-def weights_of(things, moved=True, **options):
-    """Weights where `things` (bool [H, W]) are 100 levels brighter than a black background."""
-    now = (torch.from_numpy(things)[None, None] * 100).byte()
-    before = torch.zeros_like(now) if moved else now
-    return pixel_weights(now, before, torch.zeros(1, *things.shape), **{"threshold": 12, "weight": 8.0, **options})
-
-
-def test_weights_by_hand():
-    thing = np.zeros((40, 40), bool)
-    thing[5:11, 20:23] = True
-    assert thing.sum() == SMALL_PX
-    weights = weights_of(thing)
-    assert weights.shape == (1, 1, 40, 40)
-    assert torch.equal(weights[0, 0], torch.from_numpy(1 + 8.0 * thing).float())
-    assert torch.equal(weights_of(thing, moved=False), torch.ones(1, 1, 40, 40))
-    assert torch.equal(weights_of(thing, threshold=101), torch.ones(1, 1, 40, 40))
-    assert torch.equal(weights_of(thing, weight=0.0), torch.ones(1, 1, 40, 40))
-
-
-def test_what_moves_away_uncovers_the_background_and_weighs_nothing():
-    before = torch.full((1, 1, 9, 9), 200, dtype=torch.uint8)
-    now = torch.full((1, 1, 9, 9), 50, dtype=torch.uint8)
-    weights = pixel_weights(now, before, torch.full((1, 9, 9), 50 / 255), threshold=12, weight=8.0)
-    assert torch.equal(weights, torch.ones(1, 1, 9, 9))
-
-
-def test_big_things_share_the_weight_of_a_small_one():
-    weights = weights_of(np.ones((60, 60), bool))[0, 0]
-    assert weights[30, 30] == pytest.approx(1 + 8 * SMALL_PX / 15**2)
-    assert weights[0, 0] == pytest.approx(1 + 8 * SMALL_PX / 8**2)
-
-
-def test_dark_and_bright_changes_weigh_alike_in_any_channel():
-    now = torch.full((1, 3, 5, 5), 128, dtype=torch.uint8)
-    before = now.clone()
-    now[0, 1, 2, 2] = 108
-    now[0, 2, 2, 3] = 148
-    weights = pixel_weights(now, before, torch.full((3, 5, 5), 128 / 255), threshold=12, weight=2.0)
-    assert weights.sum() == 25 + 2 * 2.0 and weights[0, 0, 2, 2] == weights[0, 0, 2, 3] == 3
 
 
 @pytest.mark.parametrize(

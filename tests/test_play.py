@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from stages.evaluation.acting import Acting
+from stages.evaluation.baselines import PressStatistics
 from stages.games.rollout import Played
 from stages.play import Hands, fraction_metrics, read_returns, return_fraction
-from stages.play_baselines import best_blind, write_returns
+from stages.play_baselines import best_blind, matched_keys, write_returns
 
 BOOTSTRAP = {"resamples": 200, "seed": 0}
 
@@ -59,3 +60,11 @@ def test_returns_are_read_back_by_split_and_policy(tmp_path):
     write_returns(path, {("val", "nothing"): episodes(-1.0, 0.0), ("test", "nothing"): episodes(2.0)})
     found = read_returns(path)
     assert found["val"]["nothing"].tolist() == [-1, 0] and found["test"]["nothing"].tolist() == [2]
+
+
+def test_matched_keys_are_a_row_a_frame_and_drawn_from_the_seed():
+    known = PressStatistics(np.array([0.25, 1.0, 0.0]), np.array([5.0, 1.0, 0.0]))
+    rows = matched_keys(known, 1, 4000)
+    assert rows.dtype == np.uint8 and rows.shape == (4000, 3)
+    assert rows[:, 0].mean() == pytest.approx(0.25, abs=0.05) and rows[:, 1].all() and not rows[:, 2].any()
+    assert np.array_equal(matched_keys(known, 1, 4000), rows) and not np.array_equal(matched_keys(known, 2, 4000), rows)

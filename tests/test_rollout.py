@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from stages.games.blind import Holding, Independent, KeysOfOther, Nothing, Replay, SquareWave, candidates, chained
+from stages.games.blind import Independent, KeysOfOther, Nothing, Replay, SquareWave, candidates, chained
 from stages.games.rollout import GameSetting, in_parallel, play_agent, play_rows, play_scripted, replayed_frames
 from stages.params import read_params
 
@@ -82,14 +82,6 @@ def test_square_waves_alternate_and_tap():
     assert wave[:, 0].tolist() == [1, 1, 0, 0, 1, 1, 0, 0, 1]
     assert wave[:, 1].tolist() == [0, 0, 1, 1, 0, 0, 1, 1, 0]
     assert wave[:, 2].tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 1]
-
-
-def test_matched_keys_have_the_share_and_the_hold_of_the_recordings():
-    rows = Holding((0.25, 1.0, 0.0), (5.0, 1.0, 0.0))(1, 40_000)
-    presses = ((rows[1:, 0] == 1) & (rows[:-1, 0] == 0)).sum()
-    assert rows[:, 0].mean() == pytest.approx(0.25, abs=0.02)
-    assert rows[:, 0].sum() / presses == pytest.approx(5, abs=0.4)
-    assert rows[:, 1].all() and not rows[:, 2].any()
 
 
 def test_independent_keys_have_their_shares():

@@ -130,6 +130,7 @@ class EpisodeStore:
         if schema != SCHEMA:
             raise ValueError(f"{self.path} has the schema {schema!r}, expected {SCHEMA!r}; write it anew: dvc repro")
         self._groups = dict(sorted(self._root.groups()))
+        self._opened: dict[tuple[str, str], zarr.Array] = {}  # opening one takes as long as reading a window
         self._episodes = [EpisodeInfo(name=name, **group.attrs) for name, group in self._groups.items()]
 
     @property
@@ -186,6 +187,11 @@ class EpisodeStore:
         return values, lengths
 
     def _array(self, name: str, array: str) -> zarr.Array:
+        if (name, array) not in self._opened:
+            self._opened[name, array] = self._open(name, array)
+        return self._opened[name, array]
+
+    def _open(self, name: str, array: str) -> zarr.Array:
         if name not in self._groups:
             raise ValueError(
                 f"{self.path} has no episode {name!r}; it has {len(self._groups)}, {episode_name(0)} first"

@@ -41,31 +41,6 @@ class Independent:
 
 
 @dataclass(frozen=True)
-class Holding:
-    """Keys that are pressed as often and held as long as in the recordings: a two-state Markov chain each.
-
-    share: of the frames in which it is held; hold: mean frames it stays down.
-    """
-
-    share: tuple[float, ...]
-    hold: tuple[float, ...]
-
-    def __call__(self, seed: int, frames: int) -> np.ndarray:
-        share, hold = np.array(self.share), np.maximum(self.hold, 1.0)
-        release = np.minimum(1 / hold, (1 - share) / np.maximum(share, 1e-12))
-        press = np.where(share < 1, release * share / np.maximum(1 - share, 1e-12), 1.0)
-        drawn = np.random.default_rng([seed, 4]).random((frames, len(share)))
-        rows = np.zeros((frames, len(share)), np.uint8)
-        for frame in range(frames):
-            chance = share if frame == 0 else np.where(rows[frame - 1], 1 - release, press)
-            rows[frame] = drawn[frame] < chance
-        return rows
-
-    def described(self, names: Sequence[str]) -> str:
-        return "random keys, pressed as often and held as long as the player does"
-
-
-@dataclass(frozen=True)
 class SquareWave:
     """`first` and `second` (numbers of actions) in turn, each for `period` frames; a period of 0 holds the first
     for ever. `tapped` is pressed for one frame in eight (or always, if `held`)."""

@@ -38,10 +38,14 @@ class Compute:
 
     def autocast(self) -> contextlib.AbstractContextManager:
         """Mixed precision for code outside of `fit`, which has its own: `with compute.autocast(): model(x)`."""
-        kinds = {"bf16": torch.bfloat16, "fp16": torch.float16}
         if self.precision == "no":
             return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=kinds[self.precision])
+        return torch.autocast(self.device.type, dtype=self.dtype)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What convolutions and products are computed in."""
+        return {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
 
 
 def prepare_compute(device: str, precision: str, threads: int, seed: int) -> Compute:

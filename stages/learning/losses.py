@@ -4,6 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+SMALL_PX = 18  # a small thing has so many pixels, for example 3 x 6 ...
+WINDOW_PX = 15  # ... in a window of so many on a side
+
 
 def bce_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
     """Binary cross-entropy of logits [B, A] against targets [B, A] in 0..1, the weighted mean as a scalar.
@@ -44,19 +47,20 @@ def weighted_mse(prediction: Tensor, target: Tensor, weight: Tensor | None = Non
     return (error * weight).sum() / weight.sum()
 
 
-def change_weights(current: Tensor, previous: Tensor, threshold: float, weight: float) -> Tensor:
-    """1 where a pixel stays, 1 + weight where it moves by more than threshold; float32, shape of `current`.
+def pixel_weights(current: Tensor, previous: Tensor, background: Tensor, *, threshold: float, weight: float) -> Tensor:
+    """Weights of the squared errors: 1, and up to `weight` more for pixels of small things; float32 [B, 1, H, W].
 
-    Both images uint8 (threshold in grey levels) or both float (threshold in their unit).
+    current, previous uint8 [B, C, H, W], background [C, H, W] in 0..1, threshold in grey levels. What
+    counts is a pixel that moves (differs from the frame before) and stands out (differs from the
+    background): when the view turns every texture moves, and only what stands out can be aimed at.
+    Where more than SMALL_PX such pixels lie in a window they share the weight of SMALL_PX: otherwise
+    one big thing outweighs all the small ones, and a latent forgets the small ones first.
     """
-    if current.shape != previous.shape or current.dtype != previous.dtype:
-        raise ValueError(
-            f"change_weights compares like with like, found {tuple(current.shape)} {current.dtype} "
-            f"and {tuple(previous.shape)} {previous.dtype}"
-        )
-    # The difference of the larger and the smaller cannot wrap round in uint8.
-    moved = torch.maximum(current, previous) - torch.minimum(current, previous) > threshold
-    return 1 + weight * moved.float()
+    now, around = current.short(), (background * 255).round().short()
+    moves = ((now - previous.short()).abs() >= threshold).any(dim=1, keepdim=True)
+    stands_out = ((now - around).abs() >= threshold).any(dim=1, keepdim=True)
+    counts = (moves & stands_out).float()
+    return 1 + weight * counts * (SMALL_PX / _neighbours(counts).clamp(min=SMALL_PX))
 
 
 def rare_window_weights(actions: Tensor, rare: list[int], factor: float) -> Tensor:
@@ -75,3 +79,10 @@ def inverse_share_weights(actions: Tensor) -> Tensor:
     share = (actions.sum(dim=0, dtype=torch.float64) + 1) / (len(actions) + 2)
     weights = 1 / share
     return (weights / weights.mean()).float()
+
+
+def _neighbours(counts: Tensor) -> Tensor:
+    """The sum over the window around each pixel; as products with band matrices, by far the fastest way."""
+    half = WINDOW_PX // 2
+    rows, columns = (torch.ones(n, n, device=counts.device).triu(-half).tril(half) for n in counts.shape[2:])
+    return rows @ counts @ columns

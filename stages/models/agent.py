@@ -18,7 +18,10 @@ from stages.models.policy import RecurrentPolicy, load_policy
 
 
 class Agent:
-    """Plays up to `batch` games at a time, each in a lane of its own with its own past."""
+    """Plays up to `batch` games at a time, each in a lane of its own with its own past.
+
+    The autoencoder becomes the agent's own: its encoder is kept in the precision that it computes in.
+    """
 
     def __init__(
         self, autoencoder: Autoencoder, policy: RecurrentPolicy, *, sequence_length: int, compute: Compute, batch: int
@@ -29,6 +32,7 @@ class Agent:
                 f"{list(autoencoder.latent_shape)}; train the head again (dvc repro)"
             )
         self._autoencoder = autoencoder.to(compute.device)
+        self._autoencoder.keep_encoder_in(compute.dtype)
         self._policy = policy.to(compute.device)
         self._length, self._compute, self._batch = sequence_length, compute, batch
         self._past: dict[int, deque[np.ndarray]] = {}

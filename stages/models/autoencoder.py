@@ -24,8 +24,6 @@ from stages.learning.compute import Compute
 
 KINDS = ("dense", "spatial")
 BATCH = 256  # frames a pass outside of training
-SMALL_PX = 18  # a small thing has so many pixels, for example 3 x 6 ...
-WINDOW_PX = 15  # ... in a window of so many on a side
 
 
 class Autoencoder(nn.Module):
@@ -93,32 +91,17 @@ class Autoencoder(nn.Module):
         x = self.up[-1](x)[..., : self.config["height"], : self.config["width"]]
         return self.background + self.scale * x
 
+    def keep_encoder_in(self, dtype: torch.dtype) -> None:
+        """Turns the encoder's weights into `dtype` for good: autocast does it anew for every batch, with the same bits.
+
+        For playing frame by frame, where that is half of the time; a model that is trained or saved keeps fp32.
+        """
+        for layer in (*self.down, self.squeeze) if self.config["kind"] == "dense" else self.down:
+            layer.to(dtype)
+
     def forward(self, frames: Tensor) -> Tensor:
         """frames [B, C, H, W] in 0..1 -> reconstructions of the same shape."""
         return self.decode(self.encode(frames))
-
-
-def pixel_weights(current: Tensor, previous: Tensor, background: Tensor, *, threshold: float, weight: float) -> Tensor:
-    """Weights of the squared errors: 1, and up to `weight` more for pixels of small things; float32 [B, 1, H, W].
-
-    current, previous uint8 [B, C, H, W], background [C, H, W] in 0..1, threshold in grey levels. What
-    counts is a pixel that moves (differs from the frame before) and stands out (differs from the
-    background): when the view turns every texture moves, and only what stands out can be aimed at.
-    Where more than SMALL_PX such pixels lie in a window they share the weight of SMALL_PX: otherwise
-    one big thing outweighs all the small ones, and a latent forgets the small ones first.
-    """
-    now, around = current.short(), (background * 255).round().short()
-    moves = ((now - previous.short()).abs() >= threshold).any(dim=1, keepdim=True)
-    stands_out = ((now - around).abs() >= threshold).any(dim=1, keepdim=True)
-    counts = (moves & stands_out).float()
-    return 1 + weight * counts * (SMALL_PX / _neighbours(counts).clamp(min=SMALL_PX))
-
-
-def _neighbours(counts: Tensor) -> Tensor:
-    """The sum over the window around each pixel; as products with band matrices, by far the fastest way."""
-    half = WINDOW_PX // 2
-    rows, columns = (torch.ones(n, n, device=counts.device).triu(-half).tril(half) for n in counts.shape[2:])
-    return rows @ counts @ columns
 
 
 def load_autoencoder(directory: str | Path) -> Autoencoder:

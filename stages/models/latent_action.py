@@ -13,9 +13,11 @@ is always there that the code stays constant. A turn moves the picture by many p
 of the picture's error sees only the next one or two; so both models work with block matching, which
 tries every displacement: the inverse model sees which ones match, and the forward model says with what
 share each cell comes from where, which is trained by the expected mismatch (a loss that is linear in
-the shares, so no displacement is too far). And when the forward model sees past motion, a code need
-only say "goes on" or "turns round"; for a share of the transitions, `past_dropout`, it does not see
-the past in training, and the code has to tell the motion itself.
+the shares, so no displacement is too far). When the forward model sees past motion, a code need only
+say "goes on" or "turns round"; for a share of the transitions, `past_dropout`, it does not see the past
+in training, and the code has to tell the motion itself. The first codes come from transitions all over
+the split, and only codes that hardly occur start anew: a batch holds two transitions a code, and to
+renew all codes that miss a batch or two makes them equally frequent and equally meaningless.
 
 Conventions: B transitions, P past frames; frames are float 0..1 inside, uint8 grey levels outside.
 """
@@ -33,21 +35,21 @@ from vector_quantize_pytorch import VectorQuantize
 
 from stages.learning.checkpoints import load_config, load_weights
 from stages.learning.compute import Compute
+from stages.models.block_matching import CELL, BlockMatching, matched
 
-STRIDE = 4  # of the first convolution: a cell has so many px on a side; flow and residual are made cell by cell
-STEP = 2  # px between the displacements that are tried; blocks are compared at 1 / STEP of the resolution
-SHARPNESS = 10.0  # how fast a displacement's share falls with its mismatch
+STRIDE = CELL  # of the first convolution: flow and residual are made cell by cell
 BANDS = 3  # of rows (sky, wall, floor ...) that what matches is averaged in
 HIDDEN = 128  # units between the pooled map and the vector
 SPREAD_FLOOR = 1 / 255  # a still video is divided by a grey level, not by 0
 
 
 class LatentActionModel(nn.Module):
-    """frames [B, P + 2, C, H, W] in 0..1 -> the last frame predicted [B, C, H, W], expected mismatch, commitment loss.
+    """frames [B, P + 2, C, H, W] in 0..1 -> the last frame predicted [B, C, H, W], mismatch [B, h, w], commitment loss.
 
-    Any height and width; displacements up to `search_px` (across, down) are tried. Mismatch and
-    commitment are scalars, the first a squared error of frames in 0..1. The codebook and its moving
-    averages are buffers, and so is whether codes are quantised yet: a checkpoint holds all of it.
+    Any height and width; displacements up to `search_px` (across, down) are tried. The mismatch is what
+    block matching finds for the displacements that the forward model expects: 1 is as bad as any, 0 is
+    found again. The codebook and its moving averages are buffers, and so is whether codes are quantised
+    yet: a checkpoint holds all of it.
     """
 
     def __init__(
@@ -85,8 +87,11 @@ class LatentActionModel(nn.Module):
         )  # fmt: skip
         self.register_buffer("quantising", torch.tensor(False))
 
-    def start_quantising(self) -> None:
-        """Ends the warm-up: the next training batch sets the codes by k-means."""
+    @torch.no_grad()
+    def start_quantising(self, vectors: Tensor) -> None:
+        """Ends the warm-up: k-means of vectors [N, code_dim] sets the codes; many, for a batch knows few of them."""
+        self.quantizer.train()
+        self.quantise(vectors)
         self.quantising.fill_(True)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -98,7 +103,7 @@ class LatentActionModel(nn.Module):
             vectors, _, commitment = self.quantise(vectors)
         context = frames[:, :-1]
         prediction, shares = self.forward_model(context[:, -1], self.views(context, self.past_frames), vectors)
-        return prediction, (shares * mismatch).sum(dim=1).mean(), commitment
+        return prediction, (shares * mismatch).sum(dim=1), commitment
 
     def vectors(self, frames: Tensor) -> Tensor:
         """The transitions before quantisation: frames [B, P + 2, C, H, W] -> float32 [B, code_dim] of length 1."""
@@ -151,48 +156,6 @@ class Views(nn.Module):
         changes = (frames[:, 1:] - frames[:, :-1]) / self.change
         views = torch.cat([still, changes.flatten(1, 2)], dim=1)
         return functional.pad(views, self._padding).contiguous(memory_format=torch.channels_last)
-
-
-class BlockMatching(nn.Module):
-    """How badly each cell of the next frame matches the current one, displaced; no weights, no gradient.
-
-    current, following [B, C, H, W] -> mismatch float32 [B, K, h, w], the mean squared difference of cell and
-    surroundings. `displacements` float32 [K, 2] in px, across before down: where in the current frame a
-    cell would come from, up to `search_px` (across, down) in steps of STEP.
-    """
-
-    def __init__(self, search_px: Sequence[int]):
-        super().__init__()
-        across, down = (torch.arange(-(px // STEP), px // STEP + 1) for px in search_px)
-        self._reach = (int(across[-1]), int(down[-1]))
-        steps = torch.cartesian_prod(down, across).flip(1)
-        self.register_buffer("displacements", (steps * STEP).float(), persistent=False)
-
-    @torch.no_grad()
-    def forward(self, current: Tensor, following: Tensor) -> Tensor:
-        padding = (0, -current.shape[-1] % STRIDE, 0, -current.shape[-2] % STRIDE)
-        current, following = (
-            functional.avg_pool2d(functional.pad(x.float().contiguous(), padding, mode="replicate"), STEP)
-            for x in (current, following)
-        )
-        (across, down), (height, width) = self._reach, following.shape[-2:]
-        around = functional.pad(current, (across, across, down, down), mode="replicate")
-        cells = torch.stack(
-            [
-                functional.avg_pool2d((around[..., y : y + height, x : x + width] - following).square(), STRIDE // STEP)
-                for y in range(2 * down + 1)
-                for x in range(2 * across + 1)
-            ],
-            dim=2,
-        ).mean(dim=1)
-        # A cell has a few px, too few to tell textures apart: its neighbours have their say.
-        return functional.avg_pool2d(cells, 3, stride=1, padding=1, count_include_pad=False)
-
-
-def matched(mismatch: Tensor) -> Tensor:
-    """Mismatch [B, K, h, w] -> how well each displacement matches, shares that add up to 1 over K."""
-    relative = mismatch / (mismatch.mean(dim=1, keepdim=True) + SPREAD_FLOOR**2)
-    return torch.softmax(-SHARPNESS * relative, dim=1).contiguous(memory_format=torch.channels_last)
 
 
 class Down(nn.Module):
@@ -299,28 +262,6 @@ class ForwardModel(nn.Module):
             flow = self.rows @ flow.contiguous() @ self.columns.T
             where = self.grid + flow.permute(0, 2, 3, 1)
             return functional.grid_sample(current.float(), where, padding_mode="border", align_corners=False)
-
-
-class TransitionClassifier(nn.Module):
-    """The inverse model's network with labels: what the probe's score is compared with.
-
-    frames [B, P + 2, C, H, W] in 0..1 -> logits [B, classes]. With `whole` False it sees the current
-    frame and nothing else of the transition.
-    """
-
-    def __init__(self, like: LatentActionModel, *, whole: bool, classes: int):
-        super().__init__()
-        self._whole, self._past_frames, self._in_channels = whole, like.past_frames, len(like.views.background)
-        self.views, self.matching = like.views, like.matching
-        seen = self._past_frames + 2 if whole else 1
-        displacements = len(like.matching.displacements) if whole else 0
-        self.inverse = InverseModel(seen * self._in_channels, like.config["channels"], classes, displacements)
-
-    def forward(self, frames: Tensor) -> Tensor:
-        views = self.views(frames, self._past_frames)
-        if not self._whole:
-            return self.inverse(views[:, : self._in_channels])
-        return self.inverse(views, matched(self.matching(frames[:, -2], frames[:, -1])))
 
 
 def load_latent_action(directory: str | Path) -> LatentActionModel:

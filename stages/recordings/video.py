@@ -142,5 +142,3 @@ def _bytes_missing(path: Path) -> int:
                 return 0
             start += length
     return max(start - size, 0)
-
-

@@ -17,10 +17,10 @@ from stages.episodes.decode import read_small_frames  # noqa: E402
 from stages.episodes.store import EpisodeStore  # noqa: E402
 from stages.episodes.windows import FrameBank, window_indices  # noqa: E402
 from stages.learning.compute import Compute, prepare_compute  # noqa: E402
-from stages.learning.losses import focal_loss  # noqa: E402
+from stages.learning.losses import focal_loss, pixel_weights  # noqa: E402
 from stages.learning.training import FitSettings, fit  # noqa: E402
 from stages.models.agent import Agent  # noqa: E402
-from stages.models.autoencoder import Autoencoder, pixel_weights  # noqa: E402
+from stages.models.autoencoder import Autoencoder  # noqa: E402
 from stages.models.policy import RecurrentPolicy  # noqa: E402
 from stages.params import Params, read_params  # noqa: E402
 from stages.train_autoencoder import ReconstructionTask, background_of  # noqa: E402

@@ -1,0 +1,75 @@
+"""Which key a transition shows: from its code, and from classifiers with all labels that say what could be known.
+
+Conventions: N transitions; classes are those of `latent_actions.key_classes`, one dictionary entry a split. Everything
+is fitted on train and scored on other fights; a classifier's best epoch is chosen on val.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from stages.evaluation.latent_actions import majority_by_code
+from stages.evaluation.transitions import Transitions, batches
+from stages.learning.compute import Compute
+from stages.learning.training import FitSettings, fit
+from stages.models.transition_classifier import TransitionClassifier
+
+
+class LabelTask:
+    """Learn the class of the key that is held in each transition, from all labels of train."""
+
+    monitor = "accuracy"
+    maximise = True
+
+    def __init__(
+        self, model: TransitionClassifier, transitions: Mapping[str, Transitions], classes: Mapping[str, np.ndarray],
+        compute: Compute,
+    ):  # fmt: skip
+        self.model, self._transitions, self._classes, self._compute = model, transitions, classes, compute
+
+    def epoch_order(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self._compute.seed, epoch]).permutation(len(self._classes["train"]))
+
+    def loss(self, model, samples):
+        targets = torch.from_numpy(self._classes["train"][samples]).to(self._compute.device)
+        return functional.cross_entropy(model(self._frames("train", samples)), targets), {}
+
+    def validate(self, model) -> dict[str, float]:
+        return {"accuracy": float((self.predict(model, "val") == self._classes["val"]).mean())}
+
+    @torch.no_grad()
+    def predict(self, model, split: str) -> np.ndarray:
+        """The likeliest class of every transition of a split, int64 [N]."""
+        found = []
+        for part in batches(np.arange(len(self._transitions[split]))):
+            with self._compute.autocast():
+                found.append(model(self._frames(split, part)).argmax(dim=1).cpu().numpy())
+        return np.concatenate(found)
+
+    def _frames(self, split: str, samples: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(self._transitions[split].take(samples)).to(self._compute.device).float() / 255
+
+
+def classifier_answers(
+    model: TransitionClassifier, transitions: Mapping[str, Transitions], classes: Mapping[str, np.ndarray],
+    settings: FitSettings, compute: Compute, *, name: str, scratch: Path,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Fits the classifier on train; what it says of every transition of the other splits, int64 [N] each."""
+    task = LabelTask(model, transitions, classes, compute)
+    fit(task, settings, compute, live=None, scratch=scratch, name=name)
+    return {split: task.predict(model, split) for split in transitions if split != "train"}
+
+
+def code_answers(codes: Mapping[str, np.ndarray], classes: Mapping[str, np.ndarray], count: int) -> dict:
+    """The class that goes with each code most often on train, for the transitions of the other splits, int64 [N]."""
+    table = majority_by_code(codes["train"], classes["train"], count)
+    return {split: table[found] for split, found in codes.items() if split != "train"}
+
+
+def majority_answers(classes: Mapping[str, np.ndarray]) -> dict:
+    """The most frequent class of train, for every transition of the other splits, int64 [N]."""
+    most = np.bincount(classes["train"]).argmax()
+    return {split: np.full(len(found), most) for split, found in classes.items() if split != "train"}

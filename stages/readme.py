@@ -1,0 +1,104 @@
+"""`make readme`: the measured results of the last `dvc repro` into README.md, and a picture of the agent playing.
+
+No DVC stage: it reads reports/test/ and writes what stands between the two result marks of README.md, and
+reports/agent.png, the middle of the median test game.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import cv2
+
+from stages.evaluation.glossary import with_interval
+from stages.evaluation.page import read_json
+from stages.evaluation.score_tables import best_baseline, named_predictor, scores
+from stages.run import run_stage
+
+README, PICTURE = Path("README.md"), Path("reports/agent.png")
+TEST_METRICS, TEST_SCORES = Path("reports/test/metrics.json"), Path("reports/test/head/actions.csv")
+VIDEO, BLIND = Path("reports/test/play/median.mp4"), Path("reports/play_baselines/choice.json")
+SUMMARY = Path("reports/test/play/summary.json")
+BEGIN, END = "<!-- results -->", "<!-- /results -->"
+
+
+def results(test: Mapping, found: Mapping, *, games: int, candidates: int, latent_dim: int) -> str:
+    """The README's tables: `test` are the flat metrics of reports/test, `found` the scores of actions.csv."""
+    players = {
+        "**the agent**": f"**{with_interval(test, 'return', 1)}**",
+        "the script it watched": with_interval(test, "return_scripted", 1),
+        f"the best of {candidates} blind policies": with_interval(test, "return_blind", 1),
+        "the agent shown another episode": with_interval(test, "return_blindfolded", 1),
+        "random keys": with_interval(test, "return_random", 1),
+        "random keys with the script's shares and holds": with_interval(test, "return_matched_random", 1),
+        "no key": with_interval(test, "return_nothing", 1),
+    }
+    name, frame_f1 = best_baseline(found, "all", "frame_f1") or ("none", float("nan"))
+    onset_baseline = with_interval(test, "onset_f1_baseline", 2)
+    raw, blind = (f"{test['ae_object_ap' + end]:.3f}" for end in ("_raw", "_blind"))
+    shuffled = with_interval(test, "lam_shuffle_drop_db", 2)
+    frame, labels = (f"{test['lam_probe_' + name]:.2f}" for name in ("frame", "supervised"))
+    learned = [
+        ("key presses at the right moment (onset F1)", with_interval(test, "onset_f1", 2),
+         f"best playable baseline {onset_baseline}"),
+        ("keys held, frame by frame (macro F1)", with_interval(test, "frame_f1", 2),
+         f"best playable baseline {frame_f1:.2f} ({named_predictor(name)})"),
+        (f"enemy in view, told from {latent_dim} numbers (AP)", with_interval(test, "ae_object_ap", 3),
+         f"from the picture itself {raw}, blind {blind}"),
+        ("latent action: next frame better than a copy", f"{with_interval(test, 'lam_gain_db', 2)} dB",
+         f"with shuffled codes {shuffled} dB are lost"),
+        ("latent action: the code tells the key (accuracy)", f"{test['lam_probe_accuracy']:.2f}",
+         f"from the frame alone {frame}, with all labels {labels}"),
+        ("latent action: the same as skill", with_interval(test, "lam_probe_skill", 2),
+         "0: guessed from the frame, 1: all labels"),
+    ]  # fmt: skip
+    return "\n".join([
+        f"| who plays {games} test games | mean score |", "|---|---|",
+        *(f"| {who} | {score} |" for who, score in players.items()),
+        "",
+        f"The agent goes **{with_interval(test, 'return_fraction', 2)}** of the way from the best blind policy (0) to",
+        "the player it watched (1).",
+        "",
+        "| on recorded test sessions | the model | beside it |", "|---|---|---|",
+        *(f"| {what} | {model} | {beside} |" for what, model, beside in learned),
+    ])  # fmt: skip
+
+
+def between_marks(page: str, tables: str) -> str:
+    """The page with the tables in place of what stands between the marks; ValueError where a mark is missing."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{README} has no line {BEGIN} followed by {END}: nobody knows where the results go")
+    return f"{before}{begin}\n{tables}\n{end}{after}"
+
+
+def middle_frame(path: Path):
+    """The frame uint8 BGR [H, W, 3] in the middle of a video."""
+    video = cv2.VideoCapture(str(path))
+    video.set(cv2.CAP_PROP_POS_FRAMES, video.get(cv2.CAP_PROP_FRAME_COUNT) // 2)
+    there, frame = video.read()
+    video.release()
+    if not there:
+        raise ValueError(f"{path} cannot be read; run `dvc repro` or `dvc checkout` first")
+    return frame
+
+
+def main() -> None:
+    test, summary = read_json(TEST_METRICS), read_json(SUMMARY)
+    if test is None or summary is None or test.get("return_fraction") is None:
+        raise ValueError(
+            f"{TEST_METRICS} has no result of a bundled game; run `dvc repro` with the params of the repository first"
+        )
+    candidates = json.loads(BLIND.read_text(encoding="utf-8"))["candidates"]
+    config = json.loads(Path("data/models/autoencoder/config.json").read_text(encoding="utf-8"))
+    tables = results(test, scores(TEST_SCORES), games=summary["policies"]["agent"]["episodes"],
+                     candidates=candidates, latent_dim=config["latent_dim"])  # fmt: skip
+    page = between_marks(README.read_text(encoding="utf-8"), tables)
+    README.write_text(page, encoding="utf-8", newline="\n")
+    cv2.imwrite(str(PICTURE), middle_frame(VIDEO))
+    print(f"wrote the results in {README} and {PICTURE}")
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,47 @@
+"""The README's results come from the reports, and from nowhere else."""
+
+import pytest
+
+from stages import readme
+
+TEST = {
+    "return": 14.73, "return_low": 14.09, "return_high": 15.37, "return_scripted": 17.4, "return_blind": 5.7,
+    "return_random": 0.8, "return_nothing": -1.0, "return_fraction": 0.77, "onset_f1": 0.66, "frame_f1": 0.75,
+    "onset_f1_baseline": 0.31, "ae_object_ap": 0.99, "ae_object_ap_raw": 0.98, "ae_object_ap_blind": 0.76,
+    "lam_gain_db": 2.7, "lam_shuffle_drop_db": 2.2, "lam_probe_accuracy": 0.7, "lam_probe_frame": 0.6,
+    "lam_probe_supervised": 0.96, "lam_probe_skill": 0.3,
+}  # fmt: skip
+SCORES = {
+    ("model", "all", "frame_f1"): {"value": 0.75},
+    ("always_on", "all", "frame_f1"): {"value": 0.41},
+    ("repeat_last", "all", "frame_f1"): {"value": 0.9},
+    ("playable", "model"): True,
+    ("playable", "always_on"): True,
+    ("playable", "repeat_last"): False,
+}
+
+
+def test_the_tables_hold_the_numbers_with_their_intervals_and_rivals():
+    tables = readme.results(TEST, SCORES, games=200, candidates=166, latent_dim=128)
+    assert "| **the agent** | **14.7 (14.1-15.4)** |" in tables
+    assert "the best of 166 blind policies | 5.7 |" in tables
+    assert "| 0.75 | best playable baseline 0.41 (always pressing) |" in tables
+    assert "told from 128 numbers (AP) | 0.990 |" in tables
+
+
+def test_only_what_stands_between_the_marks_is_replaced():
+    page = f"above\n{readme.BEGIN}\nold\n{readme.END}\nbelow\n"
+    assert readme.between_marks(page, "new") == f"above\n{readme.BEGIN}\nnew\n{readme.END}\nbelow\n"
+    assert readme.between_marks(readme.between_marks(page, "new"), "new") == readme.between_marks(page, "new")
+
+
+@pytest.mark.parametrize("page", ["", readme.BEGIN, readme.END])
+def test_a_page_without_its_marks_is_refused(page):
+    with pytest.raises(ValueError, match="nobody knows where the results go"):
+        readme.between_marks(page, "new")
+
+
+def test_without_a_run_it_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="dvc repro"):
+        readme.main()
