@@ -53,14 +53,12 @@ bench-scale: .venv/installed-bench
 	       "name a newer one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv .venv && $(PIP) --upgrade "pip>=26" || { rm -rf .venv; exit 1; }
 
-# $(call install,FILE): pip byte-compiles on one core, which takes longer than all else, so compileall does it on
-# all of them (and fails for the templates in some packages, which are not quite Python). The project itself goes in
-# without dependencies: those are the lock file's.
+# $(call install,FILE): what is never imported need not be compiled, so nothing is beforehand. The project itself goes
+# in without dependencies: those are the lock file's.
 define install
 	@echo "installing $(1) into .venv, a minute or more"
 	$(PIP) --no-compile -r $(1)
-	PYTHONWARNINGS=ignore $(PIP) --no-deps --no-build-isolation -e .
-	@$(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null 2>&1 || true
+	$(PIP) --no-compile --no-deps --no-build-isolation -e .
 endef
 
 .venv/installed: requirements.lock pyproject.toml | .venv/bin/python

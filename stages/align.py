@@ -31,6 +31,7 @@ def main() -> None:
         rule=params.labels.rule,
         delay_ms=params.labels.delay_ms,
         on_bad_line=params.align.on_bad_line,
+        picture_fps=params.align.picture_fps,
         workers=params.workers,
     )
     total = report["totals"]
@@ -38,10 +39,13 @@ def main() -> None:
         f"{params.recordings}: {total['sessions']} sessions, {total['frames']} frames "
         f"({total['seconds'] / 60:.1f} min), {total['fights']} fights"
     )
-    print("presses: " + ", ".join(f"{action} {count}" for action, count in total["presses"].items()))
-    for action, count in total["presses"].items():
-        if not count:
-            print(f"{action} is never pressed: is its key {params.keys[action]} the right one?")
+    if total["keys_logged"]:
+        print("presses: " + ", ".join(f"{action} {count}" for action, count in total["presses"].items()))
+        for action, count in total["presses"].items():
+            if not count:
+                print(f"{action} is never pressed: is its key {params.keys[action]} the right one?")
+    else:
+        print("pictures without a key log: latent actions can be learned from them, keys cannot")
     for stem, session in report["sessions"].items():
         for warning in session["warnings"]:
             print(f"{stem}: {warning}")
@@ -56,6 +60,7 @@ def align(
     rule: str,
     delay_ms: float,
     on_bad_line: str,
+    picture_fps: float,
     workers: int,
 ) -> dict:
     """Write `<stem>.csv` for every session and alignment.json into `out`, all or nothing; returns the report."""
@@ -65,8 +70,9 @@ def align(
     work.mkdir(parents=True)
     try:
         one = partial(
-            align_session, recordings, work, vocabulary, rule=rule, delay_ms=delay_ms, on_bad_line=on_bad_line
-        )
+            align_session, recordings, work, vocabulary,
+            rule=rule, delay_ms=delay_ms, on_bad_line=on_bad_line, picture_fps=picture_fps,
+        )  # fmt: skip
         reports = dict(tqdm(_in_order(one, stems, workers), total=len(stems), desc="align", unit="session"))
         report = {
             "labels": {"rule": rule, "delay_ms": delay_ms},
@@ -94,19 +100,21 @@ def align_session(
     rule: str,
     delay_ms: float,
     on_bad_line: str,
+    picture_fps: float,
 ) -> tuple[str, dict]:
     """Write one timeline; returns the stem and the session's report."""
-    session = read_session(recordings, stem, on_bad_line=on_bad_line)
+    session = read_session(recordings, stem, on_bad_line=on_bad_line, picture_fps=picture_fps)
     logged_frames = len(session.times)
     video_frames, damage = readable_frames(session.video)
     session = session.cut_to(usable_frames(session, video_frames, damage))
+    learned = vocabulary if session.keys_logged else ActionVocabulary((), {})
     timeline = Timeline(
         session=stem,
         times=session.times,
         repeats=session.repeats,
         fight=fight_ids(session.times, session.markers),
-        actions=labels(session.times, session.key_events, vocabulary, rule=rule, delay_ms=delay_ms),
-        action_names=vocabulary.names,
+        actions=labels(session.times, session.key_events, learned, rule=rule, delay_ms=delay_ms),
+        action_names=learned.names,
     )
     write_timeline(out / f"{stem}.csv", timeline)
     counts = {"video_frames": video_frames, "logged_frames": logged_frames}
@@ -126,7 +134,7 @@ def _require_something_to_learn(report: dict, recordings: Path, vocabulary: Acti
     total = report["totals"]
     if not total["frames_in_fights"]:
         raise ValueError(f"{recordings}: no frame of any session lies in a fight; check the fight markers")
-    if not any(total["presses"].values()):
+    if total["keys_logged"] and not any(total["presses"].values()):
         seen = {**total["unmapped_keys"], **total["known_keys_not_learned"]}
         known = {action: list(vocabulary.keys[action]) for action in vocabulary.names}
         raise ValueError(

@@ -13,7 +13,7 @@ import numpy as np
 from stages.games.catalog import RECORDING_SEEDS, bundled, game_seeds
 from stages.games.game import Game
 from stages.games.players import HumanLikePlayer
-from stages.games.rollout import GameSetting, human_like_player, in_parallel
+from stages.games.rollout import GameSetting, Workers, human_like_player
 from stages.params import PlayerParams, read_params
 from stages.recordings.session import SessionWriter
 from stages.run import run_stage
@@ -37,13 +37,12 @@ def main() -> None:
     params = read_params()
     collect = params.collect
     keys = tuple(bundled(params.game).game.keys)
-    setting = GameSetting(params.game, collect.width, collect.height, keys, collect.max_fight_s)
+    setting = GameSetting(params.game, collect.width, collect.height, keys, collect.max_fight_s, params.game_options)
     recording = Recording(setting, collect.player, collect.crf, Path("data/raw") / params.game)
     seeds = game_seeds(RECORDING_SEEDS, params.seed, collect.sessions * collect.fights_per_session)
     fights = [seeds[n * collect.fights_per_session :][: collect.fights_per_session] for n in range(collect.sessions)]
-    recorded = in_parallel(
-        partial(record_sessions, recording), list(enumerate(fights)), params.workers, chunk=1, title="recording"
-    )
+    with Workers(params.workers) as workers:
+        recorded = workers.run(partial(record_sessions, recording), list(enumerate(fights)), chunk=1, title="recording")
     frames = sum(count for count, _ in recorded)
     score = np.mean([score for _, scores in recorded for score in scores])
     print(f"{len(recorded)} sessions, {len(seeds)} fights, {frames} frames; mean score {score:.1f}")

@@ -41,6 +41,7 @@ def main() -> None:
                 root=store.partial,
                 state_columns=tuple(attrs["state_columns"]),
                 on_bad_line=params.align.on_bad_line,
+                picture_fps=params.align.picture_fps,
                 **params.convert.model_dump(),
             )
             for session, members in plan.items()

@@ -23,17 +23,17 @@ from stages.evaluation.latent_actions import (
     prediction_metrics,
     probe_metrics,
 )
-from stages.evaluation.transitions import Transitions, codes_in, prediction_errors, spread_samples, transitions_of
+from stages.evaluation.transitions import Transitions, prediction_errors, spread_samples, transitions_of
 from stages.learning.checkpoints import write_json
 from stages.learning.compute import Compute, prepare_compute
 from stages.learning.training import FitSettings, scratch_folder
-from stages.models.latent_action import codes_of, load_latent_action, predict_next
+from stages.models.latent_action import load_latent_action, predict_next
 from stages.models.transition_classifier import TransitionClassifier
 from stages.params import Params, read_params
 from stages.run import run_stage
 
 EPISODES = Path("data/episodes.zarr")
-MODEL = Path("data/models/latent_action")
+MODEL, LATENT_ACTIONS = Path("data/models/latent_action"), Path("data/latent_actions.zarr")
 REPORTS = {"val": Path("reports/latent_action"), "test": Path("reports/test/latent_action")}
 PICTURED = 6  # transitions in the picture of predictions
 # The params that the classifiers are a function of.
@@ -84,14 +84,18 @@ def main() -> None:
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
     store = EpisodeStore(EPISODES)
     model = load_latent_action(MODEL).to(compute.device)
-    predict, encode = (partial(function, model, compute=compute) for function in (predict_next, codes_of))
+    predict = partial(predict_next, model, compute=compute)
     transitions = {
         split: transitions_of(
             store, split, past_frames=own.past_frames, gap=own.frame_gap, limit_gb=params.training.frames_in_ram_gb
         )
         for split in ("train", *REPORTS)
     }
-    codes = {split: codes_in(found, np.arange(len(found)), encode) for split, found in transitions.items()}
+    extracted = EpisodeStore(LATENT_ACTIONS)
+    codes = {
+        split: extracted.concatenated("codes", split)[0][found.current].astype(np.int64)
+        for split, found in transitions.items()
+    }
     classes, right = None, None
     if store.has("actions"):
         classes = classes_of(store, transitions, own.probe_actions)

@@ -28,8 +28,13 @@ def main() -> None:
     params = read_params()
     timelines = read_timelines(TIMELINES)
     splits = {(episode.session, episode.fight): episode.split for episode in EpisodeStore(STORE).episodes()}
-    whole, fights = balance.stretches(timelines, splits)
     names = next(iter(timelines.values())).action_names
+    if not names:
+        raise ValueError(
+            f"{TIMELINES} come from pictures without a key log: there are no actions to look at. "
+            f"Latent actions need none: dvc repro evaluate_latent_action"
+        )
+    whole, fights = balance.stretches(timelines, splits)
     everywhere = balance.balance_of(whole, names, scope=balance.WHOLE)
     inside = balance.balance_of(fights, names, scope=balance.FIGHTS)
     overall = [row for row in inside if row.split == balance.ALL]

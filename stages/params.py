@@ -18,6 +18,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Channels = Annotated[tuple[Count, ...], Field(min_length=1)]
 
 
+BUNDLED = ("doom_center", "doom_line", "breakout")  # the games of games/catalog.py
+
+
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,6 +32,8 @@ class PlayerParams(Section):
     lapse_s: NonNegative
     key_noise: Share
     noise_s: NonNegative
+    explores_per_min: NonNegative
+    explore_s: NonNegative
 
 
 class CollectParams(Section):
@@ -41,6 +46,13 @@ class CollectParams(Section):
     player: PlayerParams
 
 
+class BreakoutParams(Section):
+    frame_skip: Count
+    sticky: Annotated[float, Field(ge=0, lt=1)]
+    noops: Whole
+    serve_s: Positive
+
+
 class LabelParams(Section):
     rule: Literal["interval", "state"]
     delay_ms: NonNegative
@@ -48,6 +60,7 @@ class LabelParams(Section):
 
 class AlignParams(Section):
     on_bad_line: Literal["error", "skip"]
+    picture_fps: Positive
 
 
 class SplitParams(Section):
@@ -156,6 +169,7 @@ class Params(Section):
     launcher: str
     keys: dict[str, tuple[str, ...]]
     collect: CollectParams
+    breakout: BreakoutParams
     labels: LabelParams
     align: AlignParams
     split: SplitParams
@@ -195,10 +209,15 @@ class Params(Section):
                     raise ValueError(f"{where} names {action!r}, which is not among actions {list(self.actions)}")
         return self
 
+    @property
+    def game_options(self) -> BreakoutParams | None:
+        """The section of params.yaml that is for the chosen game alone."""
+        return {"breakout": self.breakout}.get(self.game)
+
     @model_validator(mode="after")
     def _recordings_fit_the_game(self):
         raw = Path(self.recordings)
-        if raw.parent == Path("data/raw") and raw.name.startswith("doom_") and raw.name != self.game:
+        if raw.parent == Path("data/raw") and raw.name in BUNDLED and raw.name != self.game:
             raise ValueError(
                 f"recordings is {self.recordings} but game is {self.game}: "
                 f"set both, -S game={self.game} -S recordings=data/raw/{self.game}"

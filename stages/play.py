@@ -21,10 +21,10 @@ from stages.evaluation.intervals import Interval, finite, interval_of, mean_inte
 from stages.evaluation.overlay import overlay_frames, write_video
 from stages.games.blind import KeysOfOther
 from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, records_bundled_game
-from stages.games.rollout import GameSetting, Played, in_parallel, play_agent, play_rows, replayed_frames
+from stages.games.rollout import GameSetting, Played, Workers, play_agent, play_rows, replayed_frames
 from stages.learning.compute import prepare_compute
 from stages.models.agent import Agent
-from stages.params import read_params
+from stages.params import Params, read_params
 from stages.run import run_stage
 
 AUTOENCODER, HEAD = Path("data/models/autoencoder"), Path("data/models/head")
@@ -75,16 +75,24 @@ def main() -> None:
             f"{params.recordings} was not recorded from a bundled game: nobody can play it here, its metrics are null"
         )
         return
+    with Workers(params.workers) as workers:
+        let_play(params, workers)
+    print(f"written: {VAL}, {TEST}")
+
+
+def let_play(params: Params, workers: Workers) -> None:
+    """Chooses the acting rule on validation seeds, plays the test seeds with it and writes both reports."""
     play, collect = params.play, params.collect
-    setting = GameSetting(params.game, collect.width, collect.height, params.actions, play.max_episode_s)
+    setting = GameSetting(
+        params.game, collect.width, collect.height, params.actions, play.max_episode_s, params.game_options
+    )
     acting = read_acting(HEAD / "acting.json", params.actions)
     baselines = read_returns(BASELINES / "returns.csv")
     bootstrap = {"resamples": params.evaluate.bootstrap, "seed": params.seed}
 
     def games(rule: str, seeds: Sequence[int], title: str) -> list[Played]:
         work = AgentGames(setting, Hands(rule, acting), play.lanes, params.device, params.precision)
-        chunk = -(-len(seeds) // params.workers)
-        return in_parallel(work, seeds, params.workers, chunk=chunk, title=title)
+        return workers.run(work, seeds, chunk=-(-len(seeds) // params.workers), title=title)
 
     val_seeds = game_seeds(VALIDATION_SEEDS, params.seed, play.val_episodes)
     tried = {rule: games(rule, val_seeds, f"{rule}, val") for rule in RULES}
@@ -100,17 +108,11 @@ def main() -> None:
     test_seeds = game_seeds(TEST_SEEDS, params.seed, play.test_episodes)
     episodes = games(rule, test_seeds, "agent, test")
     blindfolded = KeysOfOther(tuple(episode.keys for episode in episodes), tuple(test_seeds))
-    shown_others = in_parallel(
-        partial(play_rows, setting),
-        [(blindfolded, seed) for seed in test_seeds],
-        params.workers,
-        chunk=50,
-        title="blindfolded",
-    )
+    tasks = [(blindfolded, seed) for seed in test_seeds]
+    shown_others = workers.run(partial(play_rows, setting), tasks, chunk=50, title="blindfolded")
     test = {"agent": scores(episodes), **baselines["test"], "blindfolded": scores(shown_others)}
     write_test(test, choice, test_seeds, bootstrap)
-    write_videos(setting, Hands(rule, acting), episodes, play.videos)
-    print(f"written: {VAL}, {TEST}")
+    write_videos(setting, Hands(rule, acting), episodes, play.videos, workers)
 
 
 def scores(episodes: Sequence[Played]) -> np.ndarray:
@@ -179,12 +181,12 @@ def described(interval: Interval, episodes: int) -> dict[str, float | None]:
     return {name: finite(value) for name, value in ends.items()} | {"episodes": episodes}
 
 
-def write_videos(setting: GameSetting, hands: Hands, episodes: Sequence[Played], count: int) -> None:
+def write_videos(setting: GameSetting, hands: Hands, episodes: Sequence[Played], count: int, workers: Workers) -> None:
     """best.mp4, median.mp4 and worst.mp4: the picture with the keys and their probabilities beside it."""
     order = sorted(episodes, key=lambda episode: episode.score)
     chosen = {"median": order[len(order) // 2], "best": order[-1], "worst": order[0]}
     work: Callable = partial(write_video_of, setting, hands)
-    in_parallel(work, list(chosen.items())[:count], 2, chunk=1, title="videos")
+    workers.run(work, list(chosen.items())[:count], chunk=1, title="videos")
 
 
 def write_video_of(setting: GameSetting, hands: Hands, named: Sequence[tuple[str, Played]]) -> list[None]:

@@ -18,12 +18,11 @@ from stages.evaluation.baselines import PressStatistics, matched_random, press_s
 from stages.evaluation.onsets import fight_index
 from stages.games.blind import Independent, Nothing, Replay, candidates
 from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, records_bundled_game
-from stages.games.rollout import GameSetting, Played, in_parallel, play_rows, play_scripted
-from stages.params import read_params
+from stages.games.rollout import GameSetting, Played, Workers, play_rows, play_scripted
+from stages.params import Params, read_params
 from stages.run import run_stage
 
 STORE, OUT = Path("data/episodes.zarr"), Path("reports/play_baselines")
-SMALL = (256, 144)  # the engine's smallest 16:9 picture: nobody here looks at it
 HALVING = ((2, 1 / 8), (6, 1 / 6))  # (seeds a candidate, the share that goes on)
 
 
@@ -34,12 +33,21 @@ def main() -> None:
         write_choice(None)
         print(f"{params.recordings} holds no bundled game: nothing to play")
         return
-    setting = GameSetting(params.game, *SMALL, params.actions, params.play.max_episode_s)
+    setting = GameSetting(
+        params.game, params.collect.width, params.collect.height, params.actions, params.play.max_episode_s,
+        params.game_options,
+    )  # fmt: skip
     seeds = {
         "val": game_seeds(VALIDATION_SEEDS, params.seed, params.play.val_episodes),
         "test": game_seeds(TEST_SEEDS, params.seed, params.play.test_episodes),
     }
-    blind = partial(play_blind, setting, workers=params.workers)
+    with Workers(params.workers) as workers:
+        play_all(params, setting, seeds, workers)
+
+
+def play_all(params: Params, setting: GameSetting, seeds: Mapping[str, Sequence[int]], workers: Workers) -> None:
+    """Finds the best blind policy, lets everybody play the seeds of each split and writes what they scored."""
+    blind = partial(play_blind, setting, workers=workers)
     recorded, known = recordings_of(EpisodeStore(STORE), params.actions)
     grid = [Replay(recorded), *candidates(len(params.actions), params.play.blind_shares, params.play.blind_periods)]
     best, finalists = best_blind(blind, grid, seeds["val"])
@@ -52,7 +60,7 @@ def main() -> None:
     scripted = partial(play_scripted, setting, params.collect.player)
     results = {}
     for split, some in seeds.items():
-        results[split, "scripted"] = in_parallel(scripted, some, params.workers, chunk=8, title=f"scripted, {split}")
+        results[split, "scripted"] = workers.run(scripted, some, chunk=8, title=f"scripted, {split}")
         episodes = blind([(policy, seed) for policy in policies.values() for seed in some], title=f"blind, {split}")
         for number, name in enumerate(policies):
             results[split, name] = episodes[number * len(some) :][: len(some)]
@@ -68,9 +76,9 @@ def main() -> None:
         print(f"{split:<4} {name:<14} mean score {np.mean([episode.score for episode in episodes]):.2f}")
 
 
-def play_blind(setting: GameSetting, tasks: Sequence, *, workers: int, title: str) -> list[Played]:
+def play_blind(setting: GameSetting, tasks: Sequence, *, workers: Workers, title: str) -> list[Played]:
     """Episodes of blind policies, given as (policy, seed)."""
-    return in_parallel(partial(play_rows, setting), tasks, workers, chunk=25, title=title)
+    return workers.run(partial(play_rows, setting), tasks, chunk=25, title=title)
 
 
 def recordings_of(store: EpisodeStore, actions: Sequence[str]) -> tuple[tuple[np.ndarray, ...], PressStatistics]:

@@ -35,7 +35,8 @@ def record(directory, stem="one", *, log="start 0 +Key.left 0.2 -Key.left 0.5 en
 
 def run(directory, *, rule="interval", delay_ms=0, on_bad_line="error", workers=1, vocabulary=VOCABULARY):
     out = directory.parent / "timelines"
-    return align(directory, out, vocabulary, rule=rule, delay_ms=delay_ms, on_bad_line=on_bad_line, workers=workers)
+    options = {"delay_ms": delay_ms, "on_bad_line": on_bad_line, "picture_fps": 10.0, "workers": workers}
+    return align(directory, out, vocabulary, rule=rule, **options)
 
 
 @pytest.fixture

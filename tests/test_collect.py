@@ -29,7 +29,7 @@ def test_two_runs_write_identical_files_that_read_back(tmp_path):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
 
     stems = session_stems(tmp_path / "one")
-    session = read_session(tmp_path / "one", stems[0], on_bad_line="error")
+    session = read_session(tmp_path / "one", stems[0], on_bad_line="error", picture_fps=10.0)
     assert count_frames(session.video) == len(session.times) == results[0][0][0] == 70
     assert [session.fight_result(n)[0] for n in (0, 1)] == results[0][0][1]
     assert np.bincount(fight_ids(session.times, session.markers) + 1).tolist() == [0, 35, 35]
@@ -42,7 +42,7 @@ def test_two_runs_write_identical_files_that_read_back(tmp_path):
 def test_key_events_stand_at_tics_and_every_key_comes_up(tmp_path):
     record(tmp_path)
     for stem in session_stems(tmp_path):
-        session = read_session(tmp_path, stem, on_bad_line="error")
+        session = read_session(tmp_path, stem, on_bad_line="error", picture_fps=10.0)
         down = set()
         for event in session.key_events:
             tics = (event.t - session.times[0]) * 35

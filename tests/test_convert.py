@@ -177,6 +177,7 @@ def test_a_fight_longer_than_a_shard_is_written_whole(tmp_path, monkeypatch):
         job = SessionJob(
             recordings=tmp_path, timeline=tmp_path / "timelines" / "long.csv", session="long", spans=(span,),
             root=writer.partial, width=16, height=12, color="gray", state_columns=(), on_bad_line="error",
+            picture_fps=10.0,
         )  # fmt: skip
         convert_session(job, heard.append)
     assert heard == [64, 64, 22]

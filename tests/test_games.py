@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from stages.games.breakout import HEIGHT, WIDTH, Breakout, bricks_of
 from stages.games.catalog import (
     GAMES,
     RECORDING_SEEDS,
@@ -15,10 +16,15 @@ from stages.games.catalog import (
     records_bundled_game,
 )
 from stages.games.doom import HALF_VIEW_DEG, DoomCenter
-from stages.games.players import CenterScript, HumanLikePlayer, LineScript
-from stages.params import PlayerParams
+from stages.games.players import BreakoutScript, CenterScript, HumanLikePlayer, LineScript
+from stages.games.rollout import GameSetting
+from stages.params import BreakoutParams, PlayerParams
 
-PERFECT = PlayerParams(reaction_s=0, reaction_jitter_s=0, lapses_per_min=0, lapse_s=0, key_noise=0, noise_s=0)
+PERFECT = PlayerParams(
+    reaction_s=0, reaction_jitter_s=0, lapses_per_min=0, lapse_s=0, key_noise=0, noise_s=0,
+    explores_per_min=0, explore_s=0,
+)  # fmt: skip
+OPTIONS = BreakoutParams(frame_skip=2, sticky=0.25, noops=30, serve_s=1.0)
 HUMAN = PERFECT.model_copy(update={"reaction_s": 6 / 35, "key_noise": 0.1, "noise_s": 0.2, "lapses_per_min": 10})
 
 
@@ -37,18 +43,24 @@ def player(script, params, seed=0) -> HumanLikePlayer:
     )  # fmt: skip
 
 
+def setting(name: str) -> GameSetting:
+    if name == "breakout":
+        return GameSetting(name, WIDTH, HEIGHT, tuple(Breakout.keys), 60, OPTIONS)
+    return GameSetting(name, 256, 144, tuple(DoomCenter.keys), 60)
+
+
 @pytest.mark.parametrize("name", GAMES)
 def test_the_same_seed_gives_the_same_episode(name):
     seen = []
     for _ in range(2):
-        with bundled(name).game(width=256, height=144) as game:
+        with setting(name).start() as game:
             frames, states = [], []
             for seed in (5, 6):
                 game.reset(seed)
                 for step in range(12):
                     frames.append(game.frame().copy())
                     states.append(list(game.state().values()))
-                    game.step([{"LEFT", "SHOOT"} if step % 4 else {"RIGHT"}] * game.tics_per_frame)
+                    game.step([{"LEFT", "SHOOT"} if step % 4 else {"RIGHT", "FIRE"}] * game.tics_per_frame)
             seen.append((np.array(frames), np.array(states)))
     np.testing.assert_array_equal(seen[0][0], seen[1][0])
     np.testing.assert_array_equal(seen[0][1], seen[1][1])
@@ -157,3 +169,51 @@ def test_slips_are_made_of_the_seed_and_of_nothing_else():
     keys = [[each.keys(ahead) for _ in range(200)] for each in (first, second, other)]
     assert keys[0] == keys[1] != keys[2]
     assert any("DASH" in tic for frame in keys[0] for tic in frame), "a wrong key is hit now and then"
+
+
+def test_breakout_knows_where_the_ball_the_paddle_and_the_bricks_are_on_the_picture():
+    seen_balls = 0
+    with setting("breakout").start() as game:
+        game.reset(3)
+        script = BreakoutScript()
+        for _ in range(150):
+            row, picture = game.state(), game.frame().astype(int)
+            assert tuple(row) == game.state_columns
+            red = (np.abs(picture - [72, 72, 200]) < 8).all(axis=2)  # ball, paddle and the upper bricks
+            assert np.flatnonzero(red[190])[0] + 8 == row["paddle_x_px"]  # its left end, half its width
+            ball = np.argwhere(red[100:185, 8:152])
+            if 105 < row["ball_y_px"] < 180:
+                seen_balls += 1
+                y, x = ball.mean(axis=0)
+                assert (x + 8.5, y + 100.5) == pytest.approx((row["ball_x_px"], row["ball_y_px"]), abs=1.0)
+            wall = picture[59:95:6, 12:152:8].any(axis=2)[::-1]  # the middle of each brick, the lowest row first
+            bricks = [[int(row[f"bricks{n}_id"]) >> column & 1 for column in range(18)] for n in range(1, 7)]
+            flown_through = np.argwhere(wall != np.array(bricks, bool))
+            assert len(flown_through) <= 2, "the ball may be in front of a gap"
+            assert row["bricks"] == np.sum(bricks) == bricks_of(game._game.getRAM()).sum()
+            game.step([script.wish(row, [])] * game.tics_per_frame)
+    assert seen_balls > 20 and game.score > 0
+
+
+def test_breakout_serves_a_ball_that_nobody_serves():
+    with Breakout(width=WIDTH, height=HEIGHT, options=OPTIONS) as game:
+        game.reset(0)
+        for _ in range(20):
+            assert not game.state()["ball_in_view"]
+            game.step([frozenset()] * 2)
+        for _ in range(30):
+            game.step([frozenset()] * 2)
+        assert game.state()["ball_in_view"]
+
+
+def test_breakout_has_one_picture_size():
+    with pytest.raises(ValueError, match="320x180; Breakout's picture is 160x210"):
+        Breakout(width=320, height=180, options=OPTIONS)
+
+
+def test_who_explores_tries_keys_that_the_script_does_not_want():
+    params = PERFECT.model_copy(update={"explores_per_min": 30, "explore_s": 1.0})
+    someone = player(LineScript(), params)  # with nobody in view this script wants nothing
+    held = [tic for _ in range(2000) for tic in someone.keys(enemy_state())]
+    assert 0.2 < np.mean([bool(keys) for keys in held]) < 0.6
+    assert set().union(*held) == {"LEFT", "RIGHT", "SHOOT", "DASH"}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stages.games.blind import Independent, KeysOfOther, Nothing, Replay, SquareWave, candidates, chained
-from stages.games.rollout import GameSetting, in_parallel, play_agent, play_rows, play_scripted, replayed_frames
+from stages.games.rollout import GameSetting, Workers, play_agent, play_rows, play_scripted, replayed_frames
 from stages.params import read_params
 
 SETTING = GameSetting("doom_center", 256, 144, ("LEFT", "RIGHT", "SHOOT", "DASH"), max_episode_s=3)
@@ -63,7 +63,9 @@ def test_an_episode_is_cut_off_and_can_be_played_again_from_its_keys():
 def test_work_that_is_shared_among_processes_comes_back_in_order():
     tasks = [(policy, seed) for policy in (LEFT, Nothing(4)) for seed in (1, 2, 3)]
     alone = play_rows(SETTING, tasks)
-    same(in_parallel(partial(play_rows, SETTING), tasks, 2, chunk=2, title="test"), alone)
+    with Workers(2) as workers:
+        for _ in range(2):  # the processes are kept
+            same(workers.run(partial(play_rows, SETTING), tasks, chunk=2, title="test"), alone)
 
 
 def test_the_scripted_player_is_a_function_of_the_seed():

@@ -38,7 +38,7 @@ def write(directory, stem="one", frames=12, *, state=False, complete=True):
 
 
 def read(directory, stem="one", on_bad_line="error"):
-    return read_session(directory, stem, on_bad_line=on_bad_line)
+    return read_session(directory, stem, on_bad_line=on_bad_line, picture_fps=10.0)
 
 
 def lines_of(path):

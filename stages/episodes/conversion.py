@@ -45,6 +45,7 @@ class SessionJob:
     color: str
     state_columns: tuple[str, ...]
     on_bad_line: str
+    picture_fps: float
 
 
 def plan_episodes(
@@ -98,7 +99,7 @@ def convert_sessions(jobs: Sequence[SessionJob], workers: int, on_frames: Callab
 def convert_session(job: SessionJob, on_frames: Callable[[int], None] | None = None) -> None:
     """Decode one session once, from front to back, and write its episodes."""
     timeline = read_timeline(job.timeline)
-    session = read_session(job.recordings, job.session, on_bad_line=job.on_bad_line)
+    session = read_session(job.recordings, job.session, on_bad_line=job.on_bad_line, picture_fps=job.picture_fps)
     wanted = np.zeros(len(timeline.times), bool)
     for span in job.spans:
         wanted[span.start : span.stop] = True
@@ -127,9 +128,12 @@ def _block(pictures: Iterator[np.ndarray], shape: tuple[int, ...]) -> np.ndarray
 
 
 def _labels(job: SessionJob, span: Span, timeline: Timeline, session: Session) -> dict[str, np.ndarray]:
-    """The small arrays of an episode: actions uint8 [T, A], t float64 [T] and, if any session has one, state [T, S]."""
+    """The small arrays of an episode: t float64 [T], actions uint8 [T, A] where keys were logged, and, if any session
+    has one, state [T, S]."""
     rows = slice(span.start, span.stop)
-    arrays = {"actions": timeline.actions[rows].astype(np.uint8), "t": timeline.times[rows].astype(np.float64)}
+    arrays = {"t": timeline.times[rows].astype(np.float64)}
+    if timeline.action_names:
+        arrays["actions"] = timeline.actions[rows].astype(np.uint8)
     if job.state_columns:
         arrays["state"] = np.full((span.info.length, len(job.state_columns)), np.nan, np.float32)
         if session.state is not None:

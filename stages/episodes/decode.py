@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from stages.episodes.preprocess import preprocess
+from stages.recordings.pictures import read_pictures
 from stages.recordings.video import decoded
 
 # The weights of red and blue in Y (ITU-R BT.709 and BT.601) by the number that a video names its colour
@@ -29,15 +30,18 @@ ROUNDING = -1.25
 def read_small_frames(
     path: str | Path, *, width: int, height: int, color: str, wanted: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """The frames i with wanted[i] (bool [T]) of a video in order, uint8 [C, height, width].
+    """The frames i with wanted[i] (bool [T]) of a video or a folder of pictures in order, uint8 [C, height, width].
 
     Frames after the last wanted one are not read. ValueError when the video is damaged or has fewer frames.
     """
     if not wanted.any():
         return
     last, count = int(np.flatnonzero(wanted)[-1]), 0
-    for frame in decoded(path):
-        if wanted[count]:
+    pictures = Path(path).is_dir()
+    for frame in read_pictures(Path(path)) if pictures else decoded(path):
+        if wanted[count] and pictures:
+            yield preprocess(frame, width=width, height=height, color=color)
+        elif wanted[count]:
             yield _small(frame, width, height, color)
         if count == last:
             return

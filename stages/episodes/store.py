@@ -205,6 +205,8 @@ class EpisodeStore:
 
 def action_columns(store: EpisodeStore, actions: Sequence[str]) -> list[int]:
     """The column of each action, looked up by name; ValueError when the store was written without one."""
+    if not store.action_keys:
+        raise ValueError(f"{store.path} has no actions: its recordings have no key log, and keys are needed here")
     missing = [action for action in actions if action not in store.action_keys]
     if missing:
         raise ValueError(f"{store.path} has no action {missing}, only {list(store.action_keys)}; run dvc repro")

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.games.breakout import Breakout
 from stages.games.doom import DoomCenter, DoomLine
 from stages.games.game import Game
-from stages.games.players import CenterScript, LineScript, Script
+from stages.games.players import BreakoutScript, CenterScript, LineScript, Script
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Bundled:
 GAMES = {
     "doom_center": Bundled(DoomCenter, CenterScript),
     "doom_line": Bundled(DoomLine, LineScript),
+    "breakout": Bundled(Breakout, BreakoutScript),
 }
 
 # Ranges of game seeds that never meet: what is recorded, what choices are made on, what is reported.

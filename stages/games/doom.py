@@ -26,6 +26,7 @@ MONSTER_MIDDLE = 28  # half the height of a demon or imp
 
 MONSTERS = ("Demon", "MarineChainsawVzd", "DoomImp")
 PROJECTILES = ("DoomImpBall",)
+SMALLEST = vizdoom.ScreenResolution.RES_256X144  # of the engine's 16:9 pictures
 NEAREST = 3  # things of a kind that a state row tells
 THING_COLUMNS = ("id", "x", "y", "bearing_deg", "distance")
 VIEW_COLUMNS = ("in_view", "x_px", "y_px", "distance")
@@ -64,7 +65,6 @@ class Doom(Game):
         self._game = vizdoom.DoomGame()
         self._game.load_config(str(Path(vizdoom.scenarios_path) / f"{self.scenario}.cfg"))
         self._game.set_window_visible(False)
-        self._game.set_screen_resolution(size)
         self._game.set_screen_format(vizdoom.ScreenFormat.BGR24)
         self._game.set_render_hud(False)
         self._game.set_objects_info_enabled(True)
@@ -74,6 +74,7 @@ class Doom(Game):
         self._game.set_episode_timeout(self.episode_tics)
         if not sighted:
             self._draw_little()
+        self._game.set_screen_resolution(size if sighted else SMALLEST)
         # The engine leaves files in the folder it starts in, and two that start in the same one collide.
         self._folder = tempfile.TemporaryDirectory(prefix="understudy-doom-", ignore_cleanup_errors=True)
         with contextlib.chdir(self._folder.name):

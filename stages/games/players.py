@@ -132,6 +132,40 @@ class LineScript(Script):
         return thing["distance"] * math.sin(math.radians(thing["bearing_deg"]))
 
 
+class BreakoutScript(Script):
+    """breakout: serve, then bring the paddle to where the ball will come down."""
+
+    walls = (8.0, 152.0)  # px between which the ball flies
+    line = 187.0  # px from above at which the paddle meets it
+    step = 8.0  # px that a wish moves the paddle, on average
+    near = 5.0  # px off the ball's landing that still return it
+
+    def __init__(self):
+        self._ball: tuple[float, float] | None = None
+
+    def wish(self, state: State, pending: list[frozenset[str]]) -> frozenset[str]:
+        before, self._ball = self._ball, None
+        if math.isnan(state["ball_x_px"]):
+            return frozenset({"FIRE"})
+        self._ball = x, y = state["ball_x_px"], state["ball_y_px"]
+        if before is None:
+            return frozenset()
+        target = self._landing(x, y, x - before[0], y - before[1])
+        moved = sum(("RIGHT" in wish) - ("LEFT" in wish) for wish in pending) * self.step
+        off = target - state["paddle_x_px"] - moved
+        if abs(off) < self.near:
+            return frozenset()
+        return frozenset({"RIGHT" if off > 0 else "LEFT"})
+
+    def _landing(self, x: float, y: float, dx: float, dy: float) -> float:
+        """Where the ball meets the paddle's line, walls included; below it while it flies up."""
+        if dy <= 0:
+            return x
+        left, right = self.walls
+        way = (x + dx / dy * (self.line - y) - left) % (2 * (right - left))
+        return left + min(way, 2 * (right - left) - way)
+
+
 class HumanLikePlayer:
     """One fight of a script with a person's handicaps; ask `keys` once a frame."""
 
@@ -146,6 +180,7 @@ class HumanLikePlayer:
         self._hands: frozenset[str] = frozenset()
         self._absent_until = 0
         self._slip: tuple[int, int, str] = (0, 0, "")  # (from which tic, until which tic, the wrong key)
+        self._exploring_until, self._tried = 0, frozenset()
 
     def keys(self, state: State) -> list[frozenset[str]]:
         """What is held during each tic of the coming frame."""
@@ -157,7 +192,7 @@ class HumanLikePlayer:
         if self._tic >= self._absent_until:
             if self._random.random() < self._params.lapses_per_min / 60 * frame_s:
                 self._absent_until = self._tic + round(self._params.lapse_s * self._rate)
-            wish = self._script.wish(state, [wish for _, wish in self._wishes])
+            wish = self._wish(state, frame_s)
             jitter = self._random.uniform(-1, 1) * self._params.reaction_jitter_s
             follow = self._tic + max(round((self._params.reaction_s + jitter) * self._rate), 0)
             last = self._wishes[-1][0] if self._wishes else 0
@@ -166,6 +201,15 @@ class HumanLikePlayer:
             start = self._tic + int(self._random.integers(self._tics))
             wrong = str(self._random.choice(self._actions))
             self._slip = (start, start + max(round(self._params.noise_s * self._rate), 1), wrong)
+
+    def _wish(self, state: State, frame_s: float) -> frozenset[str]:
+        """What the script wants or, while exploring, what chance wants: the same keys for a while."""
+        wanted = self._script.wish(state, [wish for _, wish in self._wishes])
+        often = self._params.explores_per_min
+        if often and self._tic >= self._exploring_until and self._random.random() < often / 60 * frame_s:
+            self._exploring_until = self._tic + round(self._params.explore_s * self._rate)
+            self._tried = frozenset({str(self._random.choice(self._actions))})
+        return self._tried if self._tic < self._exploring_until else wanted
 
     def _held(self) -> frozenset[str]:
         while self._wishes and self._wishes[0][0] <= self._tic:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from stages.games.catalog import bundled
 from stages.games.game import Game
 from stages.games.players import HumanLikePlayer
-from stages.params import PlayerParams
+from stages.params import BreakoutParams, PlayerParams
 
 RowsOf = Callable[[int, int], np.ndarray]  # (seed, frames) -> keys uint8 [frames, A]
 
@@ -29,9 +29,11 @@ class GameSetting:
     height: int
     actions: tuple[str, ...]
     max_episode_s: float
+    options: BreakoutParams | None = None  # of the games that have some
 
     def start(self, *, sighted: bool = True) -> Game:
-        return bundled(self.name).game(width=self.width, height=self.height, sighted=sighted)
+        options = {} if self.options is None else {"options": self.options}
+        return bundled(self.name).game(width=self.width, height=self.height, sighted=sighted, **options)
 
     def frames(self, game: Game) -> int:
         """Frames after which an episode is cut off."""
@@ -164,21 +166,30 @@ def play_agent(setting: GameSetting, agent, pressed: Callable, seeds: Sequence[i
     return [done[seed] for seed in seeds]
 
 
-def in_parallel(work: Callable[[Sequence], list], items: Sequence, workers: int, *, chunk: int, title: str) -> list:
-    """`work(items)` in pieces of `chunk` items, `workers` processes at a time; results in the items' order.
+class Workers:
+    """Processes that play games in parallel, kept from one piece of work to the next; a context manager."""
 
-    `work` must be picklable. The pieces do not depend on the number of workers, nor does the result.
-    """
-    pieces = [items[start : start + chunk] for start in range(0, len(items), chunk)]
-    results: list = []
-    with (
-        ProcessPoolExecutor(max(min(workers, len(pieces)), 1), mp_context=get_context("spawn")) as pool,
-        tqdm(total=len(items), desc=title, unit="episode", leave=False) as bar,
-    ):
-        for piece in pool.map(work, pieces):
-            results += piece
-            bar.update(len(piece))
-    return results
+    def __init__(self, count: int):
+        self._pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+
+    def run(self, work: Callable[[Sequence], list], items: Sequence, *, chunk: int, title: str) -> list:
+        """`work(items)` in pieces of `chunk` items; results in the items' order.
+
+        `work` must be picklable. The pieces do not depend on the number of workers, nor does the result.
+        """
+        pieces = [items[start : start + chunk] for start in range(0, len(items), chunk)]
+        results: list = []
+        with tqdm(total=len(items), desc=title, unit="episode", leave=False) as bar:
+            for piece in self._pool.map(work, pieces):
+                results += piece
+                bar.update(len(piece))
+        return results
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        self._pool.shutdown(cancel_futures=True)
 
 
 def _row(held: frozenset[str], actions: tuple[str, ...]) -> np.ndarray:

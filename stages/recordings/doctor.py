@@ -66,6 +66,7 @@ def check(
         "logged_frames": logged_frames,
         "tail_frames_cut": max(video_frames, logged_frames) - len(session.times),
         "closed": session.closed,
+        "keys_logged": session.keys_logged,
         "seconds": round(end_of(session.times) - float(session.times[0]), 3),
         "skipped_lines": session.skipped_lines,
         "repeats": int(session.repeats.sum()),
@@ -88,6 +89,7 @@ def totals(reports: Iterable[Mapping]) -> dict:
     counted = ("presses", "keyups_without_keydown", "unmapped_keys", "known_keys_not_learned")
     return {
         "sessions": len(reports),
+        "keys_logged": all(report["keys_logged"] for report in reports),
         **{name: round(sum(report[name] for report in reports), 3) for name in summed},
         "sessions_without_marker": sum(report["no_marker"] for report in reports),
         "unclosed_fights": sum(len(report["unclosed_fights"]) for report in reports),
@@ -204,7 +206,7 @@ def _warnings(session: Session, report: Mapping) -> Iterator[str]:
         yield f"the last {report['tail_frames_cut']} frames are cut off: {counts}"
     if report["skipped_lines"]:
         yield f"{report['skipped_lines']} lines could not be read and are skipped"
-    if report["no_marker"]:
+    if report["no_marker"] and report["keys_logged"]:
         yield "there is no fight marker: the whole session is one fight"
     elif not report["frames_in_fights"]:
         yield "no frame lies in a fight: nothing is learned from this session"

@@ -7,6 +7,7 @@ import numpy as np
 
 from stages.recordings.files import KEY_EVENTS, OPTIONAL, REQUIRED, session_path
 from stages.recordings.logs import JsonLog, OnBadLine, read_event_log, read_frame_log, read_metadata, read_state
+from stages.recordings.pictures import numbered_pictures, picture_folders
 from stages.recordings.video import count_frames, read_frames
 from stages.recordings.writer import SessionWriter
 
@@ -56,7 +57,8 @@ class Session:
     """The logs of one recording: `times` float64 [T] in s, `repeats` bool [T].
 
     `closed` is True after a clean end, False after a crash, None when the recorder left no session file.
-    `skipped_lines` counts the lines that were left out because they could not be read.
+    `skipped_lines` counts the lines that were left out because they could not be read. `keys_logged` is
+    False for a folder of pictures: nobody knows which keys were held.
     """
 
     directory: Path
@@ -69,10 +71,12 @@ class Session:
     state: StateTable | None
     closed: bool | None
     skipped_lines: int
+    keys_logged: bool = True
 
     @property
     def video(self) -> Path:
-        return session_path(self.directory, self.stem, "video")
+        """The video's file, or the folder of pictures."""
+        return session_path(self.directory, self.stem, "video") if self.keys_logged else self.directory / self.stem
 
     @property
     def fps(self) -> float:
@@ -107,14 +111,24 @@ def session_stems(directory: str | Path) -> list[str]:
         for path in directory.glob(f"*{suffix}")
         if not path.name.startswith(".")
     }
-    if not stems:
+    folders = picture_folders(directory)
+    if stems and folders:
+        raise ValueError(
+            f"recordings: {directory} holds sessions ({min(stems)}, ...) and folders of pictures ({folders[0]}, ...); "
+            f"put them into two directories, for pictures have no keys to learn from"
+        )
+    if not stems and not folders:
         names = ", ".join(f"<name>{suffix}" for suffix in REQUIRED.values())
-        raise ValueError(f"recordings: {directory} holds no session; a session is {names}")
-    return sorted(stems)
+        raise ValueError(
+            f"recordings: {directory} holds no session; a session is {names}, or a folder of 0.png, 1.png, ..."
+        )
+    return sorted(stems or folders)
 
 
-def read_session(directory: str | Path, stem: str, *, on_bad_line: OnBadLine) -> Session:
+def read_session(directory: str | Path, stem: str, *, on_bad_line: OnBadLine, picture_fps: float) -> Session:
     """Read and check the logs of a session; the video is only looked for, not opened.
+
+    A folder of pictures becomes a session without keys and markers, `picture_fps` of them a second.
 
     `on_bad_line="skip"` leaves out event lines that cannot be read and counts them. A line of the frame log still
     stands for a frame of the video: a skipped one gets its time from its neighbours. After a crash a half-written
@@ -123,6 +137,8 @@ def read_session(directory: str | Path, stem: str, *, on_bad_line: OnBadLine) ->
     Raises ValueError for a missing or empty file, a bad line, and times that run backwards, naming file and line.
     """
     directory = Path(directory)
+    if (directory / stem).is_dir():
+        return _pictures(directory, stem, picture_fps)
     _require_files(directory, stem)
     metadata, closed = read_metadata(session_path(directory, stem, "session"))
     whole = closed is not False
@@ -141,6 +157,23 @@ def read_session(directory: str | Path, stem: str, *, on_bad_line: OnBadLine) ->
         state=_state(session_path(directory, stem, "state"), whole, len(times)),
         closed=closed,
         skipped_lines=frame_log.skipped + event_log.skipped,
+    )
+
+
+def _pictures(directory: Path, stem: str, fps: float) -> Session:
+    count = len(numbered_pictures(directory / stem))
+    return Session(
+        directory=directory,
+        stem=stem,
+        times=np.arange(count) / fps,
+        repeats=np.zeros(count, bool),
+        key_events=(),
+        markers=(),
+        metadata={"fps": fps},
+        state=None,
+        closed=True,
+        skipped_lines=0,
+        keys_logged=False,
     )
 
 

@@ -12,6 +12,8 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
+from stages.recordings.pictures import read_pictures
+
 # The default conversion of swscale darkens a picture by a level or two; writing is rare enough to do it exactly.
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
@@ -71,28 +73,36 @@ class VideoWriter:
 
 
 def read_frames(path: str | Path) -> Iterator[np.ndarray]:
-    """Every frame of a video in order, uint8 BGR [H, W, 3].
+    """Every frame of a video, or of a folder of numbered pictures, in order, uint8 BGR [H, W, 3].
 
     Raises ValueError with the number of readable frames when the file is no video, is damaged or ends too early.
     """
+    if Path(path).is_dir():
+        yield from read_pictures(Path(path))
+        return
     for frame in decoded(path):
         yield frame.to_ndarray(format="bgr24", threads=1)  # swscale's own threads cost more than they bring
 
 
 def count_frames(path: str | Path) -> int:
     """The number of frames, by decoding them all; ValueError as `read_frames`."""
-    return sum(1 for _ in decoded(path))
+    return sum(1 for _ in _frames(path))
 
 
 def readable_frames(path: str | Path) -> tuple[int, str | None]:
     """How many frames can be decoded up to the first damage, and what that is (None: a sound file)."""
     count = 0
     try:
-        for _ in decoded(path):
+        for _ in _frames(path):
             count += 1
     except ValueError as error:
         return count, str(error)
     return count, None
+
+
+def _frames(path: str | Path) -> Iterator:
+    """Every frame, in whatever form costs least."""
+    return read_pictures(Path(path)) if Path(path).is_dir() else decoded(path)
 
 
 def decoded(path: str | Path) -> Iterator[av.VideoFrame]:
