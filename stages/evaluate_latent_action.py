@@ -13,17 +13,31 @@ import numpy as np
 import torch
 
 from stages.episodes.store import EpisodeStore, action_columns
-from stages.evaluation.figures.latent_action import codes_figure, every_code_figure, predictions_figure
+from stages.evaluation.figures.latent_action import (
+    codes_figure,
+    every_code_figure,
+    predictions_figure,
+    rollout_figure,
+)
 from stages.evaluation.figures.style import save
 from stages.evaluation.key_probe import classifier_answers, code_answers, majority_answers
 from stages.evaluation.latent_actions import (
+    agreement_metrics,
     code_metrics,
     key_classes,
     no_probe_metrics,
+    picture_metrics,
     prediction_metrics,
     probe_metrics,
 )
-from stages.evaluation.transitions import Transitions, prediction_errors, spread_samples, transitions_of
+from stages.evaluation.predicted_frames import picture_sums
+from stages.evaluation.rollouts import DRIVEN, psnr_by_step, rollout_errors, rollout_metrics, rollout_starts
+from stages.evaluation.transitions import (
+    Transitions,
+    prediction_errors,
+    spread_samples,
+    transitions_of,
+)
 from stages.learning.checkpoints import write_json
 from stages.learning.compute import Compute, prepare_compute
 from stages.learning.training import FitSettings, scratch_folder
@@ -36,6 +50,9 @@ EPISODES = Path("data/episodes.zarr")
 MODEL, LATENT_ACTIONS = Path("data/models/latent_action"), Path("data/latent_actions.zarr")
 REPORTS = {"val": Path("reports/latent_action"), "test": Path("reports/test/latent_action")}
 PICTURED = 6  # transitions in the picture of predictions
+LOOKED_AT = 1024  # transitions of each split whose pictures are judged by SSIM and on moving pixels
+ROLLOUTS, ROLLOUT_STEPS = 128, 15  # of each split
+DELTAS = (1, 4)  # steps at which codes are compared with random ones
 # The params that the classifiers are a function of.
 LEARNED_FROM = {"seed", "threads", "device", "precision", "training", "latent_action"}
 
@@ -63,8 +80,8 @@ def classes_of(store: EpisodeStore, transitions: dict, probe_actions: tuple[str,
     }
 
 
-def right_answers(model, params: Params, compute: Compute, transitions: dict, codes: dict, classes: dict) -> dict:
-    """Who names the key of each transition rightly, by split: bool [N, PROBES]."""
+def key_answers(model, params: Params, compute: Compute, transitions: dict, codes: dict, classes: dict) -> dict:
+    """What each of PROBES says the key of each transition is, by split: int64 [N, PROBES]."""
     own = params.latent_action
     settings = FitSettings.from_sections(own.model_dump() | {"epochs": own.probe_epochs}, params.training)
     learned_from = params.model_dump(mode="json", include=LEARNED_FROM)
@@ -75,7 +92,23 @@ def right_answers(model, params: Params, compute: Compute, transitions: dict, co
         scratch = scratch_folder(name.replace(" ", "_"), learned_from, [EPISODES, MODEL])
         found = classifier_answers(classifier, transitions, classes, settings, compute, name=name, scratch=scratch)
         answers.append(found)
-    return {split: np.stack([found[split] == classes[split] for found in answers], axis=1) for split in REPORTS}
+    return {split: np.stack([found[split] for found in answers], axis=1) for split in REPORTS}
+
+
+def judged(found: Transitions, codes: np.ndarray, predict, params: Params) -> tuple[dict, np.ndarray]:
+    """The metrics of a split that need no labels, and PSNRs of roll-outs [S, 3]."""
+    own, drawn = params.latent_action, {"resamples": params.evaluate.bootstrap, "seed": params.seed}
+    errors, identical = prediction_errors(found, np.arange(len(found)), codes, predict, seed=params.seed)
+    metrics = prediction_metrics(errors, identical, found.episode, int(np.prod(found.bank.shape)), **drawn)
+    looked_at = spread_samples(len(found), LOOKED_AT)
+    pictures = picture_sums(found, looked_at, codes, predict, threshold=own.change_threshold)
+    metrics |= picture_metrics(pictures, found.episode[looked_at], **drawn)
+    metrics |= code_metrics(codes, own.codes)
+    rolled = {"steps": ROLLOUT_STEPS, "gap": own.frame_gap}
+    starts = rollout_starts(found, most=ROLLOUTS, **rolled)
+    ahead = rollout_errors(found, starts, codes, predict, count=own.codes, seed=params.seed, **rolled)
+    metrics |= rollout_metrics(ahead, found.episode[starts], DELTAS, **drawn)
+    return metrics, psnr_by_step(ahead)
 
 
 def main() -> None:
@@ -96,21 +129,24 @@ def main() -> None:
         split: extracted.concatenated("codes", split)[0][found.current].astype(np.int64)
         for split, found in transitions.items()
     }
-    classes, right = None, None
+    classes, answers = None, None
     if store.has("actions"):
         classes = classes_of(store, transitions, own.probe_actions)
-        right = right_answers(model, params, compute, transitions, codes, classes)
+        answers = key_answers(model, params, compute, transitions, codes, classes)
     if not compute.is_main:
         return
-    drawn = {"resamples": params.evaluate.bootstrap, "seed": params.seed}
     for split, directory in REPORTS.items():
         found = transitions[split]
-        errors, identical = prediction_errors(found, np.arange(len(found)), codes[split], predict, seed=params.seed)
-        metrics = prediction_metrics(errors, identical, found.episode, int(np.prod(found.bank.shape)), **drawn)
-        metrics |= code_metrics(codes[split], model.codes)
-        metrics |= no_probe_metrics() if right is None else probe_metrics(right[split], found.episode, **drawn)
+        metrics, psnr = judged(found, codes[split], predict, params)
+        if classes is None:
+            metrics |= no_probe_metrics()
+        else:
+            right = answers[split] == classes[split][:, None]
+            metrics |= probe_metrics(right, found.episode, resamples=params.evaluate.bootstrap, seed=params.seed)
+            metrics |= agreement_metrics(codes[split], classes[split], answers[split][:, 0])
         own_classes, names = (None, ()) if classes is None else (classes[split], (*own.probe_actions, "neither"))
         write_figures(directory, model, found, codes[split], own_classes, names, predict)
+        save(rollout_figure(psnr, DRIVEN), directory / "rollout.png")
         write_json(directory / "metrics.json", metrics)
         if split == "val":
             print_headline(metrics, len(found), own.codes)

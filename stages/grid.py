@@ -25,7 +25,7 @@ from stages.run import run_stage
 
 AXES = {"latent_dim": "128,256,512,1024", "cell": "lstm,gru", "loss": "focal"}
 NAIVE = {"autoencoder.kind": "spatial", "loss": "bce", "rare_factor": "1", "class_weights": "false"}
-POLL_S = 15
+POLL_S = 60  # DVC takes some seconds of a core to say how the queue stands
 LOG_LINES = 25  # of a failed experiment
 
 
@@ -98,9 +98,9 @@ def wait_for(names: set[str]) -> list[str]:
             bar.close()
             return [name for name, state in states.items() if state == "failed"]
         idle_polls = 0 if running else idle_polls + 1
-        if idle_polls % 4 == 3:  # a worker that was about to stop when it was asked may be gone
+        if idle_polls % 2 == 1:  # a worker that was about to stop when it was asked may be gone
             start_worker()
-        if idle_polls > 15:
+        if idle_polls > 5:
             raise ValueError("the queue's worker does not take up the experiments; see `dvc queue status`")
         time.sleep(POLL_S)
 

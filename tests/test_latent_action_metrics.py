@@ -7,15 +7,17 @@ import pytest
 from sklearn.metrics import accuracy_score
 from sklearn.tree import DecisionTreeClassifier
 
-from stages.evaluation.figures.latent_action import codes_figure, every_code_figure, predictions_figure
+from stages.evaluation.figures.latent_action import codes_figure, every_code_figure, predictions_figure, rollout_figure
 from stages.evaluation.latent_actions import (
     PROBES,
+    agreement_metrics,
     code_metrics,
     gain_db,
     key_classes,
     majority_by_code,
     no_probe_metrics,
     perplexity,
+    picture_metrics,
     prediction_metrics,
     probe_metrics,
     probe_skill,
@@ -96,7 +98,32 @@ def test_probe_metrics_of_right_answers():
     found = probe_metrics(right, np.repeat([0, 1], 10), **DRAWN)
     assert [found[f"lam_probe_{name}"] for name in PROBES] == pytest.approx([0.7, 0.4, 0.5, 0.9])
     assert found["lam_probe_skill"] == pytest.approx(0.5)
+    answers = np.array([0, 1, 1, 2])
+    found |= agreement_metrics(np.array([5, 3, 3, 1]), answers, answers)
     assert found.keys() == no_probe_metrics().keys() and set(no_probe_metrics().values()) == {None}
+
+
+def test_agreement_does_not_care_what_codes_are_called_and_is_none_by_chance():
+    classes = np.repeat([0, 1, 2], 200)
+    same = agreement_metrics((classes * 7) % 5, classes, classes)
+    assert same == {"lam_ami": pytest.approx(1), "lam_probe_macro_f1": 1}
+    chance = agreement_metrics(np.random.default_rng(0).integers(9, size=600), classes, np.zeros(600, int))
+    assert abs(chance["lam_ami"]) < 0.02
+    assert chance["lam_probe_macro_f1"] == pytest.approx((2 * (1 / 3) / (1 + 1 / 3)) / 3)  # F1 of one class of three
+
+
+def test_moving_pixels_and_likeness_are_pooled():
+    sums = np.array([[1.0, 10.0, 30.0, 20.0, 40.0], [3.0, 30.0, 10.0, 20.0, 40.0]])
+    found = picture_metrics(sums, np.array([0, 1]), **DRAWN)
+    assert found["lam_moving_gain_db"] == pytest.approx(10)
+    assert found["lam_ssim"] == found["lam_copy_ssim"] == 0.5
+    still = picture_metrics(np.zeros((1, 5)), np.array([0]), **DRAWN)
+    assert still["lam_moving_gain_db"] is None and still["lam_ssim"] is None
+
+
+def test_a_roll_out_is_drawn_with_a_line_for_each_way_of_driving():
+    figure = rollout_figure(np.array([[30.0, 29.0, 28.0], [29.0, 27.0, 26.0]]), ("inferred", "random", "copy"))
+    assert [line.get_ydata().tolist() for line in figure.axes[0].lines] == [[30, 29], [29, 27], [28, 26]]
 
 
 def test_sums_skip_episodes_without_a_transition():

@@ -13,11 +13,14 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from sklearn.metrics import adjusted_mutual_info_score, f1_score
 
 from stages.evaluation.intervals import Interval, sums_interval
 from stages.evaluation.metrics import ratio
 
 ERRORS = ("model", "copy", "shuffled")  # the columns of the sums of errors
+# The columns of what pictures are judged by: squared errors on moving pixels, SSIM, and the pixels of the SSIM.
+PICTURE_SUMS = ("moving_error", "copy_moving_error", "ssim", "copy_ssim", "ssim_pixels")
 PROBES = ("accuracy", "majority", "frame", "supervised")  # the columns of the counts of right answers
 
 
@@ -110,6 +113,19 @@ def prediction_metrics(
     )
 
 
+def picture_metrics(sums: np.ndarray, episode: np.ndarray, *, resamples: int, seed: int) -> dict[str, float | None]:
+    """Gain over a copy on moving pixels, and SSIM, from the sums [N, PICTURE_SUMS] of transitions."""
+    by_episode = sums_by_episode(sums, episode)
+    drawn = {"resamples": resamples, "seed": seed}
+    moving = sums_interval(lambda each: decibels(each[..., 1], each[..., 0]), by_episode, **drawn)
+    found = moving.as_metrics("lam_moving_gain_db")
+    total = by_episode.sum(axis=0)
+    for name, column in (("lam_ssim", 2), ("lam_copy_ssim", 3)):
+        value = float(ratio(total[column], total[4]))
+        found[name] = value if math.isfinite(value) else None
+    return found
+
+
 def code_metrics(codes: np.ndarray, count: int) -> dict[str, float]:
     """How many codes are in use, and how evenly, in codes int [N] out of `count`."""
     return {
@@ -128,7 +144,18 @@ def probe_metrics(right: np.ndarray, episode: np.ndarray, *, resamples: int, see
     }
 
 
+def agreement_metrics(codes: np.ndarray, classes: np.ndarray, answers: np.ndarray) -> dict[str, float]:
+    """How codes and keys go together: adjusted mutual information (0: by chance, 1: the same), the probe's macro F1.
+
+    codes, classes and the probe's answers int64 [N]. Vinh, Epps and Bailey 2010; both by scikit-learn.
+    """
+    return {
+        "lam_ami": float(adjusted_mutual_info_score(classes, codes)),
+        "lam_probe_macro_f1": float(f1_score(classes, answers, average="macro", zero_division=0)),
+    }
+
+
 def no_probe_metrics() -> dict[str, None]:
-    """The probe's metrics where the store has no actions: null."""
-    names = [f"skill{end}" for end in ("", "_low", "_high")] + list(PROBES)
-    return {f"lam_probe_{name}": None for name in names}
+    """The metrics of probe and agreement where the store has no actions: null."""
+    names = [f"probe_skill{end}" for end in ("", "_low", "_high")] + [f"probe_{name}" for name in PROBES]
+    return {f"lam_{name}": None for name in (*names, "ami", "probe_macro_f1")}

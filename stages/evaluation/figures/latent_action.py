@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from stages.evaluation.figures.style import DIFFERENCE_MAP, HUMAN, MUTED, action_color, grid, legend, new_figure
+from stages.evaluation.figures.style import DIFFERENCE_MAP, HUMAN, MODEL, MUTED, action_color, grid, legend, new_figure
 
 LOUDEST = 64  # grey levels at which the colours of the differences end
+ROLLOUT_COLORS = (MODEL, "#56B4E9", MUTED)  # inferred codes, random codes, copy
 COLUMNS = 6  # pictures in a row of the grid of codes
 
 
@@ -89,3 +90,16 @@ def _bare(axes: np.ndarray) -> None:
     for cell in axes.flat:
         cell.set(xticks=[], yticks=[])
         cell.spines[:].set_visible(False)
+
+
+def rollout_figure(psnr: np.ndarray, names: Sequence[str]) -> Figure:
+    """PSNR in dB over the steps of roll-outs, float64 [S, len(names)]: one line each."""
+    figure, axes = new_figure(7, 3.2)
+    panel = axes[0, 0]
+    for column, (name, color) in enumerate(zip(names, ROLLOUT_COLORS, strict=True)):
+        panel.plot(np.arange(1, len(psnr) + 1), psnr[:, column], marker="o", markersize=3, color=color, label=name)
+    panel.set_xlabel("steps ahead, on its own predictions")
+    panel.set_ylabel("PSNR, dB")
+    grid(panel)
+    legend(panel)
+    return figure

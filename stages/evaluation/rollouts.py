@@ -1,0 +1,98 @@
+"""Several steps ahead: the forward model is fed its own predictions and driven by codes.
+
+delta_t asks what the codes do t steps later: how many dB a roll-out with the codes of the true frames lies above one
+with random codes, at step t (Bruce et al. 2024, Genie, section 3). Errors are pooled over roll-outs before the
+logarithm is taken, as everywhere here.
+
+Conventions: M roll-outs of S steps; errors are squared grey levels, the mean over a frame, float64 [M, S, 3], with the
+columns of DRIVEN.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from stages.evaluation.intervals import Interval, sums_interval
+from stages.evaluation.latent_actions import decibels, sums_by_episode
+from stages.evaluation.transitions import PredictNext, Transitions, spread_samples
+
+DRIVEN = ("inferred", "random", "copy")
+WHITE = 255.0
+
+
+def rollout_starts(transitions: Transitions, *, steps: int, gap: int, most: int) -> np.ndarray:
+    """At most `most` transitions that begin `steps` in a row in the same episode, evenly spread: int64 [M]."""
+    reach = (steps - 1) * gap
+    last = len(transitions) - reach
+    if last <= 0:
+        return np.zeros(0, np.int64)
+    starts = np.flatnonzero(transitions.episode[:last] == transitions.episode[reach:])
+    return starts[spread_samples(len(starts), most)]
+
+
+def rollout_errors(
+    transitions: Transitions,
+    starts: np.ndarray,
+    codes: np.ndarray,
+    predict: PredictNext,
+    *,
+    steps: int,
+    gap: int,
+    count: int,
+    seed: int,
+) -> np.ndarray:
+    """Errors [M, S, 3] of roll-outs from transitions `starts` [M]; codes int64 [N] of all transitions, `count` kinds.
+
+    Random codes are drawn evenly from all kinds. The copy is the frame the roll-out starts from.
+    """
+    errors = np.empty((len(starts), steps, len(DRIVEN)))
+    if not len(starts):
+        return errors
+    random = np.random.default_rng(seed).integers(count, size=(len(starts), steps))
+    first = transitions.take(starts)[:, :-1]
+    shown = {"inferred": first, "random": first}
+    for step in range(steps):
+        now = starts + step * gap
+        truth = transitions.take(now)[:, -1].astype(np.float32)
+        guesses = {"copy": first[:, -1]}
+        for name, driving in (("inferred", codes[now]), ("random", random[:, step])):
+            guesses[name] = predict(shown[name], driving).round().astype(np.uint8)
+            shown[name] = np.concatenate([shown[name][:, 1:], guesses[name][:, None]], axis=1)
+        for column, name in enumerate(DRIVEN):
+            errors[:, step, column] = np.square(guesses[name] - truth).mean(axis=(1, 2, 3), dtype=np.float64)
+    return errors
+
+
+def delta_db(errors: np.ndarray, step: int, episode: np.ndarray, *, resamples: int, seed: int) -> Interval:
+    """dB by which inferred codes beat random ones at a step (1 is the next frame); episode int [M] of each roll-out."""
+    sums = sums_by_episode(errors[:, step - 1], episode)
+    return sums_interval(lambda each: decibels(each[..., 1], each[..., 0]), sums, resamples=resamples, seed=seed)
+
+
+def psnr_by_step(errors: np.ndarray) -> np.ndarray:
+    """PSNR in dB at each step, float64 [S, 3]; NaN without a roll-out."""
+    if not len(errors):
+        return np.full(errors.shape[1:], np.nan)
+    return decibels(np.full(errors.shape[1:], WHITE**2), errors.mean(axis=0))
+
+
+def rollout_metrics(
+    errors: np.ndarray, episode: np.ndarray, deltas: Sequence[int], *, resamples: int, seed: int
+) -> dict[str, float | None]:
+    """delta_t of the steps `deltas`, gain over the copy at the last step, and how many dB are lost on the way.
+
+    Null for steps that no episode is long enough for.
+    """
+    drawn = {"resamples": resamples, "seed": seed}
+    empty = Interval(np.nan, np.nan, np.nan)
+    there = errors.shape[1] if len(errors) else 0
+    psnr = psnr_by_step(errors)
+    found = {}
+    for step in deltas:
+        interval = delta_db(errors, step, episode, **drawn) if step <= there else empty
+        found |= interval.as_metrics(f"lam_delta{step}_db")
+    last = {
+        "lam_rollout_gain_db": psnr[-1, 0] - psnr[-1, 2],
+        "lam_rollout_drift_db": psnr[0, 0] - psnr[-1, 0],
+    }
+    return found | {name: float(value) if np.isfinite(value) else None for name, value in last.items()}

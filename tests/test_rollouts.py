@@ -1,0 +1,75 @@
+"""Roll-outs of a forward model that can be worked out by hand: a picture that gets brighter by its code."""
+
+import math
+
+import numpy as np
+import pytest
+
+from stages.evaluation.rollouts import delta_db, psnr_by_step, rollout_errors, rollout_metrics, rollout_starts
+from stages.evaluation.transitions import Transitions
+
+DRAWN = {"resamples": 50, "seed": 0}
+
+
+class Bank:
+    """Frames uint8 [T, 1, 2, 2] in memory."""
+
+    def __init__(self, levels):
+        self.frames = np.repeat(np.array(levels, np.uint8), 4).reshape(-1, 1, 2, 2)
+
+    def take(self, rows):
+        return self.frames[rows]
+
+
+def transitions(levels, lengths):
+    """All transitions with one past frame of episodes of so many frames."""
+    ends = np.cumsum(lengths)
+    episodes = zip(ends, lengths, strict=True)
+    rows = np.array([np.arange(start, start + 3) for end, n in episodes for start in range(end - n, end - 2)])
+    return Transitions(Bank(levels), rows, np.searchsorted(ends, rows[:, 0], side="right"))
+
+
+def brighten(context, codes):
+    """The code is the change of brightness."""
+    return context[:, -1].astype(np.float32) + codes[:, None, None, None]
+
+
+def test_starts_leave_room_for_all_steps_in_their_own_episode():
+    found = transitions(range(11), [6, 5])  # four and three transitions
+    assert rollout_starts(found, steps=1, gap=1, most=99).tolist() == [0, 1, 2, 3, 4, 5, 6]
+    assert rollout_starts(found, steps=3, gap=1, most=99).tolist() == [0, 1, 4]
+    assert rollout_starts(found, steps=2, gap=3, most=99).tolist() == [0]
+    assert rollout_starts(found, steps=3, gap=1, most=2).tolist() == [0, 1]
+    assert rollout_starts(found, steps=8, gap=1, most=99).tolist() == []
+
+
+def test_inferred_codes_follow_the_truth_and_random_ones_drift_away():
+    levels = [10, 10, 13, 15, 18, 20, 21]
+    found = transitions(levels, [7])
+    codes = np.diff(levels)[1:]
+    starts = rollout_starts(found, steps=4, gap=1, most=99)
+    errors = rollout_errors(found, starts, codes, brighten, steps=4, gap=1, count=4, seed=0)
+    assert errors.shape == (2, 4, 3)
+    assert not errors[..., 0].any()
+    assert errors[0, :, 2].tolist() == [9.0, 25.0, 64.0, 100.0]  # the first picture stays
+    random = np.random.default_rng(0).integers(4, size=(2, 4))
+    assert errors[0, 1, 1] == (10 + random[0, :2].sum() - 15) ** 2
+
+
+def test_delta_is_the_decibels_between_inferred_and_random_codes():
+    errors = np.array([[[1.0, 10.0, 4.0]], [[3.0, 30.0, 4.0]]])
+    assert delta_db(errors, 1, np.array([0, 1]), **DRAWN).value == pytest.approx(10)
+    assert psnr_by_step(errors)[0] == pytest.approx(10 * np.log10(255**2 / np.array([2.0, 20.0, 4.0])))
+
+
+def test_metrics_of_roll_outs_and_of_none():
+    errors = np.array([[[1.0, 10.0, 4.0], [2.0, 2.0, 20.0]]])
+    found = rollout_metrics(errors, np.array([0]), (1, 4), **DRAWN)
+    assert found["lam_delta1_db"] == pytest.approx(10) and found["lam_delta4_db"] is None
+    assert found["lam_rollout_gain_db"] == pytest.approx(10)
+    assert found["lam_rollout_drift_db"] == pytest.approx(10 * math.log10(2))
+    short = transitions(range(4), [4])
+    none = rollout_errors(short, np.zeros(0, int), np.zeros(2), brighten, steps=3, gap=1, count=4, seed=0)
+    assert none.shape == (0, 3, 3) and np.isnan(psnr_by_step(none)).all()
+    nothing = rollout_metrics(none, np.zeros(0, int), (1, 4), **DRAWN)
+    assert nothing.keys() == found.keys() and set(nothing.values()) == {None}
