@@ -132,5 +132,5 @@ def train_gap(train: np.ndarray, val: np.ndarray, models: Sequence[str], title: 
     axis.set_yticks(places, models)
     axis.set_ylim(len(models) - 0.5, -0.5)
     style.grid(axis, "x")
-    style.legend(axis)
+    style.legend(axis, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)  # above: lines may end anywhere inside
     return figure
