@@ -2,10 +2,16 @@
 
 import ast
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+
+from stages.games.catalog import GAMES
+from stages.params import BUNDLED
 
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -114,11 +120,31 @@ def test_every_stage_file_is_a_stage_or_a_command():
 def test_every_cached_out_is_ignored_by_git_in_the_root_file():
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
     for stage in STAGES.values():
-        for out in stage.get("outs", []):
-            path = out if isinstance(out, str) else next(iter(out))
+        outs = [out if isinstance(out, str) else next(iter(out)) for out in stage.get("outs", [])]
+        for path in (out.replace("${game}", game) for out in outs for game in BUNDLED):
             covering = {f"/{path}/", f"/{path}"} | {f"/{parent}/*" for parent in map(str, Path(path).parents)}
             covering |= {f"/{parent}/" for parent in map(str, Path(path).parents)}
             assert covering & set(ignored), f"{path} is a cached out and not in .gitignore"
+
+
+def test_dvc_sees_own_recordings(tmp_path):
+    """With a pattern that covers the folder of recordings DVC would overlook them, and delete them as unused."""
+    for name in (".gitignore", ".dvcignore"):
+        shutil.copy2(ROOT / name, tmp_path / name)
+    mine = tmp_path / "data/raw/mine"
+    mine.mkdir(parents=True)
+    (mine / "one.mp4").write_bytes(b"video")
+    dvc = [sys.executable, "-m", "dvc"]
+    for command in (["git", "init", "-q"], [*dvc, "init", "-q"], [*dvc, "add", "-q", "data/raw/mine"]):
+        subprocess.run(command, cwd=tmp_path, check=True)
+    seen = subprocess.run([*dvc, "stage", "list", "--all"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert "data/raw/mine.dvc" in seen.stdout
+    untracked = subprocess.run(["git", "status", "--porcelain", "-uall"], cwd=tmp_path, capture_output=True, text=True)
+    assert "mine.dvc" in untracked.stdout and "one.mp4" not in untracked.stdout
+
+
+def test_the_bundled_games_are_those_of_the_params():
+    assert set(BUNDLED) == set(GAMES)
 
 
 def params_tree() -> dict:
