@@ -99,6 +99,7 @@ def let_play(params: Params, workers: Workers) -> None:
     rule = max(RULES, key=lambda name: scores(tried[name]).mean())
     val = {"agent": scores(tried[rule]), **baselines["val"]}
     write_json(VAL / "metrics.json", fraction_metrics(val, "val_", bootstrap))
+    style.save(returns_figure(val), VAL / "returns.png")
     means = {name: float(scores(episodes).mean()) for name, episodes in tried.items()}
     blind = json.loads((BASELINES / "choice.json").read_text(encoding="utf-8"))
     choice = {"acting_rule": rule, "mean_score_by_rule": means, "blind_policy": blind["blind_policy"]}

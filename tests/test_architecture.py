@@ -143,6 +143,13 @@ def test_dvc_sees_own_recordings(tmp_path):
     assert "mine.dvc" in untracked.stdout and "one.mp4" not in untracked.stdout
 
 
+def test_nothing_that_dvc_compares_experiments_by_comes_from_test():
+    pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    metrics = [next(iter(entry)) for stage in STAGES.values() for entry in stage.get("metrics", [])]
+    assert metrics == ["reports/metrics.json"]
+    assert pipeline["plots"] and "reports/test" not in str(pipeline["plots"])
+
+
 def test_the_bundled_games_are_those_of_the_params():
     assert set(BUNDLED) == set(GAMES)
 
