@@ -4,7 +4,6 @@ No DVC stage: it reads reports/test/ and writes what stands between the two resu
 reports/agent.png, the middle of the median test game.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,12 +12,13 @@ import cv2
 from stages.evaluation.glossary import with_interval
 from stages.evaluation.page import read_json
 from stages.evaluation.score_tables import best_baseline, named_predictor, scores
+from stages.learning.checkpoints import load_config
 from stages.run import run_stage
 
 README, PICTURE = Path("README.md"), Path("reports/agent.png")
 TEST_METRICS, TEST_SCORES = Path("reports/test/metrics.json"), Path("reports/test/head/actions.csv")
 VIDEO, BLIND = Path("reports/test/play/median.mp4"), Path("reports/play_baselines/choice.json")
-SUMMARY = Path("reports/test/play/summary.json")
+SUMMARY, AUTOENCODER = Path("reports/test/play/summary.json"), Path("data/models/autoencoder")
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
 
@@ -85,15 +85,15 @@ def middle_frame(path: Path):
 
 
 def main() -> None:
-    test, summary = read_json(TEST_METRICS), read_json(SUMMARY)
-    if test is None or summary is None or test.get("return_fraction") is None:
+    test, summary, blind = (read_json(path) for path in (TEST_METRICS, SUMMARY, BLIND))
+    if test is None or summary is None or blind is None or test.get("return_fraction") is None:
         raise ValueError(
             f"{TEST_METRICS} has no result of a bundled game; run `dvc repro` with the params of the repository first"
         )
-    candidates = json.loads(BLIND.read_text(encoding="utf-8"))["candidates"]
-    config = json.loads(Path("data/models/autoencoder/config.json").read_text(encoding="utf-8"))
-    tables = results(test, scores(TEST_SCORES), games=summary["policies"]["agent"]["episodes"],
-                     candidates=candidates, latent_dim=config["latent_dim"])  # fmt: skip
+    tables = results(
+        test, scores(TEST_SCORES), games=summary["policies"]["agent"]["episodes"],
+        candidates=blind["candidates"], latent_dim=load_config(AUTOENCODER)["latent_dim"],
+    )  # fmt: skip
     page = between_marks(README.read_text(encoding="utf-8"), tables)
     README.write_text(page, encoding="utf-8", newline="\n")
     cv2.imwrite(str(PICTURE), middle_frame(VIDEO))
