@@ -35,6 +35,7 @@ class ReconstructionTask:
 
     monitor = "loss"
     maximise = False
+    independent_samples = True
 
     def __init__(self, model: Autoencoder, train: FrameBank, val: FrameBank, *, weigh, batch: int, device, seed: int):
         self.model, self._train, self._val = model, train, val

@@ -23,6 +23,7 @@ class LabelTask:
 
     monitor = "accuracy"
     maximise = True
+    independent_samples = True
 
     def __init__(
         self, model: TransitionClassifier, transitions: Mapping[str, Transitions], classes: Mapping[str, np.ndarray],

@@ -12,6 +12,7 @@ import shutil
 import sys
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from stages.learning.compute import Compute
+from stages.learning.replicas import Replicas
 from stages.learning.resume import load_checkpoint, save_checkpoint, scratch_folder
 from stages.learning.task import FitResult, FitSettings, Task, learning_rate
 
@@ -74,7 +76,10 @@ class _Run:
         self.seconds_before = self.progress.seconds
         if self.progress.scaler and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(self.progress.scaler)
-        self.model, self.optimizer = self.accelerator.prepare(self.raw, optimizer)
+        self.replicas = Replicas(self.raw, _replicas(task, compute))
+        self.optimizer = self.accelerator.prepare(optimizer)
+        self.replicas.models = [self.accelerator.prepare_model(model) for model in self.replicas.models]
+        self.model = self.replicas.models[0]
 
     def finish(self, live) -> FitResult:
         self.accelerator.wait_for_everyone()  # all have read the checkpoint before the first is replaced
@@ -82,7 +87,8 @@ class _Run:
             _log(live, row)
         with _bar(self.name, self.total_steps, self.progress.step, self.compute.is_main) as bar:
             while self.progress.epoch < self.settings.epochs and not self._given_up():
-                self._epoch(bar)
+                with self.replicas.at_work():
+                    self._epoch(bar)
                 row = self._close_epoch()
                 _log(live, row)
                 bar.set_postfix_str(f"{self.task.monitor} {row['val/' + self.task.monitor]:.4g}")
@@ -99,6 +105,7 @@ class _Run:
         for name in ("forward", "_original_forward", "_is_accelerate_prepared"):
             self.raw.__dict__.pop(name, None)
         self.accelerator.free_memory()
+        self.replicas.release()
 
     def _given_up(self) -> bool:
         return self.progress.epochs_without_gain >= self.settings.patience
@@ -110,7 +117,8 @@ class _Run:
             raise ValueError(
                 f"{self.name}: epoch 0 has {self.samples} samples, epoch {self.progress.epoch} {len(order)}"
             )
-        self.model.train()
+        for model in self.replicas.models:
+            model.train()
         while self.progress.position < self.samples:
             batch = order[self.progress.position : self.progress.position + self.step_size]
             self._step(batch)
@@ -147,13 +155,20 @@ class _Run:
         for index, piece in enumerate(own):
             last = index == len(own) - 1
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
-                loss, further = self.task.loss(self.model, piece)
-                share = len(piece) / total
-                self.accelerator.backward(loss * (share * processes))  # accelerate averages over processes
-            for name, value in {"loss": loss, **further}.items():
-                values[name] = values.get(name, 0.0) + torch.as_tensor(value).detach().float() * share
+                parts = self.replicas.learn(piece, partial(self._learn, total=total))
+            for part in parts:
+                values = {name: values.get(name, 0.0) + value for name, value in part.items()}
         sums = torch.stack([value.to(self.compute.device) for value in values.values()])
         return dict(zip(values, self.accelerator.reduce(sums, "sum").tolist(), strict=True))
+
+    def _learn(self, model: nn.Module, samples: np.ndarray, total: int) -> dict[str, Tensor]:
+        """Adds these samples' share of the gradients of a batch of `total`; returns their share of the logged means."""
+        loss, further = self.task.loss(model, samples)
+        share = len(samples) / total
+        self.accelerator.backward(loss * (share * self.compute.processes))  # accelerate averages over processes
+        return {
+            name: torch.as_tensor(value).detach().float() * share for name, value in {"loss": loss, **further}.items()
+        }
 
     def _require_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
@@ -220,6 +235,12 @@ class _Run:
         torch.default_generator.manual_seed(seed)
         if self.compute.device.type != "cpu":
             torch.get_device_module(self.compute.device).manual_seed(seed)
+
+
+def _replicas(task: Task, compute: Compute) -> int:
+    """How many threads share out a batch: one, unless the task says that its samples are learned independently."""
+    alone = compute.device.type != "cpu" or compute.processes > 1
+    return 1 if alone or not getattr(task, "independent_samples", False) else compute.threads
 
 
 def _accelerator(compute: Compute) -> Accelerator:

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from stages.learning.checkpoints import load_config, load_weights
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
+SMALL_BATCH = 64  # windows; with fewer a processor loses more by turning numbers into bf16 and back than it gains
 
 
 class RecurrentPolicy(nn.Module):
@@ -37,10 +39,13 @@ class RecurrentPolicy(nn.Module):
                 f"the policy was made for latents [B, T, {', '.join(map(str, self.latent_shape))}], "
                 f"found {list(latents.shape)}; train it again (dvc repro)"
             )
-        x = self.norm(latents.flatten(2))
-        for layer in self.layers:
-            x = self.dropout(layer(x)[0])
-        return self.output(x[:, -1])
+        device = latents.device.type
+        mixed = torch.is_autocast_enabled(device) and (device != "cpu" or len(latents) >= SMALL_BATCH)
+        with torch.autocast(device, enabled=mixed):
+            x = self.norm(latents.flatten(2))
+            for layer in self.layers[:-1]:
+                x = self.dropout(layer(x)[0])
+            return self.output(self.dropout(self.layers[-1](x)[0][:, -1]))
 
 
 def load_policy(directory: str | Path) -> tuple[RecurrentPolicy, dict]:

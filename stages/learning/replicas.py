@@ -1,0 +1,74 @@
+"""One training step on several cores at once: each thread learns from its part of the batch.
+
+torch's own threads share out every single operation and wait for each other after each, which small networks pay for:
+two threads are 1.3 times as fast as one, and several times slower when anything else needs a core. Here each thread
+takes part of the batch through the whole network with a copy that shares the weights and has its own gradients, and
+they wait once a step.
+"""
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import nn
+
+Learn = Callable[[nn.Module, np.ndarray], dict]  # a model and samples -> logged values; adds to the model's gradients
+
+
+class Replicas:
+    """A model and `count - 1` copies over the same weights. With count 1 this is the model alone, nothing more.
+
+    The samples are shared out in order and the gradients added up in order: the same count gives the same bits.
+    """
+
+    def __init__(self, model: nn.Module, count: int):
+        self._threads = torch.get_num_threads()
+        self.models = [model, *(_sharing(model) for _ in range(count - 1))]
+        self._pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) if count > 1 else None
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Within it torch uses one thread an operation: the cores belong to the replicas."""
+        if self._pool is not None:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(self._threads)
+
+    def learn(self, samples: np.ndarray, learn: Learn) -> list[dict]:
+        """`learn` of each replica with its part of samples [B], at once; the first one gets all gradients."""
+        parts = [part for part in np.array_split(samples, len(self.models)) if len(part)]
+        if self._pool is None:
+            return [learn(self.models[0], samples)]
+        found = list(self._pool.map(learn, self.models, parts))
+        for replica in self.models[1 : len(parts)]:
+            _move_gradients(replica, self.models[0])
+        return found
+
+    def release(self) -> None:
+        """Ends the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+
+def _sharing(model: nn.Module) -> nn.Module:
+    """A copy whose parameters and buffers are the model's own memory; its gradients are not."""
+    replica = copy.deepcopy(model)
+    for own, other in (
+        *zip(replica.parameters(), model.parameters(), strict=True),
+        *zip(replica.buffers(), model.buffers(), strict=True),
+    ):
+        own.data = other.data
+    return replica
+
+
+@torch.no_grad()
+def _move_gradients(source: nn.Module, target: nn.Module) -> None:
+    for own, other in zip(source.parameters(), target.parameters(), strict=True):
+        if own.grad is not None:
+            other.grad = own.grad if other.grad is None else other.grad.add_(own.grad)
+            own.grad = None
