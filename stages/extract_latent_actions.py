@@ -1,10 +1,11 @@
 """Stage extract_latent_actions: every transition's code beside its frames, as a data set that stands alone.
 
 data/latent_actions.zarr is an episode store (zarr v3, one group an episode): `frames` uint8 [T, C, H, W],
-`codes` int16 [T], `t` float64 [T] and, where the keys were recorded, `actions` uint8 [T, A]. codes[i] is the
-code of the transition from frame i to frame i + frame_gap; -1 where there is none (the first frames lack a
-past, the last ones a next frame). Each frame is stored once. Root attributes beside those of every episode
-store: `frame_gap`, `past_frames`, `codes` (how many there are). (frame, code, next frame) in three lines:
+`codes` int16 [T] ([T, N] where latent_action.tokens makes N codes a transition), `t` float64 [T] and, where the
+keys were recorded, `actions` uint8 [T, A]. codes[i] is the code of the transition from frame i to frame i + frame_gap;
+-1 where there is none (the first frames lack a past, the last ones a next frame). Each frame is stored once. Root
+attributes beside those of every episode store: `frame_gap`, `past_frames`, `codes` (how many there are), `tokens`.
+(frame, code, next frame) in three lines:
 
     root = zarr.open_group("data/latent_actions.zarr", mode="r")
     frames, codes = (root["episode_00000"][name][:] for name in ("frames", "codes"))
@@ -31,13 +32,13 @@ LATENT_ACTIONS = Path("data/latent_actions.zarr")
 NO_CODE = -1
 
 
-def codes_of_frames(frames: np.ndarray, encode, *, past_frames: int, gap: int) -> np.ndarray:
-    """The code of the transition that starts at each frame of an episode [T, C, H, W]: int16 [T], -1 for none."""
-    codes = np.full(len(frames), NO_CODE, np.int16)
+def codes_of_frames(frames: np.ndarray, encode, *, past_frames: int, gap: int, tokens: int) -> np.ndarray:
+    """The code of the transition that starts at each frame of an episode [T, C, H, W]: int16 [T, N], -1 for none."""
+    codes = np.full((len(frames), tokens), NO_CODE, np.int16)
     rows = transition_indices([len(frames)], past_frames, gap)
     for start in range(0, len(rows), BATCH):
         part = rows[start : start + BATCH]
-        codes[part[:, -2]] = encode(frames[part])
+        codes[part[:, -2]] = encode(frames[part]).reshape(len(part), tokens)
     return codes
 
 
@@ -51,17 +52,17 @@ def main() -> None:
     encode = partial(codes_of, model, compute=compute)
     copied = [name for name in ("actions", "t") if store.has(name)]
     attrs = {key: value for key, value in store.attrs.items() if key != "schema"}
-    attrs |= {"frame_gap": gap, "past_frames": model.past_frames, "codes": model.codes}
+    attrs |= {"frame_gap": gap, "past_frames": model.past_frames, "codes": model.codes, "tokens": model.tokens}
     found = 0
     with StoreWriter(LATENT_ACTIONS, attrs=attrs) as writer:
         for episode in tqdm(store.episodes(), desc="latent actions", unit="fight"):
             frames = store.read(episode.name, "frames")
-            codes = codes_of_frames(frames, encode, past_frames=model.past_frames, gap=gap)
-            found += int((codes != NO_CODE).sum())
+            codes = codes_of_frames(frames, encode, past_frames=model.past_frames, gap=gap, tokens=model.tokens)
+            found += int((codes[:, 0] != NO_CODE).sum())
             arrays = {name: store.read(episode.name, name) for name in copied}
-            writer.episode(episode, {"frames": frames, "codes": codes} | arrays)
+            writer.episode(episode, {"frames": frames, "codes": codes[:, 0] if model.tokens == 1 else codes} | arrays)
     print(f"read {len(store.episodes())} fights from {EPISODES}")
-    print(f"wrote {LATENT_ACTIONS}: {found} transitions, each with one of {model.codes} codes")
+    print(f"wrote {LATENT_ACTIONS}: {found} transitions, each with {model.tokens} of {model.codes} codes")
 
 
 if __name__ == "__main__":

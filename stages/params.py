@@ -4,6 +4,7 @@ This module is the only reader of params.yaml, and params.yaml the only home of 
 here has a default, an unknown or a missing key is an error that names it.
 """
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +19,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Channels = Annotated[tuple[Count, ...], Field(min_length=1)]
 
 
+MOST_CODES = 2**15 - 1  # what int16 holds: the type of the codes in the stores
 BUNDLED = ("doom_center", "doom_line", "breakout")  # the games of games/catalog.py
 
 
@@ -136,18 +138,54 @@ class PlayParams(Section):
 class LatentActionParams(FitParams):
     past_frames: Count
     frame_gap: Count
-    codes: Annotated[int, Field(gt=1, strict=True)]
+    tokens: tuple[Count, Count]
+    quantizer: Literal["vq", "fsq"]
+    codes: Annotated[int, Field(gt=1, le=MOST_CODES, strict=True)]
+    fsq_levels: Annotated[tuple[Annotated[int, Field(gt=2, strict=True)], ...], Field(min_length=1)]
     code_dim: Count
+    cosine: bool
     commitment: NonNegative
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
     dead_code_threshold: NonNegative
+    entropy_weight: NonNegative
     search_px: tuple[Whole, Whole]
     past_dropout: Share
     channels: Channels
+    cell_px: Literal[2, 4]
+    conditioning: Literal["film", "cross_attention"]
+    prediction: Literal["moved", "residual", "frame"]
+    skips: Literal["past", "none"]
+    gradient_checkpointing: bool
+    label_share: Share
+    label_weight: NonNegative
     change_weight: NonNegative
     change_threshold: Whole
     quantize_after_steps: Whole
+    picture_every_steps: Whole
     probe_actions: Annotated[tuple[str, ...], Field(min_length=1)]
+    probe_lags: Annotated[tuple[Whole, ...], Field(min_length=1)]
     probe_epochs: Count
+    effect: str
+    effect_threshold: Positive
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self):
+        if any(self.search_px) and self.cell_px != 4:
+            raise ValueError(
+                f"latent_action.search_px is {list(self.search_px)}: block matching works on cells of 4 px, "
+                f"latent_action.cell_px is {self.cell_px}; set cell_px to 4 or search_px to [0, 0]"
+            )
+        if max(self.probe_lags) > self.past_frames * self.frame_gap:
+            raise ValueError(
+                f"latent_action.probe_lags {list(self.probe_lags)} reach further back than the {self.past_frames} past "
+                f"frames of a transition; raise past_frames or try smaller lags"
+            )
+        if math.prod(self.fsq_levels) > MOST_CODES:
+            raise ValueError(
+                f"latent_action.fsq_levels {list(self.fsq_levels)} are {math.prod(self.fsq_levels)} codes, "
+                f"at most {MOST_CODES} can be stored; use fewer or smaller levels"
+            )
+        return self
 
 
 class Params(Section):
@@ -232,6 +270,11 @@ def read_params(path: str | Path = "params.yaml") -> Params:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from None
+    return validated(tree, path)
+
+
+def validated(tree: object, path: Path) -> Params:
+    """The params of a tree as read from the file `path`, which errors name."""
     if not isinstance(tree, dict):
         raise ValueError(f"{path} must hold keys and values, found {type(tree).__name__}")
     try:

@@ -16,6 +16,7 @@ from stages.episodes.store import EpisodeStore
 from stages.evaluation import chapters, page, score_tables
 from stages.evaluation.figures.head import eventful_stretch
 from stages.evaluation.glossary import HEADLINE, TEST_FIRST, headline_first, headline_rows, test_name, with_interval
+from stages.evaluation.latent_action_chapter import latent_action_chapter
 from stages.evaluation.overlay import overlay_frames, write_video
 from stages.evaluation.predictions import Predictions, parse_predictions
 from stages.evaluation.tables import write_metrics
@@ -85,7 +86,7 @@ def main() -> None:
         judged=chapters.judged(REPORTS, val, test),
         overlay=budget.video(OVERLAY, f"{session}, fight {number}. Blue: the player. Orange: the model."),
         played=played,
-        latent=chapters.latent_actions(REPORTS, val, test),
+        latent=latent_action_chapter(REPORTS, val, test, budget),
         params_text=Path("params.yaml").read_text(encoding="utf-8"),
     )
     size = page.write_page(REPORTS / "index.html", html)

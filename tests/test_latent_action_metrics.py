@@ -4,17 +4,16 @@ import math
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.metrics import adjusted_mutual_info_score
 
-from stages.evaluation.figures.latent_action import codes_figure, every_code_figure, predictions_figure, rollout_figure
+from stages.evaluation.figures.codes import codes_figure, effects_figure, tsne_figure
+from stages.evaluation.figures.latent_action import every_code_figure, predictions_figure, rollout_figure
+from stages.evaluation.key_probe import best_lag, code_answers, linear_probe, mlp_probe
 from stages.evaluation.latent_actions import (
     PROBES,
-    agreement_metrics,
     code_metrics,
     gain_db,
     key_classes,
-    majority_by_code,
     no_probe_metrics,
     perplexity,
     picture_metrics,
@@ -23,31 +22,36 @@ from stages.evaluation.latent_actions import (
     probe_skill,
     shuffle_drop_db,
     sums_by_episode,
+    zeroed_drop_db,
 )
 
 DRAWN = {"resamples": 200, "seed": 0}
 
 
 def test_a_tenth_of_the_error_is_ten_decibels():
-    sums = np.array([2.0, 20.0, 200.0, 9.0])  # model, copy, shuffled, pixels
+    sums = np.array([2.0, 20.0, 200.0, 2000.0, 0.0, 0.0, 9.0])  # ERRORS, pixels
     assert gain_db(sums) == pytest.approx(10)
     assert shuffle_drop_db(sums) == pytest.approx(20)
-    assert np.isnan(gain_db(np.array([0.0, 1.0, 1.0, 9.0])))
+    assert zeroed_drop_db(sums) == pytest.approx(30)
+    assert np.isnan(gain_db(np.array([0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 9.0])))
 
 
 def test_errors_are_pooled_before_the_logarithm():
-    errors = np.array([[1.0, 10.0, 1.0], [9.0, 10.0, 9.0]])
+    errors = np.array([[1.0, 10.0, 1.0, 2.0, 51.0, 102.0], [9.0, 10.0, 9.0, 18.0, 0.0, 51.0]])
     found = prediction_metrics(errors, np.zeros(2, bool), np.array([0, 1]), 10, **DRAWN)
     assert found["lam_gain_db"] == pytest.approx(10 * math.log10(20 / 10))
     assert found["lam_shuffle_drop_db"] == 0
     assert found["lam_psnr_db"] == pytest.approx(10 * math.log10(255**2 * 20 / 10))
     assert found["lam_copy_psnr_db"] == pytest.approx(10 * math.log10(255**2 * 20 / 20))
+    assert found["lam_zeroed_drop_db"] == pytest.approx(10 * math.log10(2))
+    assert found["lam_l1"] == pytest.approx(51 / 20 / 255) and found["lam_copy_l1"] == pytest.approx(153 / 20 / 255)
+    assert found["lam_l2"] == pytest.approx(10 / 20 / 255**2)
     assert found["lam_gain_db_low"] == pytest.approx(10 * math.log10(10 / 9))
     assert found["lam_gain_db_high"] == pytest.approx(10)
 
 
 def test_identical_pairs_are_counted_and_left_out():
-    errors = np.array([[5.0, 10.0, 20.0], [7.0, 0.0, 7.0]])
+    errors = np.array([[5.0, 10.0, 20.0, 20.0, 1.0, 1.0], [7.0, 0.0, 7.0, 7.0, 1.0, 0.0]])
     found = prediction_metrics(errors, np.array([False, True]), np.array([0, 0]), 4, **DRAWN)
     assert found["lam_identical_pairs"] == 1
     assert found["lam_gain_db"] == pytest.approx(10 * math.log10(2))
@@ -63,7 +67,8 @@ def test_perplexity_counts_the_codes_that_share_the_work(codes, expected):
 
 def test_codes_used_and_capacity():
     found = code_metrics(np.array([0, 5, 5, 5]), 8)
-    assert found["lam_codes_used"] == 2 and found["lam_capacity_bits"] == 3
+    assert found["lam_codes_used"] == 2 and found["lam_capacity_bits"] == 3 and found["lam_codes_used_share"] == 0.25
+    assert code_metrics(np.zeros((4, 35), int), 256)["lam_capacity_bits"] == 280
 
 
 def test_one_key_is_its_class_and_none_or_both_are_neither():
@@ -73,43 +78,66 @@ def test_one_key_is_its_class_and_none_or_both_are_neither():
     assert key_classes(actions, [2]).tolist() == [0, 1, 0, 1]
 
 
-def test_the_table_of_codes_is_the_best_probe_on_codes():
+def test_the_linear_probe_says_each_code_s_most_frequent_class():
     draw = np.random.default_rng(0)
-    codes = draw.integers(8, size=500)
-    classes = np.where(draw.random(500) < 0.7, codes % 3, draw.integers(3, size=500))
-    table = majority_by_code(codes, classes, 9)
-    tree = DecisionTreeClassifier().fit(np.eye(8)[codes], classes)
-    assert accuracy_score(classes, table[codes]) == pytest.approx(tree.score(np.eye(8)[codes], classes))
-    assert table[8] == np.bincount(classes).argmax()  # never seen: the most frequent class
+    codes = draw.integers(8, size=800)
+    classes = np.where(draw.random(800) < 0.7, codes % 3, draw.integers(3, size=800))
+    found = code_answers({"train": codes, "val": np.arange(9)}, {"train": classes}, 9, linear_probe())
+    assert set(found) == {"val"} and found["val"][:8].tolist() == (np.arange(8) % 3).tolist()
+
+
+def test_only_a_probe_with_a_hidden_layer_tells_what_two_codes_mean_together():
+    draw = np.random.default_rng(0)
+    codes = draw.integers(2, size=(2000, 2))
+    classes = codes[:, 0] ^ codes[:, 1]
+    split = {"train": codes, "val": codes[:400]}
+    linear, mlp = (
+        (code_answers(split, {"train": classes}, 2, probe)["val"] == classes[:400]).mean()
+        for probe in (linear_probe(), mlp_probe(0))
+    )
+    assert linear < 0.65 and mlp > 0.95
+
+
+def test_the_lag_is_the_one_that_the_codes_tell_of():
+    keys = np.random.default_rng(0).integers(3, size=300)
+    codes = np.roll(keys, 1) * 2  # what a key does shows one frame later
+    lagged = {0: keys, 1: np.roll(keys, 1), 2: np.roll(keys, 2)}
+    assert best_lag(codes, lagged) == 1
+    assert best_lag(np.zeros(300, int), lagged) == 0
 
 
 def test_skill_lies_between_a_guess_and_all_labels():
     def skill(*right):
-        return float(probe_skill(np.array(right, float)))
+        return float(probe_skill(np.array([*right, 0], float)))
 
     assert skill(90, 40, 50, 90) == 1 and skill(50, 40, 50, 90) == 0 and skill(70, 50, 40, 90) == 0.5
     assert skill(30, 40, 50, 90) == -0.5
     assert math.isnan(skill(60, 50, 40, 50)) and math.isnan(skill(60, 50, 40, 30))
 
 
-def test_probe_metrics_of_right_answers():
-    right = np.zeros((20, 4), bool)
-    right[:14, 0], right[:8, 1], right[:10, 2], right[:18, 3] = True, True, True, True
-    found = probe_metrics(right, np.repeat([0, 1], 10), **DRAWN)
-    assert [found[f"lam_probe_{name}"] for name in PROBES] == pytest.approx([0.7, 0.4, 0.5, 0.9])
+def test_probe_metrics_of_answers():
+    classes = np.zeros(20, int)
+    answers = np.ones((20, 5), int)
+    for column, right in enumerate((14, 8, 10, 18, 20)):
+        answers[:right, column] = 0
+    codes = np.arange(20) % 4
+    found = probe_metrics(answers, classes, codes, np.repeat([0, 1], 10), name="probe", **DRAWN)
+    assert [found[f"lam_probe_{name}"] for name in PROBES] == pytest.approx([0.7, 0.4, 0.5, 0.9, 1.0])
     assert found["lam_probe_skill"] == pytest.approx(0.5)
-    answers = np.array([0, 1, 1, 2])
-    found |= agreement_metrics(np.array([5, 3, 3, 1]), answers, answers)
-    assert found.keys() == no_probe_metrics().keys() and set(no_probe_metrics().values()) == {None}
+    assert found.keys() == no_probe_metrics("probe").keys() and set(no_probe_metrics("probe").values()) == {None}
 
 
 def test_agreement_does_not_care_what_codes_are_called_and_is_none_by_chance():
     classes = np.repeat([0, 1, 2], 200)
-    same = agreement_metrics((classes * 7) % 5, classes, classes)
-    assert same == {"lam_ami": pytest.approx(1), "lam_probe_macro_f1": 1}
-    chance = agreement_metrics(np.random.default_rng(0).integers(9, size=600), classes, np.zeros(600, int))
-    assert abs(chance["lam_ami"]) < 0.02
-    assert chance["lam_probe_macro_f1"] == pytest.approx((2 * (1 / 3) / (1 + 1 / 3)) / 3)  # F1 of one class of three
+    answers = np.stack([classes] * len(PROBES), axis=1)
+    drawn = {"name": "moved", **DRAWN}
+    same = probe_metrics(answers, classes, (classes * 7) % 5, np.arange(600) // 30, **drawn)
+    assert same["lam_moved_ami"] == pytest.approx(1) and same["lam_moved_macro_f1"] == 1
+    codes = np.random.default_rng(0).integers(9, size=(600, 1))
+    chance = probe_metrics(np.zeros_like(answers), classes, codes, np.arange(600) // 30, **drawn)
+    assert chance["lam_moved_ami"] == pytest.approx(adjusted_mutual_info_score(classes, codes[:, 0]))
+    assert abs(chance["lam_moved_ami"]) < 0.02
+    assert chance["lam_moved_macro_f1"] == pytest.approx((2 * (1 / 3) / (1 + 1 / 3)) / 3)  # F1 of one class of three
 
 
 def test_moving_pixels_and_likeness_are_pooled():
@@ -134,10 +162,20 @@ def test_figures_are_drawn_grey_and_in_colour():
     for channels in (1, 3):
         frames = np.full((2, channels, 8, 12), 100, np.uint8)
         assert len(predictions_figure(frames, frames, frames.astype(np.float32)).axes) == 5 * 2 + 1
-        grid = every_code_figure(frames[0], np.full((7, channels, 8, 12), 120.0), np.arange(7))
+        grid = every_code_figure(frames[0], np.full((7, channels, 8, 12), 120.0), np.arange(7), np.full(7, 1 / 7))
         assert sum(axes.get_visible() for axes in grid.axes) == 1 + 7 + 1
     for classes, bars in ((None, 4), (np.array([0, 1, 1]), 8)):
         figure = codes_figure(np.array([0, 3, 3]), 4, classes, ("LEFT", "neither"))
         assert len(figure.axes[0].patches) == bars
     with pytest.raises(ValueError, match="nothing to compare"):
         predictions_figure(frames, frames[:1], frames)
+
+
+def test_effects_are_sorted_by_what_codes_do_and_neighbours_are_drawn_by_action_and_code():
+    codes, effect = np.array([0, 0, 2, 2]), np.array([3.0, 5.0, -1.0, np.nan])
+    axes = effects_figure(codes, effect, 4, "paddle_x_px").axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "0"]
+    vectors = np.random.default_rng(0).normal(size=(12, 3))
+    for classes in (np.arange(12) % 3, None):
+        panels = tsne_figure(vectors, np.arange(12) % 4, classes, ("LEFT", "RIGHT", "neither"), 0).axes
+        assert len(panels[0].collections) == (1 if classes is None else 3) and len(panels[1].texts) == 4

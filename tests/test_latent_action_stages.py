@@ -11,8 +11,9 @@ import zarr
 
 from stages import evaluate_latent_action, extract_latent_actions, train_latent_action
 from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, episode_name
+from stages.evaluation.latent_actions import perplexity
 from stages.evaluation.transitions import codes_in, prediction_errors, spread_samples, transitions_of
-from stages.train_latent_action import warm_up_steps
+from stages.train_latent_action import known_labels, require_several_codes, warm_up_steps
 
 PARAMS = Path("params.yaml").resolve()
 HEIGHT, WIDTH, FRAMES, SHIFT = 18, 26, 30, 4
@@ -48,7 +49,8 @@ def write_params(folder, **latent_action):
     params["evaluate"]["bootstrap"] = 20
     params["latent_action"] |= {
         "codes": 4, "code_dim": 4, "channels": [4, 8], "search_px": [6, 2], "epochs": 3, "batch_size": 16,
-        "learning_rate": 0.01, "quantize_after_steps": 4, "probe_epochs": 1, "probe_actions": ["LEFT", "RIGHT"],
+        "learning_rate": 0.01, "quantize_after_steps": 4, "probe_epochs": 1, "picture_every_steps": 5,
+        "probe_actions": ["LEFT", "RIGHT"],
     } | latent_action  # fmt: skip
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
@@ -83,8 +85,14 @@ def test_val_and_test_are_scored_by_the_same_names(done):
     assert val["lam_gain_db"] == pytest.approx(val["lam_psnr_db"] - val["lam_copy_psnr_db"])
     assert val["lam_identical_pairs"] > 0  # the view stands still at times
     for name in ("latent_action", "test/latent_action"):
-        for picture in ("predictions", "every_code", "codes"):
+        for picture in ("predictions", "every_code", "codes", "effects", "tsne", "rollout"):
             assert (done / f"reports/{name}/{picture}.png").stat().st_size > 4_000
+    steps = {path.name for path in (done / "reports/latent_action_training/steps").iterdir()}
+    assert {"step_000005_predictions.png", "step_000005_codes.png"} <= steps
+    for name in ("rollouts", "driven"):
+        assert (done / f"reports/latent_action/{name}.mp4").stat().st_size > 2_000
+    beside = read_json(done / "reports/test/latent_action/splits.json")
+    assert list(beside) == ["train", "val", "test"] and beside["val"]["lam_gain_db"] == val["lam_gain_db"]
     assert (done / "reports/latent_action_training/live/plots/metrics/val/gain_db.tsv").is_file()
     assert not list((done / ".resume").iterdir())
 
@@ -110,7 +118,7 @@ def test_again_gives_the_same_bits_and_without_actions_the_probe_is_null(done, t
     run_all()
     assert WEIGHTS.read_bytes() == (done / WEIGHTS).read_bytes()
     first, second = (read_json(folder / "reports/latent_action/metrics.json") for folder in (done, tmp_path))
-    needs_keys = {name for name in first if "probe" in name or name == "lam_ami"}
+    needs_keys = {name for name in first if "probe" in name}
     assert second == {name: None if name in needs_keys else value for name, value in first.items()}
     assert "has no actions; its metrics are null" in capsys.readouterr().out
     assert not EpisodeStore("data/latent_actions.zarr").has("actions")
@@ -136,6 +144,30 @@ def test_a_killed_training_ends_with_the_same_bits(done, tmp_path, monkeypatch):
     assert WEIGHTS.read_bytes() == (done / WEIGHTS).read_bytes()
 
 
+def test_many_codes_a_transition_run_through_all_three_stages(done, tmp_path, monkeypatch):
+    shutil.copytree(done / "data/episodes.zarr", tmp_path / "data/episodes.zarr")
+    write_params(tmp_path, tokens=[2, 3], quantizer="fsq", fsq_levels=[3, 3], conditioning="cross_attention",
+                 label_share=0.2, epochs=1)  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    run_all()
+    codes = EpisodeStore("data/latent_actions.zarr").read("episode_00000", "codes")
+    assert codes.shape == (FRAMES, 6) and codes.max() < 9 and (codes[2:-1] >= 0).all()
+    val = read_json(Path("reports/latent_action/metrics.json"))
+    assert val["lam_capacity_bits"] == pytest.approx(6 * np.log2(9)) and val["lam_probe_skill"] is not None
+
+
+def test_a_collapse_fails_the_run():
+    require_several_codes(1.06)
+    with pytest.raises(ValueError, match=r"collapsed: one code .* \(perplexity 1\.00\)"):
+        require_several_codes(perplexity(np.zeros(50, int), 8))
+
+
+def test_only_a_share_of_the_keys_is_told():
+    labels = known_labels(np.arange(1000) % 3, 0.1, seed=0)
+    assert (labels >= 0).sum() == 100 and np.array_equal(labels[labels >= 0], (np.arange(1000) % 3)[labels >= 0])
+    assert (known_labels(np.arange(3), 0.01, seed=0) >= 0).sum() == 1
+
+
 def test_bad_input_is_named(tmp_path, monkeypatch):
     write_episodes(tmp_path / "data/episodes.zarr", frames=3)
     write_params(tmp_path)
@@ -144,8 +176,13 @@ def test_bad_input_is_named(tmp_path, monkeypatch):
         train_latent_action.main()
     shutil.rmtree(tmp_path / "data")
     write_episodes(tmp_path / "data/episodes.zarr", frames=6)
+    write_params(tmp_path, effect="paddle_x_px")
+    train_latent_action.main()
+    extract_latent_actions.main()
+    with pytest.raises(ValueError, match="'paddle_x_px', but the recordings have no state; set it to image_shift_px"):
+        evaluate_latent_action.main()
     write_params(tmp_path, codes=64)
-    with pytest.raises(ValueError, match="15 transitions in train, fewer than latent_action.codes 64"):
+    with pytest.raises(ValueError, match="15 transitions in train, fewer than the 64 codes"):
         train_latent_action.main()
 
 

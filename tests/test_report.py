@@ -13,6 +13,7 @@ from stages.evaluation import chapters, page, score_tables
 from stages.evaluation.figures import report as figures
 from stages.evaluation.figures import style
 from stages.evaluation.glossary import HEADLINE, headline_first, in_words, lower_is_better, with_interval
+from stages.evaluation.latent_action_chapter import latent_action_chapter
 from stages.evaluation.targets import targets, weaknesses
 from stages.recordings.session import SessionWriter
 from stages.recordings.timeline import Timeline, write_timeline
@@ -384,7 +385,7 @@ def test_without_any_file_every_chapter_is_empty(tmp_path):
     judged = chapters.judged(tmp_path, {}, {})
     assert judged["by_key"].rows == judged["predictors"].rows == []
     assert chapters.played(tmp_path, page.VideoBudget()) is None
-    assert chapters.latent_actions(tmp_path, {}, {})["metrics"].rows == []
+    assert latent_action_chapter(tmp_path, {}, {}, page.VideoBudget())["metrics"].rows == []
 
 
 SCORES = {

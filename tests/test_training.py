@@ -347,3 +347,19 @@ def test_two_processes_learn_what_one_does(fp32, tmp_path):
     alone = LineTask(samples=13)
     train(alone, fp32, tmp_path / "alone", batch_size=6)
     assert torch.allclose(alone.model.weight, learned[0]["weight"], rtol=1e-5)
+
+
+def test_threads_that_share_a_batch_repeat_their_bits_and_learn_what_one_learns(tmp_path):
+    def trained(threads, name):
+        task = ConvTask()
+        task.model[5].p = 0.0  # samples that draw no random numbers are independent
+        task.independent_samples = True
+        fit(task, SETTINGS, prepare_compute("cpu", "no", threads, 0), live=None, scratch=tmp_path / name, name=name)
+        return weights(task), len(task.batches)
+
+    (one, batches), (two, halves), (again, _) = trained(1, "one"), trained(2, "two"), trained(2, "again")
+    torch.set_num_threads(1)
+    assert halves == 2 * batches
+    assert same(two, again)
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, atol=1e-4, rtol=1e-3)

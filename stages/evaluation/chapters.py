@@ -256,9 +256,3 @@ def _in_words(value) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return " ".join(_in_words(part) for part in value)
     return f"{value:g}" if isinstance(value, int | float) else str(value or "not said").replace("_", " ")
-
-
-def latent_actions(reports: Path, val: Mapping, test: Mapping) -> dict:
-    """The latent action model: its metrics on val and test and its figures."""
-    names = [name for name in val if name.startswith("lam_")]
-    return {"metrics": metrics_table(val, test, names), "pictures": pictures(reports / "latent_action")}

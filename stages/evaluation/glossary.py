@@ -47,7 +47,17 @@ def headline_first(metrics: Mapping, first: list[str] | tuple[str, ...]) -> dict
     return {name: metrics[name] for name in [*known, *sorted(set(metrics) - set(known))]}
 
 
-WORDS = {"f1": "F1", "ap": "AP", "psnr": "PSNR", "ssim": "SSIM", "db": "dB", "kl": "KL", "l1": "L1", "l2": "L2"}
+WORDS = {
+    "f1": "F1",
+    "ap": "AP",
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "db": "dB",
+    "kl": "KL",
+    "l1": "L1",
+    "l2": "L2",
+    "ami": "AMI",
+}
 
 
 def in_words(name: str) -> str:
@@ -66,7 +76,7 @@ def headline_rows(val: Mapping, test: Mapping) -> list[list[str]]:
     ]
 
 
-LOWER_IS_BETTER = ("_l1", "_l2", "_kl", "error", "_mae", "_mse", "_loss", "_brier", "_ece")
+LOWER_IS_BETTER = ("_l1", "_l2", "_kl", "error", "_mae", "_mse", "_loss", "_brier", "_ece", "_off_px", "_missed")
 
 
 def lower_is_better(name: str) -> bool:

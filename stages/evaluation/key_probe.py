@@ -9,9 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import mutual_info_score
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from torch.nn import functional
 
-from stages.evaluation.latent_actions import majority_by_code
+from stages.evaluation.latent_actions import joined_codes
 from stages.evaluation.transitions import Transitions, batches
 from stages.learning.compute import Compute
 from stages.learning.training import FitSettings, fit
@@ -64,10 +69,35 @@ def classifier_answers(
     return {split: task.predict(model, split) for split in transitions if split != "train"}
 
 
-def code_answers(codes: Mapping[str, np.ndarray], classes: Mapping[str, np.ndarray], count: int) -> dict:
-    """The class that goes with each code most often on train, for the transitions of the other splits, int64 [N]."""
-    table = majority_by_code(codes["train"], classes["train"], count)
-    return {split: table[found] for split, found in codes.items() if split != "train"}
+def code_answers(codes: Mapping[str, np.ndarray], classes: Mapping[str, np.ndarray], count: int, probe) -> dict:
+    """What a scikit-learn classifier, fitted on train, says of the codes of the other splits, int64 [N] each.
+
+    codes [N] or [N, n], each one of `count`; it sees them as one-hot columns.
+    """
+    columns = {split: own.reshape(len(own), -1) for split, own in codes.items()}
+    kinds = [np.arange(count)] * columns["train"].shape[1]
+    fitted = make_pipeline(OneHotEncoder(categories=kinds), probe).fit(columns["train"], classes["train"])
+    return {split: fitted.predict(own) for split, own in columns.items() if split != "train"}
+
+
+def linear_probe() -> LogisticRegression:
+    """The probe of the metrics: with one code a transition it is a table of each code's most frequent class."""
+    return LogisticRegression(C=100.0, max_iter=300)
+
+
+def mlp_probe(seed: int) -> MLPClassifier:
+    """A probe with a hidden layer: tells more than the linear one where several codes mean something together."""
+    return MLPClassifier((64,), early_stopping=True, max_iter=50, random_state=seed)
+
+
+def best_lag(codes: np.ndarray, lagged: Mapping[int, np.ndarray]) -> int:
+    """The lag at which codes tell most of the classes (mutual information), the smallest among equals.
+
+    `lagged` int64 [N] by lag: the class so many frames before each transition's current one.
+    """
+    joined = joined_codes(codes)
+    told = {lag: mutual_info_score(own, joined) for lag, own in sorted(lagged.items())}
+    return max(told, key=lambda lag: told[lag])
 
 
 def majority_answers(classes: Mapping[str, np.ndarray]) -> dict:

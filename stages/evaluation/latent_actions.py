@@ -1,7 +1,7 @@
 """How much a latent action tells: about the next picture, and about the key that was pressed.
 
-Conventions: N transitions in F episodes, K codes; errors are squared grey levels, summed over the
-pixels of a transition. Scores are pooled: errors are added up before the logarithm is taken.
+Conventions: N transitions in F episodes, K codes, one or more a transition: codes [N] or [N, n]; errors are squared
+grey levels, summed over the pixels of a transition. Scores are pooled: errors are added up before the logarithm.
 
 Gain over copy-last in dB says how much better than "nothing changes" the prediction is; it would be
 high for a model that ignores its code and knows the game. The shuffle drop says how much of it is the
@@ -15,13 +15,15 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.metrics import adjusted_mutual_info_score, f1_score
 
-from stages.evaluation.intervals import Interval, sums_interval
+from stages.evaluation.intervals import Interval, finite, sums_interval
 from stages.evaluation.metrics import ratio
 
-ERRORS = ("model", "copy", "shuffled")  # the columns of the sums of errors
+# The columns of the sums of errors: squared ones, then absolute ones.
+ERRORS = ("model", "copy", "shuffled", "zeroed", "model_absolute", "copy_absolute")
 # The columns of what pictures are judged by: squared errors on moving pixels, SSIM, and the pixels of the SSIM.
 PICTURE_SUMS = ("moving_error", "copy_moving_error", "ssim", "copy_ssim", "ssim_pixels")
-PROBES = ("accuracy", "majority", "frame", "supervised")  # the columns of the counts of right answers
+MEANS = ("lam_psnr_db", "lam_copy_psnr_db", "lam_l2", "lam_copy_l2", "lam_l1", "lam_copy_l1")
+PROBES = ("accuracy", "majority", "frame", "supervised", "mlp")  # the columns of the probes' answers
 
 
 def decibels(larger: np.ndarray, smaller: np.ndarray) -> np.ndarray:
@@ -41,11 +43,21 @@ def shuffle_drop_db(sums: np.ndarray) -> np.ndarray:
     return decibels(sums[..., 2], sums[..., 0])
 
 
+def zeroed_drop_db(sums: np.ndarray) -> np.ndarray:
+    """What no code at all costs, in dB: sums [..., ERRORS + pixels] -> [...]."""
+    return decibels(sums[..., 3], sums[..., 0])
+
+
 def perplexity(codes: np.ndarray, count: int) -> float:
-    """exp(entropy) of codes int [N] out of `count`: 1 when one code does all, `count` when all do the same."""
-    share = np.bincount(codes, minlength=count) / len(codes)
+    """exp(entropy) of codes out of `count`: 1 when one code does all, `count` when all do the same."""
+    share = np.bincount(codes.ravel(), minlength=count) / codes.size
     share = share[share > 0]
     return float(np.exp(-(share * np.log(share)).sum()))
+
+
+def joined_codes(codes: np.ndarray) -> np.ndarray:
+    """All codes of a transition as one number, int64 [N]: equal where all are equal. codes [N] or [N, n]."""
+    return np.unique(codes.reshape(len(codes), -1), axis=0, return_inverse=True)[1].ravel()
 
 
 def key_classes(actions: np.ndarray, columns: Sequence[int]) -> np.ndarray:
@@ -57,23 +69,13 @@ def key_classes(actions: np.ndarray, columns: Sequence[int]) -> np.ndarray:
     return np.where(held.sum(axis=1) == 1, held.argmax(axis=1), len(columns)).astype(np.int64)
 
 
-def majority_by_code(codes: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
-    """The class that goes with each code most often, int64 [count]; for codes never seen the most frequent class.
-
-    The best possible probe on codes alone: with one code a transition, every probe is a table.
-    """
-    table = np.zeros((count, int(classes.max()) + 1), np.int64)
-    np.add.at(table, (codes, classes), 1)
-    return np.where(table.any(axis=1), table.argmax(axis=1), table.sum(axis=0).argmax())
-
-
 def probe_skill(right: np.ndarray) -> np.ndarray:
     """(accuracy - guess) / (supervised - guess), guess the better of majority and frame; right [..., PROBES] -> [...].
 
     0: no better than a guess without the transition. 1: as good as the same network trained on all
     labels. NaN where labels do not help that network either.
     """
-    accuracy, majority, frame, supervised = np.moveaxis(np.asarray(right, np.float64), -1, 0)
+    accuracy, majority, frame, supervised, _ = np.moveaxis(np.asarray(right, np.float64), -1, 0)
     guess = np.maximum(majority, frame)
     room = supervised - guess
     return ratio(accuracy - guess, np.where(room > 0, room, 0.0))
@@ -97,20 +99,24 @@ def prediction_metrics(
     kept = ~identical
     counts = np.concatenate([errors[kept], np.full((kept.sum(), 1), float(pixels))], axis=1)
     found: dict[str, float | None] = {"lam_identical_pairs": int(identical.sum())}
-    none = dict.fromkeys(("lam_psnr_db", "lam_copy_psnr_db"))
+    scores = {"lam_gain_db": gain_db, "lam_shuffle_drop_db": shuffle_drop_db, "lam_zeroed_drop_db": zeroed_drop_db}
     if not kept.any():
         empty = Interval(math.nan, math.nan, math.nan)
-        return empty.as_metrics("lam_gain_db") | empty.as_metrics("lam_shuffle_drop_db") | none | found
+        intervals = {key: value for name in scores for key, value in empty.as_metrics(name).items()}
+        return intervals | dict.fromkeys(MEANS) | found
     sums = sums_by_episode(counts, episode[kept])
-    drawn = {"resamples": resamples, "seed": seed}
-    total = sums.sum(axis=0)
-    psnr = [float(decibels(255.0**2 * total[3], total[column])) for column in (0, 1)]
-    return (
-        sums_interval(gain_db, sums, **drawn).as_metrics("lam_gain_db")
-        | sums_interval(shuffle_drop_db, sums, **drawn).as_metrics("lam_shuffle_drop_db")
-        | {name: value if math.isfinite(value) else None for name, value in zip(none, psnr, strict=True)}
-        | found
-    )
+    for name, score in scores.items():
+        found |= sums_interval(score, sums, resamples=resamples, seed=seed).as_metrics(name)
+    return found | mean_errors(sums.sum(axis=0))
+
+
+def mean_errors(total: np.ndarray) -> dict[str, float | None]:
+    """MEANS of the prediction and of a copy from sums [ERRORS + pixels]: PSNR in dB, squared and absolute errors a
+    value in 0..1 (L2 and L1)."""
+    pixels = total[-1]
+    values = [float(decibels(255.0**2 * pixels, total[column])) for column in (0, 1)]
+    values += [total[0] / pixels / 255**2, total[1] / pixels / 255**2, total[4] / pixels / 255, total[5] / pixels / 255]
+    return {name: finite(value) for name, value in zip(MEANS, values, strict=True)}
 
 
 def picture_metrics(sums: np.ndarray, episode: np.ndarray, *, resamples: int, seed: int) -> dict[str, float | None]:
@@ -127,35 +133,37 @@ def picture_metrics(sums: np.ndarray, episode: np.ndarray, *, resamples: int, se
 
 
 def code_metrics(codes: np.ndarray, count: int) -> dict[str, float]:
-    """How many codes are in use, and how evenly, in codes int [N] out of `count`."""
+    """How many codes are in use, and how evenly, out of `count`; the most bits that those of a transition can tell."""
+    used = len(np.unique(codes))
     return {
         "lam_perplexity": perplexity(codes, count),
-        "lam_codes_used": int(len(np.unique(codes))),
-        "lam_capacity_bits": math.log2(count),
+        "lam_codes_used": used,
+        "lam_codes_used_share": used / count,
+        "lam_capacity_bits": codes.reshape(len(codes), -1).shape[1] * math.log2(count),
     }
 
 
-def probe_metrics(right: np.ndarray, episode: np.ndarray, *, resamples: int, seed: int) -> dict[str, float | None]:
-    """Accuracies and skill from right answers bool [N, PROBES]."""
-    skill = sums_interval(probe_skill, sums_by_episode(right, episode), resamples=resamples, seed=seed)
-    shares = right.mean(axis=0)
-    return skill.as_metrics("lam_probe_skill") | {
-        f"lam_probe_{name}": float(share) for name, share in zip(PROBES, shares, strict=True)
-    }
+def probe_metrics(
+    answers: np.ndarray, classes: np.ndarray, codes: np.ndarray, episode: np.ndarray, *,
+    name: str, resamples: int, seed: int,
+) -> dict[str, float | None]:  # fmt: skip
+    """What PROBES answered, int64 [N, PROBES], against the classes int64 [N]: metrics that begin with lam_`name`.
 
-
-def agreement_metrics(codes: np.ndarray, classes: np.ndarray, answers: np.ndarray) -> dict[str, float]:
-    """How codes and keys go together: adjusted mutual information (0: by chance, 1: the same), the probe's macro F1.
-
-    codes, classes and the probe's answers int64 [N]. Vinh, Epps and Bailey 2010; both by scikit-learn.
+    Skill, accuracies, the macro F1 of the linear probe, and how codes and classes go together: adjusted mutual
+    information (0: by chance, 1: the same; Vinh, Epps and Bailey 2010), both by scikit-learn.
     """
-    return {
-        "lam_ami": float(adjusted_mutual_info_score(classes, codes)),
-        "lam_probe_macro_f1": float(f1_score(classes, answers, average="macro", zero_division=0)),
-    }
+    right = answers == classes[:, None]
+    skill = sums_interval(probe_skill, sums_by_episode(right, episode), resamples=resamples, seed=seed)
+    shares = zip(PROBES, right.mean(axis=0), strict=True)
+    return (
+        skill.as_metrics(f"lam_{name}_skill")
+        | {f"lam_{name}_{probe}": float(share) for probe, share in shares}
+        | {f"lam_{name}_macro_f1": float(f1_score(classes, answers[:, 0], average="macro", zero_division=0))}
+        | {f"lam_{name}_ami": float(adjusted_mutual_info_score(classes, joined_codes(codes)))}
+    )
 
 
-def no_probe_metrics() -> dict[str, None]:
-    """The metrics of probe and agreement where the store has no actions: null."""
-    names = [f"probe_skill{end}" for end in ("", "_low", "_high")] + [f"probe_{name}" for name in PROBES]
-    return {f"lam_{name}": None for name in (*names, "ami", "probe_macro_f1")}
+def no_probe_metrics(name: str) -> dict[str, None]:
+    """The metrics of `probe_metrics` where nothing says what the classes are: null."""
+    names = ("skill", "skill_low", "skill_high", *PROBES, "macro_f1", "ami")
+    return {f"lam_{name}_{each}": None for each in names}

@@ -41,14 +41,15 @@ def rollout_errors(
     count: int,
     seed: int,
 ) -> np.ndarray:
-    """Errors [M, S, 3] of roll-outs from transitions `starts` [M]; codes int64 [N] of all transitions, `count` kinds.
+    """Errors [M, S, 3] of roll-outs from transitions `starts` [M].
 
-    Random codes are drawn evenly from all kinds. The copy is the frame the roll-out starts from.
+    codes int64 [N] or [N, n] of all transitions, of `count` kinds. Random codes are drawn evenly from all kinds. The
+    copy is the frame the roll-out starts from.
     """
     errors = np.empty((len(starts), steps, len(DRIVEN)))
     if not len(starts):
         return errors
-    random = np.random.default_rng(seed).integers(count, size=(len(starts), steps))
+    random = np.random.default_rng(seed).integers(count, size=(len(starts), steps, *codes.shape[1:]))
     first = transitions.take(starts)[:, :-1]
     shown = {"inferred": first, "random": first}
     for step in range(steps):

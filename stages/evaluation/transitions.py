@@ -10,8 +10,9 @@ from stages.episodes.windows import FrameBank, transition_indices
 
 BATCH = 256  # transitions a pass
 
-CodesOf = Callable[[np.ndarray], np.ndarray]  # uint8 [B, P + 2, C, H, W] -> int64 [B]
-PredictNext = Callable[[np.ndarray, np.ndarray], np.ndarray]  # uint8 [B, P + 1, C, H, W], codes [B] -> [B, C, H, W]
+CodesOf = Callable[[np.ndarray], np.ndarray]  # uint8 [B, P + 2, C, H, W] -> int64 [B] or [B, n]
+# uint8 [B, P + 1, C, H, W], codes [B] or [B, n], or None for no code -> [B, C, H, W]
+PredictNext = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -56,18 +57,20 @@ def codes_in(transitions: Transitions, samples: np.ndarray, codes_of: CodesOf) -
 def prediction_errors(
     transitions: Transitions, samples: np.ndarray, codes: np.ndarray, predict: PredictNext, *, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Squared errors, float64 [M, 3]: with own codes, of a copy, with shuffled codes; and identical pairs, bool [M].
+    """Errors float64 [M, ERRORS] of `latent_actions`, and which pairs are identical, bool [M].
 
-    codes int64 [M] of the transitions `samples` [M]. The shuffled codes are a permutation of them.
-    Errors are in squared grey levels, summed over a frame.
+    codes int64 [M] or [M, n] of the transitions `samples` [M]. The shuffled codes are a permutation of them. Errors
+    are in grey levels, squared or absolute, summed over a frame.
     """
     shuffled = np.random.default_rng(seed).permutation(codes)
     parts, identical = [], []
     for part, own, other in zip(batches(samples), batches(codes), batches(shuffled), strict=True):
         frames = transitions.take(part)
         context, following = frames[:, :-1], frames[:, -1].astype(np.float32)
-        guesses = (predict(context, own), context[:, -1], predict(context, other))
-        errors = [np.square(guess - following).sum(axis=(1, 2, 3), dtype=np.float64) for guess in guesses]
+        guesses = (predict(context, own), context[:, -1], predict(context, other), predict(context, None))
+        away = [guess - following for guess in guesses]
+        errors = [np.square(each).sum(axis=(1, 2, 3), dtype=np.float64) for each in away]
+        errors += [np.abs(each).sum(axis=(1, 2, 3), dtype=np.float64) for each in away[:2]]
         parts.append(np.stack(errors, axis=1))
         identical.append((context[:, -1] == frames[:, -1]).all(axis=(1, 2, 3)))
     return np.concatenate(parts), np.concatenate(identical)

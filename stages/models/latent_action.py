@@ -1,11 +1,8 @@
 """Latent actions: what happened between two frames as one of a few codes, learned without any key.
 
-An inverse model sees past, current and next frames and names the transition by one code (a pooled
-vector, quantised). A forward model sees past and current frames and the code, and predicts the next
-frame: the current one moved by a flow field, plus a residual; both start at zero, so training starts
-at a copy of the current frame. Schmidt and Jiang 2024 (LAPO); Bruce et al. 2024 (Genie), section 2.1;
-FiLM: Perez et al. 2018; the codebook: van den Oord et al. 2017, with EMA, k-means and resets of unused
-codes by vector-quantize-pytorch.
+An inverse model sees past, current and next frames and names the transition by one code (or a grid of codes). A forward
+model sees past and current frames and the code, and predicts the next frame. Schmidt and Jiang 2024 (LAPO); Bruce et
+al. 2024 (Genie), section 2.1; Ye et al. 2025 (LAPA).
 
 What training it on a first-person game took. Frames go in as their difference from the mean picture
 and from one another, each scaled to a spread of 1: in plain frames the change is so small beside what
@@ -19,114 +16,146 @@ in training, and the code has to tell the motion itself. The first codes come fr
 the split, and only codes that hardly occur start anew: a batch holds two transitions a code, and to
 renew all codes that miss a batch or two makes them equally frequent and equally meaningless.
 
-Conventions: B transitions, P past frames; frames are float 0..1 inside, uint8 grey levels outside.
+Conventions: B transitions, P past frames, N tokens a transition (rows x columns), D numbers a token;
+frames are float 0..1 inside, uint8 grey levels outside. Codes are [B] with one token, else [B, N].
 """
 
 import math
-from collections.abc import Sequence
-from itertools import pairwise
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from vector_quantize_pytorch import VectorQuantize
+from torch.utils.checkpoint import checkpoint
 
 from stages.learning.checkpoints import load_config, load_weights
 from stages.learning.compute import Compute
-from stages.models.block_matching import CELL, BlockMatching, matched
+from stages.models.block_matching import BlockMatching, matched
+from stages.models.codebook import Codebook
+from stages.models.forward_model import ForwardModel
+from stages.models.inverse_model import InverseModel
+from stages.models.transition_maps import Views
 
-STRIDE = CELL  # of the first convolution: flow and residual are made cell by cell
-BANDS = 3  # of rows (sky, wall, floor ...) that what matches is averaged in
-HIDDEN = 128  # units between the pooled map and the vector
-SPREAD_FLOOR = 1 / 255  # a still video is divided by a grey level, not by 0
+
+@dataclass(frozen=True)
+class LatentActionDesign:
+    """What a model is built from; see latent_action in params.yaml; `labels` 0: no keys seen."""
+
+    past_frames: int
+    tokens: tuple[int, int]
+    quantizer: str
+    codes: int
+    fsq_levels: tuple[int, ...]
+    code_dim: int
+    cosine: bool
+    commitment: float
+    ema_decay: float
+    dead_code_threshold: float
+    entropy_weight: float
+    search_px: tuple[int, int]
+    past_dropout: float
+    channels: tuple[int, ...]
+    cell_px: int
+    conditioning: str
+    prediction: str
+    skips: str
+    gradient_checkpointing: bool
+    labels: int
+    height: int
+    width: int
+    in_channels: int
+
+    @classmethod
+    def from_section(cls, section, *, labels: int, height: int, width: int, in_channels: int) -> "LatentActionDesign":
+        """From the section latent_action of params.yaml; its further keys are left alone."""
+        found = {**dict(section), "labels": labels, "height": height, "width": width, "in_channels": in_channels}
+        return cls(**{name: found[name] for name in cls.__dataclass_fields__})
+
+
+class Predicted(NamedTuple):
+    """What the model says of transitions: the next frame [B, C, H, W]; how badly the displacements match that it
+    expects, [B, h, w] (1 is as bad as any, 0 is found again) or None; the codebook's loss; logits of the labels."""
+
+    frame: Tensor
+    mismatch: Tensor | None
+    commitment: Tensor
+    labels: Tensor | None
 
 
 class LatentActionModel(nn.Module):
-    """frames [B, P + 2, C, H, W] in 0..1 -> the last frame predicted [B, C, H, W], mismatch [B, h, w], commitment loss.
+    """frames [B, P + 2, C, H, W] in 0..1 -> Predicted. Any height and width; the output has the input's size."""
 
-    Any height and width; displacements up to `search_px` (across, down) are tried. The mismatch is what
-    block matching finds for the displacements that the forward model expects: 1 is as bad as any, 0 is
-    found again. The codebook and its moving averages are buffers, and so is whether codes are quantised
-    yet: a checkpoint holds all of it.
-    """
-
-    def __init__(
-        self,
-        *,
-        past_frames: int,
-        codes: int,
-        code_dim: int,
-        commitment: float,
-        dead_code_threshold: float,
-        past_dropout: float,
-        search_px: Sequence[int],
-        channels: Sequence[int],
-        height: int,
-        width: int,
-        in_channels: int,
-    ):
+    def __init__(self, design: LatentActionDesign):
         super().__init__()
-        self.config = {
-            "past_frames": past_frames, "codes": codes, "code_dim": code_dim, "commitment": commitment,
-            "dead_code_threshold": dead_code_threshold, "past_dropout": past_dropout, "search_px": list(search_px),
-            "channels": list(channels), "height": height, "width": width, "in_channels": in_channels,
-        }  # fmt: skip
-        self.past_frames, self.codes = past_frames, codes
-        self.views = Views(in_channels, height, width)
-        self.matching = BlockMatching(search_px)
-        displacements = len(self.matching.displacements)
-        self.inverse = InverseModel((past_frames + 2) * in_channels, channels, code_dim, displacements)
-        self.forward_model = ForwardModel(
-            past_frames, in_channels, channels, code_dim, height, width, past_dropout, self.matching.displacements
-        )
-        self.quantizer = VectorQuantize(
-            code_dim, codes, use_cosine_sim=True, kmeans_init=True,
-            threshold_ema_dead_code=dead_code_threshold, commitment_weight=commitment,
+        self.design, self.past_frames = design, design.past_frames
+        self.tokens = math.prod(design.tokens)
+        self.views = Views(design.in_channels, design.height, design.width)
+        self.matching = BlockMatching(design.search_px) if any(design.search_px) else None
+        displacements = torch.zeros(1, 2) if self.matching is None else self.matching.displacements
+        self.inverse = InverseModel(
+            (design.past_frames + 2) * design.in_channels, design.channels, design.code_dim,
+            0 if self.matching is None else len(displacements), design.cell_px, design.tokens,
         )  # fmt: skip
-        self.register_buffer("quantising", torch.tensor(False))
+        self.forward_model = ForwardModel(
+            past_frames=design.past_frames, in_channels=design.in_channels, channels=design.channels,
+            cell=design.cell_px, code_dim=design.code_dim, tokens=self.tokens, height=design.height,
+            width=design.width, past_dropout=design.past_dropout, displacements=displacements,
+            conditioning=design.conditioning, prediction=design.prediction, skips=design.skips,
+        )  # fmt: skip
+        self.codebook = Codebook(
+            quantizer=design.quantizer, codes=design.codes, fsq_levels=design.fsq_levels, dim=design.code_dim,
+            cosine=design.cosine, commitment=design.commitment, ema_decay=design.ema_decay,
+            dead_code_threshold=design.dead_code_threshold, entropy_weight=design.entropy_weight,
+        )  # fmt: skip
+        self.labels = nn.Linear(self.tokens * design.code_dim, design.labels) if design.labels else None
+        self.codes = self.codebook.codes
 
-    @torch.no_grad()
-    def start_quantising(self, vectors: Tensor) -> None:
-        """Ends the warm-up: k-means of vectors [N, code_dim] sets the codes; many, for a batch knows few of them."""
-        self.quantizer.train()
-        self.quantise(vectors)
-        self.quantising.fill_(True)
+    @property
+    def config(self) -> dict:
+        """What the model is built from, as it is saved beside the weights."""
+        return asdict(self.design)
 
-    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    @property
+    def capacity_bits(self) -> float:
+        """The most that the codes of a transition can tell."""
+        return self.tokens * math.log2(self.codes)
+
+    def forward(self, frames: Tensor) -> Predicted:
         self._require(frames, self.past_frames + 2)
-        mismatch = self.matching(frames[:, -2], frames[:, -1])
-        vectors = self._vectors(frames, mismatch)
-        commitment = vectors.new_zeros(())
-        if self.quantising:
-            vectors, _, commitment = self.quantise(vectors)
-        context = frames[:, :-1]
-        prediction, shares = self.forward_model(context[:, -1], self.views(context, self.past_frames), vectors)
-        return prediction, (shares * mismatch).sum(dim=1), commitment
+        mismatch = self._mismatch(frames)
+        vectors, _, commitment = self.codebook(self._part(self._vectors, frames, mismatch))
+        prediction, shares = self._part(self._forward, frames[:, :-1], vectors)
+        expected = None if mismatch is None else (shares * mismatch).sum(dim=1)
+        labels = None if self.labels is None else self.labels(vectors.flatten(1))
+        return Predicted(prediction, expected, commitment, labels)
 
     def vectors(self, frames: Tensor) -> Tensor:
-        """The transitions before quantisation: frames [B, P + 2, C, H, W] -> float32 [B, code_dim] of length 1."""
+        """The transitions before quantisation: frames [B, P + 2, C, H, W] -> float32 [B, N, D]."""
         self._require(frames, self.past_frames + 2)
-        return self._vectors(frames, self.matching(frames[:, -2], frames[:, -1]))
+        return self._vectors(frames, self._mismatch(frames))
 
-    def _vectors(self, frames: Tensor, mismatch: Tensor) -> Tensor:
-        views = self.views(frames, self.past_frames)
-        return functional.normalize(self.inverse(views, matched(mismatch)).float(), dim=-1)
+    def _mismatch(self, frames: Tensor) -> Tensor | None:
+        return None if self.matching is None else self.matching(frames[:, -2], frames[:, -1])
 
-    def quantise(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Vectors [B, code_dim] -> the nearest codes' vectors, their numbers int64 [B], commitment loss."""
-        with torch.autocast(vectors.device.type, enabled=False):  # which code is nearest is decided in fp32
-            return self.quantizer(vectors.float())
+    def _vectors(self, frames: Tensor, mismatch: Tensor | None) -> Tensor:
+        matches = None if mismatch is None else matched(mismatch)
+        return self.codebook.scaled(self.inverse(self.views(frames, self.past_frames), matches))
+
+    def _part(self, part, *inputs):
+        """A part of the forward pass; its insides may be computed again in the backward pass instead of being kept."""
+        if self.training and self.design.gradient_checkpointing and torch.is_grad_enabled():
+            return checkpoint(part, *inputs, use_reentrant=False)
+        return part(*inputs)
 
     def predict(self, context: Tensor, vectors: Tensor) -> Tensor:
-        """Past and current frames [B, P + 1, C, H, W] and code vectors [B, code_dim] -> next frames, not clipped."""
+        """Past and current frames [B, P + 1, C, H, W] and vectors [B, N, D] -> next frames, not clipped."""
         self._require(context, self.past_frames + 1)
-        return self.forward_model(context[:, -1], self.views(context, self.past_frames), vectors)[0]
+        return self._forward(context, vectors)[0]
 
-    def vectors_of(self, codes: Tensor) -> Tensor:
-        """The codebook's vectors [B, code_dim] of codes int64 [B]."""
-        return self.quantizer.codebook[codes]
+    def _forward(self, context: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        return self.forward_model(context[:, -1], self.views.background, self.views(context, self.past_frames), vectors)
 
     def _require(self, frames: Tensor, count: int) -> None:
         expected = (count, *self.views.background.shape)
@@ -134,155 +163,42 @@ class LatentActionModel(nn.Module):
             raise ValueError(f"the model was made for frames [B, {expected}], found {list(frames.shape)}")
 
 
-class Views(nn.Module):
-    """What both models look at: the current frame against the mean picture, and each change, scaled to spread 1."""
-
-    def __init__(self, in_channels: int, height: int, width: int):
-        super().__init__()
-        self.register_buffer("background", torch.zeros(in_channels, height, width))
-        self.register_buffer("spread", torch.ones(()))
-        self.register_buffer("change", torch.ones(()))
-        self._padding = (0, -width % STRIDE, 0, -height % STRIDE)
-
-    def set_statistics(self, background: Tensor, spread: float, change: float) -> None:
-        """Mean picture [C, H, W], the frames' deviation from it and the root mean square change, all of 0..1."""
-        self.background.copy_(background)
-        self.spread.fill_(max(spread, SPREAD_FLOOR))
-        self.change.fill_(max(change, SPREAD_FLOOR))
-
-    def forward(self, frames: Tensor, current: int) -> Tensor:
-        """frames [B, T, C, H, W] -> [B, T * C, h, w]: frame `current`, then the T - 1 changes; padded by zeros."""
-        still = (frames[:, current] - self.background) / self.spread
-        changes = (frames[:, 1:] - frames[:, :-1]) / self.change
-        views = torch.cat([still, changes.flatten(1, 2)], dim=1)
-        return functional.pad(views, self._padding).contiguous(memory_format=torch.channels_last)
-
-
-class Down(nn.Module):
-    """[B, in, h, w] -> maps [B, c, h / 4, w / 4], [B, c', h / 8, w / 8], ... (rounded up after the first)."""
-
-    def __init__(self, in_channels: int, channels: Sequence[int]):
-        super().__init__()
-        stem = nn.Conv2d(in_channels, channels[0], 2 * STRIDE, STRIDE, STRIDE // 2)
-        self.layers = nn.ModuleList([stem, *(nn.Conv2d(a, b, 3, 2, 1) for a, b in pairwise(channels))])
-        self.norms = nn.ModuleList(_norm(c) for c in channels)
-
-    def forward(self, x: Tensor, beside: Tensor | None = None) -> list[Tensor]:
-        """`beside` [B, c, h / 4, w / 4] is added to the first map."""
-        maps = []
-        for layer, norm in zip(self.layers, self.norms, strict=True):
-            x = layer(x)
-            if beside is not None and not maps:
-                x = x + beside
-            x = functional.silu(norm(x))
-            maps.append(x)
-        return maps
-
-
-class InverseModel(nn.Module):
-    """Views of a transition and what matched [B, K, h, w] -> [B, outputs], averaged over the picture.
-
-    With `displacements` 0 (K) it sees no matches.
-    """
-
-    def __init__(self, views: int, channels: Sequence[int], outputs: int, displacements: int):
-        super().__init__()
-        self.down = Down(views, channels)
-        self.motion = nn.Conv2d(displacements, channels[0], 1) if displacements else None
-        self.norm = nn.LayerNorm(BANDS * displacements) if displacements else None
-        self.mix = nn.Conv2d(channels[-1], HIDDEN, 3, padding=1)
-        pooled = HIDDEN + BANDS * displacements
-        self.output = nn.Sequential(nn.Linear(pooled, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, outputs))
-
-    def forward(self, views: Tensor, matches: Tensor | None = None) -> Tensor:
-        if matches is None:
-            return self.output(self._pooled(views, None))
-        # Shares of K displacements are about 1 / K each; the convolution wants them of size 1.
-        pooled = self._pooled(views, self.motion(matches * matches.shape[1] ** 0.5))
-        # What matches in most cells is how the camera moved: it need not find its way through the convolutions.
-        bands = functional.adaptive_avg_pool2d(matches, (BANDS, 1)).flatten(1)
-        return self.output(torch.cat([pooled, self.norm(bands)], dim=1))
-
-    def _pooled(self, views: Tensor, beside: Tensor | None) -> Tensor:
-        return functional.silu(self.mix(self.down(views, beside)[-1])).mean(dim=(2, 3))
-
-
-class ForwardModel(nn.Module):
-    """The current frame moved by a flow field plus a residual; the code scales and shifts the features (FiLM)."""
-
-    def __init__(
-        self, past_frames: int, in_channels: int, channels: Sequence[int], code_dim: int,
-        height: int, width: int, past_dropout: float, displacements: Tensor,
-    ):  # fmt: skip
-        super().__init__()
-        self._channels, self._size, self._past_dropout = in_channels, (height, width), past_dropout
-        self.down = Down((past_frames + 1) * in_channels, channels)
-        up = channels[::-1]
-        self.mix = nn.Conv2d(up[0], up[0], 3, padding=1)
-        self.up = nn.ModuleList(nn.Conv2d(a + b, b, 3, padding=1) for a, b in pairwise(up))
-        self.norms = nn.ModuleList(_norm(c) for c in up[1:])
-        self.films = nn.ModuleList(nn.Linear(code_dim, 2 * c) for c in up)
-        # Two heads in one convolution: a fine dx, dy, and the residual of the 4 x 4 pixels of a cell.
-        self.head = nn.Conv2d(channels[0], 2 + in_channels * STRIDE**2, 3, padding=1)
-        self.source = nn.Conv2d(channels[0], len(displacements), 1)
-        for layer in (self.head, self.source):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
-        half_size = torch.tensor([width, height]) / 2  # the unit of `grid_sample`
-        self.register_buffer("displacements", displacements / half_size, persistent=False)
-        for name, pixels in (("rows", height), ("columns", width)):
-            self.register_buffer(name, _enlarging(math.ceil(pixels / STRIDE), pixels), persistent=False)
-        self.register_buffer("grid", _grid(height, width), persistent=False)
-
-    def forward(self, current: Tensor, views: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """current [B, C, H, W], views [B, V, h, w], vectors [B, code_dim] -> next frames, shares [B, K, h', w']."""
-        maps = self.down(self._without_past(views))
-        x = functional.silu(_film(self.mix(maps[-1]), self.films[0](vectors)))
-        for layer, norm, film, skip in zip(self.up, self.norms, self.films[1:], maps[-2::-1], strict=True):
-            x = torch.cat([functional.interpolate(x, skip.shape[-2:], mode="nearest"), skip], dim=1)
-            x = functional.silu(_film(norm(layer(x)), film(vectors)))
-        flow, residual = self.head(x).float().split([2, self._channels * STRIDE**2], dim=1)
-        height, width = self._size
-        residual = functional.pixel_shuffle(residual, STRIDE)[..., :height, :width]
-        shares = torch.softmax(self.source(x).float(), dim=1)
-        with torch.autocast(flow.device.type, enabled=False):
-            flow = flow + torch.einsum("bkhw,kd->bdhw", shares, self.displacements)
-        return self._moved(current, flow) + residual, shares
-
-    def _without_past(self, views: Tensor) -> Tensor:
-        if not self.training or not self._past_dropout:
-            return views
-        shown = torch.rand(len(views), 1, 1, 1, device=views.device) >= self._past_dropout
-        return torch.cat([views[:, : self._channels], views[:, self._channels :] * shown], dim=1)
-
-    def _moved(self, current: Tensor, flow: Tensor) -> Tensor:
-        """The frame sampled where flow [B, 2, h, w] points to, in units of half the picture's width and height."""
-        with torch.autocast(flow.device.type, enabled=False):
-            # Enlarged by matrices: bilinear `interpolate` of two channels takes ten times as long.
-            flow = self.rows @ flow.contiguous() @ self.columns.T
-            where = self.grid + flow.permute(0, 2, 3, 1)
-            return functional.grid_sample(current.float(), where, padding_mode="border", align_corners=False)
-
-
 def load_latent_action(directory: str | Path) -> LatentActionModel:
     """The model of a saved folder, on the CPU, in eval mode, its weights frozen."""
-    model = LatentActionModel(**load_config(directory))
+    config = load_config(directory)
+    model = LatentActionModel(
+        LatentActionDesign(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
+    )
     load_weights(model, directory)
     return model.eval().requires_grad_(False)
 
 
 @torch.inference_mode()
-def codes_of(model: LatentActionModel, frames: np.ndarray, compute: Compute) -> np.ndarray:
-    """Transitions uint8 [B, P + 2, C, H, W] -> their codes int64 [B]. The model is in eval mode."""
+def vectors_in(model: LatentActionModel, frames: np.ndarray, compute: Compute) -> Tensor:
+    """Transitions uint8 [B, P + 2, C, H, W] -> their vectors before quantisation, float32 [B, N, D] on the device."""
     with compute.autocast():
-        vectors = model.vectors(_floats(frames, compute))
-    return model.quantise(vectors)[1].cpu().numpy()
+        return model.vectors(_floats(frames, compute)).float()
+
+
+def codes_of(model: LatentActionModel, frames: np.ndarray, compute: Compute) -> np.ndarray:
+    """Transitions uint8 [B, P + 2, C, H, W] -> their codes int64, [B] or [B, N]. The model is in eval mode."""
+    vectors = vectors_in(model, frames, compute)
+    with torch.inference_mode():
+        codes = model.codebook(vectors)[1].cpu().numpy()
+    return codes[:, 0] if model.tokens == 1 else codes
 
 
 @torch.inference_mode()
-def predict_next(model: LatentActionModel, context: np.ndarray, codes: np.ndarray, compute: Compute) -> np.ndarray:
-    """Past and current frames uint8 [B, P + 1, C, H, W] and codes [B] -> next frames float32 [B, C, H, W], 0..255."""
-    vectors = model.vectors_of(torch.from_numpy(np.asarray(codes, np.int64)).to(compute.device))
+def predict_next(model: LatentActionModel, context: np.ndarray, codes: np.ndarray | None, compute: Compute):
+    """Past and current frames uint8 [B, P + 1, C, H, W], codes [B] or [B, N] -> next frames [B, C, H, W], 0..255.
+
+    float32. Without codes (None) the forward model is told nothing: vectors of zeros.
+    """
+    if codes is None:
+        vectors = torch.zeros(len(context), model.tokens, model.design.code_dim, device=compute.device)
+    else:
+        numbers = torch.from_numpy(np.asarray(codes, np.int64)).to(compute.device)
+        vectors = model.codebook.vectors_of(numbers.reshape(len(context), model.tokens))
     with compute.autocast():
         frames = model.predict(_floats(context, compute), vectors)
     return (frames.float().clamp(0, 1) * 255).cpu().numpy()
@@ -290,24 +206,3 @@ def predict_next(model: LatentActionModel, context: np.ndarray, codes: np.ndarra
 
 def _floats(frames: np.ndarray, compute: Compute) -> Tensor:
     return torch.from_numpy(frames).to(compute.device).float() / 255
-
-
-def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(math.gcd(8, channels) if channels > 8 else 1, channels)
-
-
-def _film(x: Tensor, scale_and_shift: Tensor) -> Tensor:
-    scale, shift = scale_and_shift[:, :, None, None].chunk(2, dim=1)
-    return x * (1 + scale) + shift
-
-
-def _enlarging(cells: int, pixels: int) -> Tensor:
-    """The matrix [pixels, cells] that enlarges a row of cells linearly; the last cell may reach past the picture."""
-    unit = torch.eye(cells)[:, None]
-    return functional.interpolate(unit, scale_factor=STRIDE, mode="linear")[:, 0, :pixels].T.contiguous()
-
-
-def _grid(height: int, width: int) -> Tensor:
-    """Where `grid_sample` finds each pixel itself, x before y: [1, H, W, 2]."""
-    rows, columns = ((torch.arange(n) * 2 + 1) / n - 1 for n in (height, width))
-    return torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)], dim=-1)[None]

@@ -3,7 +3,8 @@
 from torch import Tensor, nn
 
 from stages.models.block_matching import matched
-from stages.models.latent_action import InverseModel, LatentActionModel
+from stages.models.inverse_model import InverseModel
+from stages.models.latent_action import LatentActionModel
 
 
 class TransitionClassifier(nn.Module):
@@ -15,14 +16,19 @@ class TransitionClassifier(nn.Module):
 
     def __init__(self, like: LatentActionModel, *, whole: bool, classes: int):
         super().__init__()
-        self._whole, self._past_frames, self._in_channels = whole, like.past_frames, len(like.views.background)
-        self.views, self.matching = like.views, like.matching
+        design = like.design
+        self._past_frames, self._in_channels = like.past_frames, design.in_channels
+        self._whole, self.views = whole, like.views
+        self.matching = like.matching if whole else None
         seen = self._past_frames + 2 if whole else 1
-        displacements = len(like.matching.displacements) if whole else 0
-        self.inverse = InverseModel(seen * self._in_channels, like.config["channels"], classes, displacements)
+        displacements = 0 if self.matching is None else len(self.matching.displacements)
+        self.inverse = InverseModel(
+            seen * self._in_channels, design.channels, classes, displacements, design.cell_px, (1, 1)
+        )
 
     def forward(self, frames: Tensor) -> Tensor:
         views = self.views(frames, self._past_frames)
         if not self._whole:
-            return self.inverse(views[:, : self._in_channels])
-        return self.inverse(views, matched(self.matching(frames[:, -2], frames[:, -1])))
+            views = views[:, : self._in_channels]
+        matches = None if self.matching is None else matched(self.matching(frames[:, -2], frames[:, -1]))
+        return self.inverse(views, matches)[:, 0]

@@ -1,11 +1,11 @@
-"""Pictures of latent actions: predicted frames, what each code does to one frame, how often each occurs."""
+"""Pictures of latent actions: predicted frames, what each code does to one frame, how roll-outs fare."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from stages.evaluation.figures.style import DIFFERENCE_MAP, HUMAN, MODEL, MUTED, action_color, grid, legend, new_figure
+from stages.evaluation.figures.style import DIFFERENCE_MAP, MODEL, MUTED, grid, legend, new_figure
 
 LOUDEST = 64  # grey levels at which the colours of the differences end
 ROLLOUT_COLORS = (MODEL, "#56B4E9", MUTED)  # inferred codes, random codes, copy
@@ -37,46 +37,25 @@ def predictions_figure(current: np.ndarray, following: np.ndarray, predicted: np
     return figure
 
 
-def every_code_figure(current: np.ndarray, following: np.ndarray, counts: np.ndarray) -> Figure:
-    """One frame [C, H, W] and what each code makes of it, 0..255 [K, C, H, W], as the change of grey levels.
+def every_code_figure(current: np.ndarray, following: np.ndarray, codes: np.ndarray, shares: np.ndarray) -> Figure:
+    """One frame [C, H, W] and what each of codes [K] makes of it, 0..255 [K, C, H, W], as the change of grey levels.
 
-    counts [K] are how often each code occurs; they stand above the pictures.
+    shares [K] say how often each code occurs; they stand above the pictures.
     """
-    codes, _, height, width = following.shape
-    rows = -(-(codes + 1) // COLUMNS)
+    count, _, height, width = following.shape
+    rows = -(-(count + 1) // COLUMNS)
     figure, axes = new_figure(12, rows * (12 / COLUMNS * height / width + 0.3) + 0.6, rows=rows, cols=COLUMNS)
     cells = axes.ravel()
     _show(cells[0], current)
     cells[0].set_title("this frame", fontsize=9)
     change = (following - current.astype(np.float32)).mean(axis=1)
-    share = counts / max(1, counts.sum())
-    for code in range(codes):
-        shade = cells[code + 1].imshow(change[code], cmap=DIFFERENCE_MAP, vmin=-LOUDEST, vmax=LOUDEST)
-        cells[code + 1].set_title(f"code {code} ({share[code]:.1%})", fontsize=9)
+    for place in range(count):
+        shade = cells[place + 1].imshow(change[place], cmap=DIFFERENCE_MAP, vmin=-LOUDEST, vmax=LOUDEST)
+        cells[place + 1].set_title(f"code {codes[place]} ({shares[place]:.1%})", fontsize=9)
     _bare(axes)
-    for cell in cells[codes + 1 :]:
+    for cell in cells[count + 1 :]:
         cell.set_visible(False)
     figure.colorbar(shade, ax=axes.ravel().tolist(), label="change, grey levels", shrink=0.8, pad=0.01)
-    return figure
-
-
-def codes_figure(codes: np.ndarray, count: int, classes: np.ndarray | None, names: Sequence[str]) -> Figure:
-    """How often each of `count` codes occurs in codes int [N]; stacked by class int [N] where known."""
-    figure, axes = new_figure(9, 3.2)
-    bars, places = axes[0, 0], np.arange(count)
-    if classes is None:
-        bars.bar(places, np.bincount(codes, minlength=count), color=HUMAN)
-    else:
-        below = np.zeros(count)
-        for index, name in enumerate(names):
-            held = np.bincount(codes[classes == index], minlength=count)
-            color = MUTED if index == len(names) - 1 else action_color(index)
-            bars.bar(places, held, bottom=below, color=color, label=name)
-            below += held
-        legend(bars, ncols=len(names))
-    bars.set(xlabel="code", ylabel="transitions", xticks=places)
-    bars.margins(y=0.15)
-    grid(bars)
     return figure
 
 

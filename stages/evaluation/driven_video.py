@@ -1,0 +1,55 @@
+"""The forward model as a game: videos in which codes drive the picture, each prediction fed back as the next frame.
+
+A picture of such a video is a grid of captioned tiles, uint8 [H, W, 3] in OpenCV's channel order, with even sides.
+Conventions: P past frames; frames uint8 [C, H, W]; predict as in `transitions.PredictNext`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import cv2
+import numpy as np
+
+from stages.evaluation.transitions import PredictNext
+
+TILE_WIDTH = 240  # px, about
+CAPTION = 18  # px high
+COLUMNS = 4
+TEXT, BACKGROUND = (235, 232, 228), (30, 27, 24)
+
+
+def driven_frames(predict: PredictNext, context: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Frames [S, C, H, W] from context [P + 1, C, H, W] when codes [S] or [S, n] drive the model."""
+    shown, found = context[None], []
+    for step in range(len(codes)):
+        following = predict(shown, codes[step : step + 1]).round().astype(np.uint8)
+        shown = np.concatenate([shown[:, 1:], following[:, None]], axis=1)
+        found.append(following[0])
+    return np.stack(found)
+
+
+def tiled(films: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
+    """Films [S, C, H, W] of the same length by caption -> one picture a step."""
+    for step in range(min(len(film) for film in films.values())):
+        tiles = [_tile(film[step], caption) for caption, film in films.items()]
+        columns = min(COLUMNS, len(tiles))
+        tiles += [np.full_like(tiles[0], 0) + np.uint8(BACKGROUND)] * (-len(tiles) % columns)
+        rows = [np.concatenate(tiles[start : start + columns], axis=1) for start in range(0, len(tiles), columns)]
+        yield np.concatenate(rows)
+
+
+def captioned(frames: np.ndarray, captions: Sequence[str]) -> Iterator[np.ndarray]:
+    """Frames [S, C, H, W] as a video of one tile, each with its caption."""
+    for frame, caption in zip(frames, captions, strict=True):
+        yield _tile(frame, caption)
+
+
+def _tile(frame: np.ndarray, caption: str) -> np.ndarray:
+    image = np.ascontiguousarray(frame.transpose(1, 2, 0)[..., ::-1])
+    image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.shape[2] == 1 else image
+    times = max(1, round(TILE_WIDTH / image.shape[1]))
+    image = cv2.resize(image, None, fx=times, fy=times, interpolation=cv2.INTER_NEAREST)
+    image = cv2.copyMakeBorder(
+        image, CAPTION, image.shape[0] % 2, 0, image.shape[1] % 2, cv2.BORDER_CONSTANT, value=BACKGROUND
+    )
+    cv2.putText(image, caption, (4, CAPTION - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.45, TEXT, 1, cv2.LINE_AA)
+    return image

@@ -1,0 +1,121 @@
+"""What codes do in the game: how far they move things, and which events they go with.
+
+What is true comes from the state rows of the recordings, or, of the whole picture's shift, from the pictures.
+Nothing here is seen in training.
+
+Conventions: N transitions, K codes; codes int64 [N], one a transition; a state column is float [N] before and after.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+
+from stages.evaluation.metrics import ratio
+
+IMAGE_SHIFT = "image_shift_px"  # the effect that is read from the pictures
+COMMON = 0.01  # codes of a smaller share are not shown as the code of an event
+
+
+def image_shift_px(current: np.ndarray, following: np.ndarray) -> np.ndarray:
+    """How far the whole picture went to the right, float64 [N] px, of frames uint8 [N, C, H, W].
+
+    By phase correlation (Kuglin and Hines 1975), with a Hann window, of the rows' brightness.
+    """
+    now, later = (images.mean(axis=1, dtype=np.float32) for images in (current, following))
+    window = cv2.createHanningWindow(now.shape[:0:-1], cv2.CV_32F)
+    return np.array([cv2.phaseCorrelate(a, b, window)[0][0] for a, b in zip(now, later, strict=True)])
+
+
+def effect_rows(codes: np.ndarray, effect: np.ndarray, count: int) -> list[dict]:
+    """A row a code that occurs: its share, and mean, spread and quartiles of what moved; NaN is left out."""
+    known = np.isfinite(effect)
+    rows = []
+    for code in range(count):
+        own = effect[known & (codes == code)]
+        if len(own):
+            low, middle, high = np.percentile(own, (25, 50, 75))
+            rows.append({
+                "code": code, "share": float((codes == code).mean()), "mean": float(own.mean()),
+                "spread": float(own.std()), "quartile_low": low, "median": middle, "quartile_high": high,
+            })  # fmt: skip
+    return rows
+
+
+def consistency(codes: np.ndarray, effect: np.ndarray, count: int) -> float:
+    """The share of the effect's variance that the codes explain (eta squared): 1 when a code always does the same.
+
+    NaN when nothing moves.
+    """
+    known = np.isfinite(effect)
+    codes, effect = codes[known], effect[known]
+    sizes = np.bincount(codes, minlength=count)
+    means = np.divide(np.bincount(codes, effect, minlength=count), sizes, out=np.zeros(count), where=sizes > 0)
+    within = np.square(effect - means[codes]).sum() if len(effect) else 0.0
+    total = np.square(effect - effect.mean()).sum() if len(effect) else 0.0
+    return 1 - float(ratio(within, total))
+
+
+def events_of(before: Mapping, current: Mapping, following: Mapping) -> dict[str, np.ndarray]:
+    """What happened in each transition, bool [N] by name, as far as the state columns [N] say: bounces and broken
+    bricks of Breakout; shots, kills and hits taken of Doom."""
+    rules = {
+        "brick broken": ("bricks", _falls), "ball lost": ("lives", _falls), "shot fired": ("player_ammo", _falls),
+        "kill": ("player_kills", _rises), "hit taken": ("player_health", _falls),
+    }  # fmt: skip
+    found = {name: rule(current[c], following[c]) for name, (c, rule) in rules.items() if c in current}
+    for name, column in (("paddle moves", "paddle_x_px"),):
+        if column in current:
+            found[name] = np.abs(following[column] - current[column]) >= 1
+    for name, column in (("ball bounces sideways", "ball_x_px"), ("ball bounces up or down", "ball_y_px")):
+        if column in current:
+            earlier, later = current[column] - before[column], following[column] - current[column]
+            found[name] = earlier * later < 0  # NaN: not in view, no bounce
+    return found
+
+
+def _falls(now: np.ndarray, later: np.ndarray) -> np.ndarray:
+    return later < now
+
+
+def _rises(now: np.ndarray, later: np.ndarray) -> np.ndarray:
+    return later > now
+
+
+def event_rows(codes: np.ndarray, events: Mapping[str, np.ndarray], count: int) -> list[dict]:
+    """A row an event: how often, and the code that goes with it most (by lift, among codes of at least 1 %).
+
+    Lift: how many times as frequent the event is with this code as in all; `caught`: the share of the events that
+    have this code; both None for an event that never happens.
+    """
+    sizes = np.bincount(codes, minlength=count)
+    common = sizes >= max(1, COMMON * len(codes))
+    rows = []
+    for name, happens in events.items():
+        row = {"event": name, "times": int(happens.sum()), "code": None, "lift": None, "caught": None}
+        if happens.any():
+            held = np.bincount(codes[happens], minlength=count)
+            lift = np.where(common, held / np.maximum(sizes, 1) / happens.mean(), 0.0)
+            code = int(lift.argmax())
+            row |= {"code": code, "lift": float(lift[code]), "caught": float(held[code] / happens.sum())}
+        rows.append(row)
+    return rows
+
+
+def change_classes(change: np.ndarray, threshold: float) -> np.ndarray:
+    """0 where a thing went left (or down) by at least `threshold`, 1 for right, 2 for neither; NaN: neither."""
+    return np.select([change <= -threshold, change >= threshold], [0, 1], 2).astype(np.int64)
+
+
+def codes_of_classes(codes: np.ndarray, classes: np.ndarray, count: int, kinds: int) -> np.ndarray:
+    """The code that shows each class best, int64 [kinds]: of those that are not rare the one most often of it."""
+    table = np.zeros((kinds, count))
+    np.add.at(table, (classes, codes), 1)
+    sizes = table.sum(axis=0)
+    pure = np.where(sizes >= max(1, COMMON * len(codes)), table / np.maximum(sizes, 1), 0.0)
+    return pure.argmax(axis=1)
+
+
+def columns_of(state: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """State rows [N, S] as columns by name."""
+    return {name: state[:, place].astype(np.float64) for place, name in enumerate(names)}

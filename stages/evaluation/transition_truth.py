@@ -1,0 +1,47 @@
+"""What is true of transitions beside their pictures: the keys that were held and the game's own state.
+
+Conventions: N transitions; EPISODES is the store they come from.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from stages.episodes.store import EpisodeStore, action_columns
+from stages.evaluation.effects import IMAGE_SHIFT, columns_of, image_shift_px
+from stages.evaluation.latent_actions import key_classes
+from stages.evaluation.transitions import Transitions, batches
+
+FULL_TURN = 360.0  # of columns that end in _deg
+
+
+def lagged_classes(store: EpisodeStore, found: Transitions, split: str, actions: Sequence[str], lag: int) -> np.ndarray:
+    """Which of the actions was held `lag` frames before each transition's current frame, int64 [N].
+
+    A transition has past frames of its own fight, so a lag within them never reaches into another one.
+    """
+    columns = action_columns(store, actions)
+    return key_classes(store.concatenated("actions", split)[0][found.current - lag], columns)
+
+
+def states_of(store: EpisodeStore, found: Transitions, split: str) -> tuple[dict, dict, dict] | None:
+    """State columns before, at and after each transition's current frame, float [N] each by name; None without any."""
+    if not store.has("state"):
+        return None
+    state = store.concatenated("state", split)[0]
+    return tuple(columns_of(state[found.rows[:, place]], store.attrs["state_columns"]) for place in (-3, -2, -1))
+
+
+def effect_of(name: str, found: Transitions, states: tuple[dict, dict, dict] | None) -> np.ndarray:
+    """How far the thing called `name` moved in each transition, float64 [N]: the picture, or a column of the state.
+
+    ValueError when the recordings have no such column.
+    """
+    if name == IMAGE_SHIFT:
+        parts = batches(np.arange(len(found)))
+        return np.concatenate([image_shift_px(*found.take(part)[:, -2:].swapaxes(0, 1)) for part in parts])
+    if states is None or name not in states[1]:
+        known = "no state" if states is None else f"the state columns {', '.join(states[1])}"
+        raise ValueError(f"latent_action.effect is {name!r}, but the recordings have {known}; set it to {IMAGE_SHIFT}")
+    change = states[2][name] - states[1][name]
+    return (change + FULL_TURN / 2) % FULL_TURN - FULL_TURN / 2 if name.endswith("_deg") else change

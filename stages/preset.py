@@ -1,0 +1,74 @@
+"""`python -m stages.preset NAME`: what belongs together, set in params.yaml at once; comments stay.
+
+A preset is a file of stages/presets: a key with dots to its value. `git diff params.yaml` shows what it set, `git
+checkout params.yaml` takes it back; then `dvc repro` or `dvc exp run`. Without a name it lists the presets.
+"""
+
+import argparse
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+from ruamel.yaml import YAML
+
+from stages.params import validated
+from stages.run import run_stage
+
+PRESETS = Path(__file__).parent / "presets"
+PARAMS = Path("params.yaml")
+
+
+def names() -> list[str]:
+    """All presets by name."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def with_preset(text: str, preset: Mapping[str, object]) -> str:
+    """params.yaml's text with the values of a preset, checked; ValueError for a key that params.yaml does not have."""
+    kind = YAML()
+    kind.preserve_quotes, kind.width = True, 120
+    tree = kind.load(text)
+    for key, value in preset.items():
+        *sections, last = key.split(".")
+        node = tree
+        for section in sections:
+            node = node.get(section, {})
+        if last not in node:
+            raise ValueError(f"the preset sets {key}, which params.yaml does not have; is it of another version?")
+        node[last] = _flowing(value)
+    written = io.StringIO()
+    kind.dump(tree, written)
+    validated(yaml.safe_load(written.getvalue()), PARAMS)
+    return written.getvalue()
+
+
+def _flowing(value):
+    """Lists and maps in the style of params.yaml: [a, b], {a: b}."""
+    if not isinstance(value, list | dict):
+        return value
+    made = YAML().map() if isinstance(value, dict) else YAML().seq()
+    if isinstance(value, dict):
+        made.update({key: _flowing(each) for key, each in value.items()})
+    else:
+        made.extend(value)
+    made.fa.set_flow_style()
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Set what belongs together in params.yaml.")
+    parser.add_argument("name", nargs="?", choices=names(), help="without one: the list of presets")
+    name = parser.parse_args().name
+    if name is None:
+        for each in names():
+            comment = (PRESETS / f"{each}.yaml").read_text(encoding="utf-8").splitlines()[0]
+            print(f"{each:<12} {comment.removeprefix('# ')}")
+        return
+    preset = yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
+    PARAMS.write_text(with_preset(PARAMS.read_text(encoding="utf-8"), preset), encoding="utf-8")
+    print(f"set {len(preset)} values in {PARAMS}: {', '.join(preset)}")
+
+
+if __name__ == "__main__":
+    run_stage(main)

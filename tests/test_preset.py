@@ -1,0 +1,38 @@
+"""Presets: each gives params that the pipeline takes, and changes nothing but what it names."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stages.params import read_params
+from stages.preset import PRESETS, names, with_preset
+
+TEXT = Path("params.yaml").read_text(encoding="utf-8")
+
+
+def flat(tree, prefix=""):
+    for key, value in tree.items():
+        if isinstance(value, dict) and f"{prefix}{key}" not in ("keys", "evaluate.composite"):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_preset_sets_what_it_names_and_keeps_the_rest_and_its_comments(name, tmp_path):
+    preset = yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
+    text = with_preset(TEXT, preset)
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    read_params(tmp_path / "params.yaml")
+    before, after = (dict(flat(yaml.safe_load(each))) for each in (TEXT, text))
+    assert after == before | preset and after != before
+    assert [line.split("#")[1] for line in text.splitlines() if "#" in line].__len__() >= TEXT.count("#") - len(preset)
+    assert with_preset(text, preset) == text
+
+
+def test_an_unknown_key_and_an_impossible_value_are_refused():
+    with pytest.raises(ValueError, match="the preset sets latent_action.colour, which params.yaml does not have"):
+        with_preset(TEXT, {"latent_action.colour": 3})
+    with pytest.raises(ValueError, match="game"):
+        with_preset(TEXT, {"game": "breakout"})
