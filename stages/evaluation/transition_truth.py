@@ -1,9 +1,10 @@
 """What is true of transitions beside their pictures: the keys that were held and the game's own state.
 
-Conventions: N transitions; EPISODES is the store they come from.
+Conventions: N transitions, n codes each.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +14,19 @@ from stages.evaluation.latent_actions import key_classes
 from stages.evaluation.transitions import Transitions, batches
 
 FULL_TURN = 360.0  # of columns that end in _deg
+States = tuple[dict, dict, dict]  # columns float [N] by name, before, at and after each transition's current frame
+
+
+@dataclass(frozen=True)
+class Case:
+    """A split to judge: its transitions, their codes int64 [N] or [N, n], the state where the recordings have it, and
+    how far the effect went, float [N], where it is needed."""
+
+    split: str
+    transitions: Transitions
+    codes: np.ndarray
+    states: States | None
+    effect: np.ndarray | None
 
 
 def lagged_classes(store: EpisodeStore, found: Transitions, split: str, actions: Sequence[str], lag: int) -> np.ndarray:
@@ -24,7 +38,7 @@ def lagged_classes(store: EpisodeStore, found: Transitions, split: str, actions:
     return key_classes(store.concatenated("actions", split)[0][found.current - lag], columns)
 
 
-def states_of(store: EpisodeStore, found: Transitions, split: str) -> tuple[dict, dict, dict] | None:
+def states_of(store: EpisodeStore, found: Transitions, split: str) -> States | None:
     """State columns before, at and after each transition's current frame, float [N] each by name; None without any."""
     if not store.has("state"):
         return None
@@ -32,7 +46,7 @@ def states_of(store: EpisodeStore, found: Transitions, split: str) -> tuple[dict
     return tuple(columns_of(state[found.rows[:, place]], store.attrs["state_columns"]) for place in (-3, -2, -1))
 
 
-def effect_of(name: str, found: Transitions, states: tuple[dict, dict, dict] | None) -> np.ndarray:
+def effect_of(name: str, found: Transitions, states: States | None) -> np.ndarray:
     """How far the thing called `name` moved in each transition, float64 [N]: the picture, or a column of the state.
 
     ValueError when the recordings have no such column.

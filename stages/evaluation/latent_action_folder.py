@@ -1,0 +1,95 @@
+"""What the evaluation of latent actions writes of a split beside its numbers: pictures, videos, tables of effects."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stages.evaluation.driven_video import captioned, driven_frames, tiled
+from stages.evaluation.effects import codes_of_classes, consistency, effect_rows, event_rows, events_of
+from stages.evaluation.figures.codes import codes_figure, effects_figure, tsne_figure
+from stages.evaluation.figures.latent_action import every_code_figure, predictions_figure
+from stages.evaluation.figures.style import save
+from stages.evaluation.intervals import finite
+from stages.evaluation.overlay import write_video
+from stages.evaluation.rollouts import rollout_starts
+from stages.evaluation.transition_truth import Case
+from stages.evaluation.transitions import PredictNext, batches, spread_samples
+from stages.learning.checkpoints import write_json
+from stages.models.latent_action import LatentActionModel
+
+PICTURED = 6  # transitions in the picture of predictions
+CODES_SHOWN = 47  # in the picture of what each code does
+NEIGHBOURS = 800  # transitions in the picture of vectors
+VIDEO_STEPS, HELD, HELD_STEPS = 45, 6, 15  # of roll-outs; codes that are held; steps that each is held
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A split and its classes int64 [N] with their names, the last one of which is "neither"; None without keys."""
+
+    case: Case
+    classes: np.ndarray | None
+    names: tuple[str, ...]
+
+
+def write_effects(directory: Path, case: Case, count: int, name: str) -> dict[str, float | None]:
+    """What each code does and which events it goes with, as JSON and picture; returns the metrics."""
+    events = {} if case.states is None else events_of(*case.states)
+    rows = {
+        "effect": name,
+        "codes": effect_rows(case.codes, case.effect, count),
+        "events": event_rows(case.codes, events, count),
+    }
+    save(effects_figure(case.codes, case.effect, count, name), directory / "effects.png")
+    write_json(directory / "effects.json", rows)
+    return {"lam_effect_consistency": finite(consistency(case.codes, case.effect, count))}
+
+
+def write_figures(
+    directory: Path, shown: Shown, model: LatentActionModel, predict: PredictNext, vectors_of, seed: int
+) -> None:
+    """Pictures of predictions, of what each code does to one frame, of how often each occurs and where it lies.
+
+    A single one of many codes does little to a picture, and all together are too many to show: with several codes a
+    transition there are no pictures of single ones.
+    """
+    found, codes = shown.case.transitions, shown.case.codes
+    chosen = spread_samples(len(found), 2 * PICTURED + 1)[1::2]
+    frames = found.take(chosen)
+    predicted = predict(frames[:, :-1], codes[chosen])
+    save(predictions_figure(frames[:, -2], frames[:, -1], predicted), directory / "predictions.png")
+    classes = shown.classes if model.tokens == 1 else None
+    save(codes_figure(codes.ravel(), model.codes, classes, shown.names), directory / "codes.png")
+    if model.tokens > 1:
+        return
+    counts = np.bincount(codes, minlength=model.codes)
+    often = np.sort(np.argsort(-counts, kind="stable")[:CODES_SHOWN])
+    middle = frames[len(frames) // 2 : len(frames) // 2 + 1, :-1]
+    following = predict(np.repeat(middle, len(often), axis=0), often)
+    save(every_code_figure(middle[0, -1], following, often, counts[often] / len(codes)), directory / "every_code.png")
+    near = spread_samples(len(found), NEIGHBOURS)
+    vectors = np.concatenate([vectors_of(found.take(part)).cpu().numpy()[:, 0] for part in batches(near)])
+    own_classes = None if classes is None else classes[near]
+    save(tsne_figure(vectors, codes[near], own_classes, shown.names, seed), directory / "tsne.png")
+
+
+def write_videos(
+    directory: Path, shown: Shown, model: LatentActionModel, predict: PredictNext, *, fps: float, gap: int
+) -> None:
+    """Roll-outs beside the truth, and a picture that a sequence of codes drives."""
+    found, codes = shown.case.transitions, shown.case.codes
+    steps = min(VIDEO_STEPS, int(np.bincount(found.episode).max()) // gap)
+    now = rollout_starts(found, steps=steps, gap=gap, most=2)[-1] + np.arange(steps) * gap
+    context = found.take(now[:1])[0, :-1]
+    films = {"true": found.take(now)[:, -1], "inferred codes": driven_frames(predict, context, codes[now])}
+    if model.tokens == 1:
+        often = np.argsort(-np.bincount(codes, minlength=model.codes), kind="stable")[:HELD]
+        films |= {f"code {code} held": driven_frames(predict, context, np.full(steps, code)) for code in often}
+    write_video(directory / "rollouts.mp4", tiled(films), fps)
+    if shown.classes is None or model.tokens > 1:
+        return
+    typical = codes_of_classes(codes, shown.classes, model.codes, len(shown.names))
+    order = np.repeat(np.arange(len(shown.names)), HELD_STEPS)
+    captions = [f"{shown.names[kind]}: code {typical[kind]}" for kind in order]
+    write_video(directory / "driven.mp4", captioned(driven_frames(predict, context, typical[order]), captions), fps)
