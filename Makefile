@@ -43,6 +43,7 @@ lint: .venv/installed-test
 
 bench: .venv/installed-bench
 	$(BIN)/python -m tests.benchmarks.run $(ARGS)
+	$(BIN)/python -m tests.benchmarks.batches
 
 bench-scale: .venv/installed-bench
 	$(BIN)/python -m tests.benchmarks.scale $(ARGS)

@@ -27,6 +27,11 @@ class Transitions:
         return len(self.rows)
 
     @property
+    def too_short(self) -> int:
+        """How many episodes of the split have no transition because they have too few frames."""
+        return len(self.bank.lengths) - len(np.unique(self.episode))
+
+    @property
     def current(self) -> np.ndarray:
         """The row of each transition's current frame in the split's concatenated arrays, int64 [N]."""
         return self.rows[:, -2]
