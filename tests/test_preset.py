@@ -27,7 +27,7 @@ def test_a_preset_sets_what_it_names_and_keeps_the_rest_and_its_comments(name, t
     read_params(tmp_path / "params.yaml")
     before, after = (dict(flat(yaml.safe_load(each))) for each in (TEXT, text))
     assert after == before | preset and after != before
-    assert [line.split("#")[1] for line in text.splitlines() if "#" in line].__len__() >= TEXT.count("#") - len(preset)
+    assert text.count("#") >= TEXT.count("#") - len(preset)  # lines that became one may lose theirs
     assert with_preset(text, preset) == text
 
 
