@@ -150,6 +150,14 @@ class LatentActionParams(FitParams):
     probe_epochs: Count
 
 
+class LabellingParams(FitParams):
+    counts: Annotated[tuple[Annotated[int, Field(ge=2, strict=True)], ...], Field(min_length=1)]
+    draws: Count
+    reach: Whole
+    choice: Literal["random", "spread"]
+    played: tuple[Annotated[int, Field(ge=2, strict=True)], ...]
+
+
 class Params(Section):
     game: str
     recordings: str
@@ -181,6 +189,7 @@ class Params(Section):
     evaluate: EvaluateParams
     play: PlayParams
     latent_action: LatentActionParams
+    labelling: LabellingParams
 
     @model_validator(mode="after")
     def _actions_have_keys(self):

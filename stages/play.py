@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.evaluation.acting import Acting, read_acting
+from stages.evaluation.acting import RULES, Hands, read_acting
 from stages.evaluation.figures import style
 from stages.evaluation.figures.play import returns_figure
 from stages.evaluation.intervals import Interval, finite, interval_of, mean_interval, paired_difference, resamples_of
@@ -30,22 +30,6 @@ from stages.run import run_stage
 AUTOENCODER, HEAD = Path("data/models/autoencoder"), Path("data/models/head")
 BASELINES = Path("reports/play_baselines")
 VAL, TEST = Path("reports/play"), Path("reports/test/play")
-
-
-@dataclass(frozen=True)
-class Hands:
-    """An acting rule, logits float32 [A] -> keys bool [A]: by tuned thresholds, or drawn as calibrated."""
-
-    rule: str
-    acting: Acting
-
-    def __call__(self, logits: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        if self.rule == "threshold":
-            return self.acting.pressed(logits.astype(np.float64))
-        return generator.random(len(logits)) < self.acting.calibrated(logits.astype(np.float64))
-
-
-RULES = ("threshold", "sampled")
 
 
 @dataclass(frozen=True)
