@@ -40,8 +40,8 @@ def folds_of(count: int, *, seed: int) -> list[np.ndarray]:
 
 
 def clone(
-    make: Callable[[], nn.Module], train: Windows, val: Windows, settings: FitSettings, compute: Compute, *, task=HeadTask,
-    scratch: Path, name: str,
+    make: Callable[[], nn.Module], train: Windows, val: Windows, settings: FitSettings, compute: Compute, *,
+    scratch: Path, name: str, task=HeadTask,
 ) -> nn.Module:  # fmt: skip
     """A policy that has learned the labels of the windows `train`, its best epoch chosen on those of `val`."""
     torch.manual_seed(compute.seed)

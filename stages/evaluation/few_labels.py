@@ -14,15 +14,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.cluster import KMeans
+from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
+from stages.evaluation.acting import sigmoid
 from stages.evaluation.intervals import Interval, sums_interval
 from stages.evaluation.latent_actions import sums_by_episode
 from stages.evaluation.metrics import ratio
 
 CHOICES = ("random", "spread")
-STRICTNESS = 10.0  # C of the support vector machines: labels have few slips
-ABSENT = -1.0  # the score of an action of which no label has an example
+STRICTNESS = 10.0  # C of the decoders: labels have few slips
+MARGIN = 3.0  # log odds at the margin of a support vector machine
+CERTAIN = 4.0  # log odds where labels know nothing else
 
 
 def surroundings(values: np.ndarray, lengths: Sequence[int], back: int, ahead: int) -> np.ndarray:
@@ -57,12 +60,14 @@ def chosen(how: str, features: np.ndarray, count: int, *, seed: int) -> np.ndarr
 
 @dataclass(frozen=True)
 class KeyDecoder:
-    """Which keys go with a transition's features, learned from labels: a support vector machine an action.
+    """Which keys go with a transition's features, learned from labels: two members an action, who are averaged.
 
-    `machines` has None for an action of which all labels or none are examples; `always` bool [A] says which of the two.
+    A logistic regression and a support vector machine (radial basis functions): the one tells a turn from its speed
+    better, the other a shot from its flash. `members` is empty for an action of which all labels or none are examples;
+    `always` bool [A] says which of the two.
     """
 
-    machines: tuple[SVC | None, ...]
+    members: tuple[tuple, ...]
     always: np.ndarray
 
     @classmethod
@@ -71,25 +76,31 @@ class KeyDecoder:
         if not len(features):
             raise ValueError("a decoder of keys needs at least one label, found none")
         held = np.asarray(held, bool)
-        machines = [
-            None if column.all() or not column.any()
-            else SVC(C=STRICTNESS, class_weight="balanced").fit(features, column)
+        members = [
+            () if column.all() or not column.any()
+            else (LogisticRegression(C=STRICTNESS, max_iter=1000).fit(features, column),
+                  SVC(C=STRICTNESS, class_weight="balanced").fit(features, column))
             for column in held.T
         ]  # fmt: skip
-        return cls(tuple(machines), held.all(axis=0))
+        return cls(tuple(members), held.all(axis=0))
 
     def scores(self, features: np.ndarray) -> np.ndarray:
-        """float64 [N, A], above 0 where the key is held; -1 (or 1) throughout where labels knew nothing else."""
+        """Log odds float64 [N, A], above 0 where the key is held; CERTAIN throughout where labels knew nothing else."""
         columns = [
-            np.full(len(features), -ABSENT if always else ABSENT) if machine is None
-            else machine.decision_function(features)
-            for machine, always in zip(self.machines, self.always, strict=True)
-        ]  # fmt: skip
+            (both[0].decision_function(features) + MARGIN * both[1].decision_function(features)) / 2
+            if both
+            else np.full(len(features), CERTAIN if always else -CERTAIN)
+            for both, always in zip(self.members, self.always, strict=True)
+        ]
         return np.stack(columns, axis=1)
 
     def held(self, features: np.ndarray) -> np.ndarray:
         """bool [N, A]"""
         return self.scores(features) > 0
+
+    def shares(self, features: np.ndarray) -> np.ndarray:
+        """How likely each key is held, float64 [N, A] in 0..1."""
+        return sigmoid(self.scores(features))
 
 
 def keys_by_code(codes: np.ndarray, held: np.ndarray, count: int) -> np.ndarray:
@@ -146,4 +157,3 @@ def _counts(truth: np.ndarray, pressed: np.ndarray) -> np.ndarray:
     """A transition's right answer, hits, false and missed presses, float64 [N, 1 + 3 * A]."""
     right = (truth == pressed).all(axis=1, keepdims=True)
     return np.concatenate([right, truth & pressed, ~truth & pressed, truth & ~pressed], axis=1).astype(np.float64)
-

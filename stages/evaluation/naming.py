@@ -3,7 +3,8 @@
 Conventions: T frames of a split end to end, N transitions, n of them labelled, K codes, D numbers a code, A actions.
 """
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -94,7 +95,7 @@ def read_video(
 
 @dataclass(frozen=True)
 class Namers:
-    """Every way to name keys from labels of `train`, told on `test`; `make` builds a policy with an output an action."""
+    """Every way to name the keys of `test` from labels of `train`; `make` builds a policy with an output an action."""
 
     train: Video
     test: Video
@@ -121,8 +122,15 @@ class Namers:
 
     def cloned(self, samples: np.ndarray, held: np.ndarray) -> tuple[torch.nn.Module, Acting]:
         """Cloning from the labels alone, and the rule by which it acts."""
-        return clone_few(self.make, self.train.windows, self.train.current[samples], held, self.settings,
-                         self.compute, scratch=self.scratch / "cloning", name=f"cloning from {len(samples)}")  # fmt: skip
+        name = f"cloning from {len(samples)}"
+        return clone_few(
+            self.make, self.train.windows, self.train.current[samples], held, self.settings, self.compute,
+            scratch=self.scratch_of("cloning", samples), name=name,
+        )  # fmt: skip
+
+    def scratch_of(self, name: str, samples: np.ndarray) -> Path:
+        """Where a training on these labels leaves its checkpoints: on no others, be they as many."""
+        return self.scratch / f"{name}-{hashlib.blake2b(samples.tobytes(), digest_size=8).hexdigest()}"
 
     def _cloned(self, samples: np.ndarray, held: np.ndarray) -> np.ndarray:
         policy, acting = self.cloned(samples, held)
@@ -132,17 +140,14 @@ class Namers:
     def _inverse(self, samples: np.ndarray, held: np.ndarray) -> np.ndarray:
         torch.manual_seed(self.compute.seed)
         classifier = TransitionClassifier(self.model, whole=True, classes=held.shape[1])
-        inverse_from_few(classifier, self.train.transitions, samples, held, self.settings, self.compute,
-                         scratch=self.scratch / "inverse", name=f"inverse model from {len(samples)}")  # fmt: skip
+        name = f"inverse model from {len(samples)}"
+        inverse_from_few(
+            classifier, self.train.transitions, samples, held, self.settings, self.compute,
+            scratch=self.scratch_of("inverse", samples), name=name,
+        )  # fmt: skip
         return keys_shown(classifier, self.test.transitions, self.compute)
 
 
 def codes_around(video: Video) -> np.ndarray:
     """The codes of each frame's transition and of those around it, int64 [T, O]; -1 where there is none."""
     return video.around(video.codes[:, None])
-
-
-def named(video: Mapping[str, Video], decoder: KeyDecoder, way: str) -> dict[str, np.ndarray]:
-    """The keys of every frame of each split as the decoder names them, bool [T, A]."""
-    return {split: decoder.held(found.features[way]) for split, found in video.items()}
-

@@ -31,11 +31,11 @@ class Windows:
         return len(self.rows)
 
     def labelled(self, samples: np.ndarray, actions: np.ndarray) -> "Windows":
-        """The windows `samples` [M] alone, with labels bool [M, A] in place of the recorded keys."""
+        """The windows `samples` [M] alone, with other labels [M, A] in place of the recorded keys: bool, or shares."""
         if len(samples) != len(actions):
             raise ValueError(f"{len(samples)} windows need as many rows of labels, found {len(actions)}")
         chosen = copy.copy(self)
-        chosen.rows, chosen.actions = self.rows[samples], torch.from_numpy(np.asarray(actions, bool))
+        chosen.rows, chosen.actions = self.rows[samples], torch.from_numpy(np.asarray(actions))
         return chosen
 
     def take(self, samples: np.ndarray) -> torch.Tensor:

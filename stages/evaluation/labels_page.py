@@ -1,0 +1,110 @@
+"""What few labels are worth, as a page and as lines for the terminal; `found` is the content of reports/labels.json."""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+
+from matplotlib.figure import Figure
+
+from stages.evaluation.few_label_policies import WHO
+from stages.evaluation.figures.labels import naming_figure, returns_figure
+from stages.evaluation.glossary import with_interval
+from stages.evaluation.naming import WAYS
+from stages.evaluation.page import Picture, Table, bytes_uri, render
+
+
+def labels_page(found: Mapping, choice: str) -> str:
+    """The page; `choice` is how the labels of those who play were chosen."""
+    rows, games = found["curve"], found["play"]
+    main = [row for row in rows if row["choice"] == choice]
+    lines = {measure: _lines(main, "way", WAYS, measure) for measure in ("exact", "macro_f1")}
+    played = []
+    if games:
+        picture = returns_figure(_lines(games, "who", WHO, "return"), found["marks"])
+        played = [_picture(picture, "Mean score by number of labels; bands are 95 % intervals over games.")]
+    return render(
+        "labels.html",
+        title="Few labels",
+        choice=choice,
+        draws=main[0]["draws"],
+        games=games[0]["games"] if games else 0,
+        curve=[_picture(naming_figure(*lines.values()), "Mean over the draws; bands: 95 % intervals over fights.")],
+        exact=naming_table(main, "exact"),
+        macro_f1=naming_table(main, "macro_f1"),
+        choices=choices_table(rows),
+        absent=absent_lines(rows),
+        returns=played,
+        play=play_table(games),
+    )
+
+
+def naming_table(rows: Sequence[Mapping], measure: str) -> Table:
+    """A row a way to name keys, a column a number of labels."""
+    counts = sorted({row["labels"] for row in rows})
+    cells = {(row["way"], row["labels"]): with_interval(row, measure, 2) for row in rows}
+    ways = [way for way in WAYS if any(row["way"] == way for row in rows)]
+    return Table(
+        ["the keys are told by", *(f"{count} labels" for count in counts)],
+        [[WAYS[way], *(cells.get((way, count), "–") for count in counts)] for way in ways],
+    )
+
+
+def choices_table(rows: Sequence[Mapping]) -> Table:
+    """All keys right by how the labels were chosen, where both were tried."""
+    counts = sorted({row["labels"] for row in rows})
+    value = {(row["way"], row["choice"], row["labels"]): f"{row['exact']:.2f}" for row in rows}
+    both = [way for way in WAYS if len({row["choice"] for row in rows if row["way"] == way}) > 1]
+    chosen = sorted({row["choice"] for row in rows})
+    return Table(
+        ["the keys are told by", "labels are", *(f"{count}" for count in counts)],
+        [[WAYS[way], how, *(value[way, how, count] for count in counts)] for way in both for how in chosen],
+    )
+
+
+def play_table(games: Sequence[Mapping]) -> Table:
+    """A row for each number of labels and who plays."""
+    head = ["labels", "who plays", "mean score", "share of all labels", "return fraction", "more than cloning", "rule"]
+    cells = [
+        [
+            str(row["labels"]), WHO[row["who"]], with_interval(row, "return", 1),
+            with_interval(row, "share_of_all_labels", 2), with_interval(row, "return_fraction", 2),
+            "–" if row["who"] == "cloning" else with_interval(row, "gain_over_cloning", 1), row["acting_rule"],
+        ]
+        for row in games
+    ]  # fmt: skip
+    return Table(head, cells, strong=[i for i, row in enumerate(games) if row["who"] == "named"])
+
+
+def absent_lines(rows: Sequence[Mapping]) -> list[str]:
+    """Which numbers of labels had draws without one example of an action; it is then never pressed."""
+    counted = {(row["labels"], row["choice"]): row for row in rows if row["absent"]}
+    return [
+        f"{labels} labels, {choice}: no example of "
+        + ", ".join(f"{action} in {draws} of {row['draws']} draws" for action, draws in row["absent"].items())
+        for (labels, choice), row in counted.items()
+    ]
+
+
+def printed(found: Mapping, choice: str) -> str:
+    """The results for the terminal."""
+    main = [row for row in found["curve"] if row["choice"] == choice]
+    lines = [f"all keys right on test, labels {choice}"]
+    lines += ["  ".join(f"{cell:>16}" for cell in row[1:]) + "  " + row[0] for row in naming_table(main, "exact").rows]
+    lines += [", ".join(row[:6]) for row in play_table(found["play"]).rows]
+    return "\n".join(lines + absent_lines(found["curve"]))
+
+
+def _lines(rows: Sequence[Mapping], key: str, words: Mapping[str, str], measure: str) -> dict[str, list]:
+    """{words of a way: (labels, value, low, high) by number of labels}."""
+    found: dict[str, list] = {}
+    for name in words:
+        points = [(row["labels"], *(row[measure + end] for end in ("", "_low", "_high")))
+                  for row in rows if row[key] == name]  # fmt: skip
+        if points:
+            found[words[name]] = sorted(points)
+    return found
+
+
+def _picture(figure: Figure, words: str) -> Picture:
+    file = BytesIO()
+    figure.savefig(file, format="png", metadata={"Software": None})
+    return Picture(bytes_uri(file.getvalue(), "image/png"), words)
