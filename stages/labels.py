@@ -83,10 +83,11 @@ def main() -> None:
     games = let_play(params, namers, val, ledger) if bundled else []
     drawn = {"resamples": params.evaluate.bootstrap, "seed": params.seed}
     marks = {words: float(players[name].mean()) for name, words in MARKS.items() if name in players}
-    found = {"curve": named, "play": compared(games, players, **drawn), "marks": marks}
+    found = {"curve": named, "play": compared(games, players, **drawn), "marks": marks,
+             "choice": params.labelling.choice}  # fmt: skip
     write_json(OUT, found)
-    size = page.write_page(PAGE, labels_page(found, params.labelling.choice))
-    print(printed(found, params.labelling.choice))
+    size = page.write_page(PAGE, labels_page(found))
+    print(printed(found))
     print(f"wrote {OUT} and {PAGE} ({size:.1f} MB)")
 
 

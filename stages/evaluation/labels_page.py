@@ -1,4 +1,7 @@
-"""What few labels are worth, as a page and as lines for the terminal; `found` is the content of reports/labels.json."""
+"""What few labels are worth, as a page and as lines for the terminal; `found` is the content of reports/labels.json:
+
+`curve` and `play` hold rows, `marks` the mean scores of others, `choice` is how the labels of those who play were chosen.
+"""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -11,10 +14,16 @@ from stages.evaluation.glossary import with_interval
 from stages.evaluation.naming import WAYS
 from stages.evaluation.page import Picture, Table, bytes_uri, render
 
+# The same in the fewest words, for the columns of the README.
+SHORT = {
+    "vectors": "latent actions", "inverse": "inverse model", "cloning": "cloning",
+    "named": "video named by latent actions, cloned", "decoded": "codes predicted, decoded",
+}  # fmt: skip
 
-def labels_page(found: Mapping, choice: str) -> str:
-    """The page; `choice` is how the labels of those who play were chosen."""
-    rows, games = found["curve"], found["play"]
+
+def labels_page(found: Mapping) -> str:
+    """The page of what `make labels` found."""
+    rows, games, choice = found["curve"], found["play"], found["choice"]
     main = [row for row in rows if row["choice"] == choice]
     lines = {measure: _lines(main, "way", WAYS, measure) for measure in ("exact", "macro_f1")}
     played = []
@@ -74,6 +83,24 @@ def play_table(games: Sequence[Mapping]) -> Table:
     return Table(head, cells, strong=[i for i, row in enumerate(games) if row["who"] == "named"])
 
 
+def readme_table(found: Mapping) -> str:
+    """Markdown: by number of labels the keys named right and the mean scores of those who play by them."""
+    cells = {(row["way"], row["labels"]): row for row in found["curve"] if row["choice"] == found["choice"]}
+    scores = {(row["who"], row["labels"]): row for row in found["play"]}
+    ways, counts = ("vectors", "inverse", "cloning"), sorted({row["labels"] for row in found["curve"]})
+    head = ["labels", *(f"named right: {SHORT[way]}" for way in ways), *(f"mean score: {SHORT[who]}" for who in WHO)]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for count in counts:
+        named = [_cell(cells.get((way, count)), "exact", 2) for way in ways]
+        played = [_cell(scores.get((who, count)), "return", 1) for who in WHO]
+        lines.append("| " + " | ".join([str(count), *named, *played]) + " |")
+    return "\n".join(lines)
+
+
+def _cell(row: Mapping | None, name: str, digits: int) -> str:
+    return "–" if row is None else with_interval(row, name, digits)
+
+
 def absent_lines(rows: Sequence[Mapping]) -> list[str]:
     """Which numbers of labels had draws without one example of an action; it is then never pressed."""
     counted = {(row["labels"], row["choice"]): row for row in rows if row["absent"]}
@@ -84,10 +111,10 @@ def absent_lines(rows: Sequence[Mapping]) -> list[str]:
     ]
 
 
-def printed(found: Mapping, choice: str) -> str:
+def printed(found: Mapping) -> str:
     """The results for the terminal."""
-    main = [row for row in found["curve"] if row["choice"] == choice]
-    lines = [f"all keys right on test, labels {choice}"]
+    main = [row for row in found["curve"] if row["choice"] == found["choice"]]
+    lines = [f"all keys right on test, labels {found['choice']}"]
     lines += ["  ".join(f"{cell:>16}" for cell in row[1:]) + "  " + row[0] for row in naming_table(main, "exact").rows]
     lines += [", ".join(row[:6]) for row in play_table(found["play"]).rows]
     return "\n".join(lines + absent_lines(found["curve"]))
