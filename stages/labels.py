@@ -99,6 +99,7 @@ def read_videos(params: Params, compute: Compute, scratch: Path) -> tuple[Namers
     read = partial(
         read_video, frames=frames, latents=latents, extracted=extracted, model=model, compute=compute,
         actions=params.actions, length=params.sequence_length, gap=params.latent_action.frame_gap, reach=own.reach,
+        emphasis=own.emphasis,
         limit_gb=params.training.frames_in_ram_gb,
     )  # fmt: skip
     train, val, test = (read(split) for split in ("train", "val", "test"))
@@ -131,7 +132,8 @@ def curve(params: Params, namers: Namers, ledger: Ledger) -> list[dict]:
 def named_row(params: Params, namers: Namers, count: int, choice: str, way: str) -> dict:
     """How well test transitions are named, the mean over the draws of labels."""
     pressed, absent = [], []
-    for draw in range(params.labelling.draws):
+    own = params.labelling
+    for draw in range(own.draws if way in CHEAP else own.slow_draws):
         samples, held = labels_of(params, namers.train, choice, count, draw)
         pressed.append(namers.pressed(way, samples, held))
         absent += absent_actions(held, params.actions)

@@ -153,7 +153,9 @@ class LatentActionParams(FitParams):
 class LabellingParams(FitParams):
     counts: Annotated[tuple[Annotated[int, Field(ge=2, strict=True)], ...], Field(min_length=1)]
     draws: Count
+    slow_draws: Count
     reach: Whole
+    emphasis: Positive
     choice: Literal["random", "spread"]
     played: tuple[Annotated[int, Field(ge=2, strict=True)], ...]
 

@@ -21,6 +21,7 @@ def test_surroundings_never_leave_their_episode():
     around = surroundings(values, [3, 2], 1, 2)
     assert around.tolist() == [[1, 1, 2, 3], [1, 2, 3, 3], [2, 3, 3, 3], [10, 10, 20, 20], [10, 20, 20, 20]]
     assert surroundings(values, [3, 2], 0, 0).tolist() == values.tolist()
+    assert surroundings(values, [3, 2], 1, 1, emphasis=3)[3:].tolist() == [[10, 30, 20], [10, 60, 20]]
 
 
 def test_random_labels_are_as_many_different_ones_and_a_function_of_the_seed():

@@ -52,7 +52,10 @@ class Policies:
 
     def _decoded(self, samples: np.ndarray, held: np.ndarray) -> tuple[nn.Module, Acting]:
         decoder = self.namers.decoder("codes", samples, held)
-        policy = DecodedPolicy(self.latent, torch.from_numpy(self.namers.train.codebook), decoder.scores).eval()
+        weights = self.val.around(np.ones((len(self.val.codes), 1), np.float32), self.val.emphasis)[:1]
+        policy = DecodedPolicy(
+            self.latent, torch.from_numpy(self.namers.train.codebook), torch.from_numpy(weights), decoder.scores
+        ).eval()
         return policy, self._acting(policy, _as_named(self.val, decoder.held, "codes"))
 
     def _acting(self, policy: nn.Module, named: Windows) -> Acting:

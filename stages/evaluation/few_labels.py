@@ -28,13 +28,21 @@ MARGIN = 3.0  # log odds at the margin of a support vector machine
 CERTAIN = 4.0  # log odds where labels know nothing else
 
 
-def surroundings(values: np.ndarray, lengths: Sequence[int], back: int, ahead: int) -> np.ndarray:
-    """values [T, D] -> [T, (back + 1 + ahead) * D]: each frame's with those around it, an episode's ends repeated."""
+def surroundings(
+    values: np.ndarray, lengths: Sequence[int], back: int, ahead: int, *, emphasis: float = 1
+) -> np.ndarray:
+    """values [T, D] -> [T, (back + 1 + ahead) * D]: each frame's with those around it, an episode's ends repeated.
+
+    The frame's own count `emphasis` as much as those around it. A tap lasts one transition: where all count the same,
+    what measures distances takes it for a part of what surrounds it.
+    """
     lengths = np.asarray(lengths)
     first = np.repeat(np.cumsum(lengths) - lengths, lengths)[:, None]
     last = np.repeat(np.cumsum(lengths) - 1, lengths)[:, None]
     rows = np.clip(np.arange(len(values))[:, None] + np.arange(-back, ahead + 1), first, last)
-    return values[rows].reshape(len(values), -1)
+    weights = np.ones((back + 1 + ahead, 1), values.dtype)
+    weights[back] = emphasis
+    return (values[rows] * weights).reshape(len(values), -1)
 
 
 def chosen(how: str, features: np.ndarray, count: int, *, seed: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """What few labels are worth, as a page and as lines for the terminal; `found` is the content of reports/labels.json:
 
-`curve` and `play` hold rows, `marks` the mean scores of others, `choice` is how the labels of those who play were chosen.
+`curve` and `play` hold rows, `marks` mean scores of others, `choice` is how the labels of those who play were chosen.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,8 @@ def labels_page(found: Mapping) -> str:
         "labels.html",
         title="Few labels",
         choice=choice,
-        draws=main[0]["draws"],
+        draws=max(row["draws"] for row in main),
+        slow_draws=min(row["draws"] for row in main),
         games=games[0]["games"] if games else 0,
         curve=[_picture(naming_figure(*lines.values()), "Mean over the draws; bands: 95 % intervals over fights.")],
         exact=naming_table(main, "exact"),
@@ -103,7 +104,10 @@ def _cell(row: Mapping | None, name: str, digits: int) -> str:
 
 def absent_lines(rows: Sequence[Mapping]) -> list[str]:
     """Which numbers of labels had draws without one example of an action; it is then never pressed."""
-    counted = {(row["labels"], row["choice"]): row for row in rows if row["absent"]}
+    counted: dict[tuple, Mapping] = {}
+    for row in rows:
+        if row["absent"]:
+            counted.setdefault((row["labels"], row["choice"]), row)  # the first rows are of all draws
     return [
         f"{labels} labels, {choice}: no example of "
         + ", ".join(f"{action} in {draws} of {row['draws']} draws" for action, draws in row["absent"].items())

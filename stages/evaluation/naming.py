@@ -46,6 +46,7 @@ class Video:
     codebook: np.ndarray
     held: np.ndarray
     reach: int  # transitions before and after that a decoder sees
+    emphasis: float  # how much more than one of those the transition itself counts
 
     @property
     def lengths(self) -> list[int]:
@@ -60,9 +61,9 @@ class Video:
         """The keys held in each transition, bool [N, A]."""
         return self.held[self.current]
 
-    def around(self, values: np.ndarray) -> np.ndarray:
+    def around(self, values: np.ndarray, emphasis: float = 1) -> np.ndarray:
         """values [T, D] -> those of each frame and of `reach` frames before and after it, [T, O * D]."""
-        return surroundings(values, self.lengths, self.reach, self.reach)
+        return surroundings(values, self.lengths, self.reach, self.reach, emphasis=emphasis)
 
     @cached_property
     def features(self) -> dict[str, np.ndarray]:
@@ -72,15 +73,15 @@ class Video:
         # Decoders measure distances: each latent on the scale of the head's LayerNorm.
         latents = (latents - latents.mean(axis=1, keepdims=True)) / (latents.std(axis=1, keepdims=True) + 1e-6)
         return {
-            "codes": self.around(codebook[self.codes]),
-            "vectors": self.around(self.vectors),
+            "codes": self.around(codebook[self.codes], self.emphasis),
+            "vectors": self.around(self.vectors, self.emphasis),
             "latents": surroundings(latents, self.lengths, self.reach, self.reach + 1),
         }
 
 
 def read_video(
     split: str, frames: EpisodeStore, latents: EpisodeStore, extracted: EpisodeStore, model: LatentActionModel,
-    compute: Compute, *, actions: tuple[str, ...], length: int, gap: int, reach: int, limit_gb: float,
+    compute: Compute, *, actions: tuple[str, ...], length: int, gap: int, reach: int, emphasis: float, limit_gb: float,
 ) -> Video:  # fmt: skip
     """A split as the stores hold it; ValueError when a store has no keys."""
     transitions = transitions_of(frames, split, past_frames=model.past_frames, gap=gap, limit_gb=limit_gb)
@@ -90,7 +91,7 @@ def read_video(
     held = frames.concatenated("actions", split)[0][:, action_columns(frames, actions)].astype(bool)
     codebook = model.vectors_of(torch.arange(model.codes, device=compute.device)).float().cpu().numpy()
     windows = Windows(latents, split, actions, length, limit_gb)
-    return Video(windows, transitions, codes, vectors, codebook, held, reach)
+    return Video(windows, transitions, codes, vectors, codebook, held, reach, emphasis)
 
 
 @dataclass(frozen=True)

@@ -48,17 +48,20 @@ class DecodedPolicy(nn.Module):
     """Latents [B, T, ...] -> logits [B, A]: the codes that `policy` expects, named by `decode`.
 
     `policy` gives logits [B, O * K]; each moment's code vector is averaged as likely as it is, codebook float [K, D],
-    and `decode` maps these [B, O * D] to scores [B, A].
+    weighed as the decoder was taught, weights float [1, O], and `decode` maps these [B, O * D] to scores [B, A].
     """
 
-    def __init__(self, policy: nn.Module, codebook: Tensor, decode: Callable[[np.ndarray], np.ndarray]):
+    def __init__(
+        self, policy: nn.Module, codebook: Tensor, weights: Tensor, decode: Callable[[np.ndarray], np.ndarray]
+    ):
         super().__init__()
         self.policy, self.latent_shape, self._decode = policy, policy.latent_shape, decode
         self.register_buffer("codebook", codebook.float())
+        self.register_buffer("weights", weights.float()[..., None])
 
     def forward(self, latents: Tensor) -> Tensor:
         shares = self.policy(latents).float().unflatten(1, (-1, len(self.codebook))).softmax(dim=-1)
-        expected = (shares @ self.codebook).flatten(1)
+        expected = (shares @ self.codebook * self.weights).flatten(1)
         return torch.from_numpy(self._decode(expected.cpu().numpy())).float().to(latents.device)
 
 
