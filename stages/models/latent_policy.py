@@ -40,7 +40,7 @@ class CodeTask:
         return {"cross_entropy": self._cross_entropy(logits, self._codes["val"]).item()}
 
     def _cross_entropy(self, logits: Tensor, codes: Tensor) -> Tensor:
-        by_moment = logits.float().view(-1, self._count)
+        by_moment = logits.float().reshape(-1, self._count)
         return functional.cross_entropy(by_moment, codes.flatten(), ignore_index=NO_CODE)
 
 
