@@ -2,6 +2,7 @@
 #   make repro      recordings -> trained agent -> reports/index.html, then the headline table
 #   make show       experiments as a table that fits the terminal
 #   make grid       the grid of models and its comparison page; further axes: make grid ARGS="seed=0,1,2"
+#   make labels     keys from a few labels, by way of latent actions: the curve, and playing -> reports/labels.html
 #   make readme     the measured results of the last run into README.md
 #   make test       the tests;  one file: make test ARGS=tests/test_timeline.py
 #   make lint       ruff, its rules and its format
@@ -17,7 +18,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # DVC runs `python -m stages.<name>`: that must be the environment's Python, in queued experiments too.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro show grid readme test lint bench bench-scale lock
+.PHONY: repro show grid labels readme test lint bench bench-scale lock
 .DEFAULT_GOAL := repro
 
 repro: .venv/installed
@@ -29,6 +30,9 @@ show: .venv/installed
 
 grid: .venv/installed
 	$(BIN)/python -m stages.grid $(ARGS)
+
+labels: .venv/installed
+	$(BIN)/python -m stages.labels
 
 readme: .venv/installed
 	$(BIN)/python -m stages.readme

@@ -188,6 +188,16 @@ class LatentActionParams(FitParams):
         return self
 
 
+class LabellingParams(FitParams):
+    counts: Annotated[tuple[Annotated[int, Field(ge=2, strict=True)], ...], Field(min_length=1)]
+    draws: Count
+    slow_draws: Count
+    reach: Whole
+    emphasis: Positive
+    choice: Literal["random", "spread"]
+    played: tuple[Annotated[int, Field(ge=2, strict=True)], ...]
+
+
 class Params(Section):
     game: str
     recordings: str
@@ -219,6 +229,7 @@ class Params(Section):
     evaluate: EvaluateParams
     play: PlayParams
     latent_action: LatentActionParams
+    labelling: LabellingParams
 
     @model_validator(mode="after")
     def _actions_have_keys(self):

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.evaluation.acting import Acting, read_acting
+from stages.evaluation.acting import RULES, Hands, read_acting
 from stages.evaluation.figures import style
 from stages.evaluation.figures.play import returns_figure
-from stages.evaluation.intervals import Interval, finite, interval_of, mean_interval, paired_difference, resamples_of
+from stages.evaluation.intervals import Interval, finite, mean_interval, paired_difference
 from stages.evaluation.overlay import overlay_frames, write_video
+from stages.evaluation.returns import return_fraction
 from stages.games.blind import KeysOfOther
 from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, records_bundled_game
 from stages.games.rollout import GameSetting, Played, Workers, play_agent, play_rows, replayed_frames
@@ -30,22 +31,6 @@ from stages.run import run_stage
 AUTOENCODER, HEAD = Path("data/models/autoencoder"), Path("data/models/head")
 BASELINES = Path("reports/play_baselines")
 VAL, TEST = Path("reports/play"), Path("reports/test/play")
-
-
-@dataclass(frozen=True)
-class Hands:
-    """An acting rule, logits float32 [A] -> keys bool [A]: by tuned thresholds, or drawn as calibrated."""
-
-    rule: str
-    acting: Acting
-
-    def __call__(self, logits: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        if self.rule == "threshold":
-            return self.acting.pressed(logits.astype(np.float64))
-        return generator.random(len(logits)) < self.acting.calibrated(logits.astype(np.float64))
-
-
-RULES = ("threshold", "sampled")
 
 
 @dataclass(frozen=True)
@@ -128,22 +113,6 @@ def read_returns(path: Path) -> dict[str, dict[str, np.ndarray]]:
         for row in csv.DictReader(file):
             found.setdefault(row["split"], {}).setdefault(row["policy"], []).append(float(row["return"]))
     return {split: {name: np.array(values) for name, values in policies.items()} for split, policies in found.items()}
-
-
-def return_fraction(returns: Mapping[str, np.ndarray], *, resamples: int, seed: int) -> Interval:
-    """(agent - best blind) / (scripted - best blind), each a mean over the same seeds, resampled together.
-
-    0 is as good as whoever sees nothing, 1 as good as the player it watched.
-    """
-    agent, blind, scripted = (returns[name] for name in ("agent", "best_blind", "scripted"))
-    drawn = resamples_of(len(agent), resamples=resamples, seed=seed)
-
-    def fraction(index) -> np.ndarray:
-        low = blind[index].mean(axis=-1)
-        span = scripted[index].mean(axis=-1) - low
-        return (agent[index].mean(axis=-1) - low) / np.where(span > 0, span, np.nan)
-
-    return interval_of(float(fraction(np.arange(len(agent)))), fraction(drawn), fights=len(agent))
 
 
 def fraction_metrics(returns: Mapping[str, np.ndarray], prefix: str, bootstrap: Mapping) -> dict[str, float | None]:

@@ -1,7 +1,7 @@
 """`make readme`: the measured results of the last `dvc repro` into README.md, and a picture of the agent playing.
 
-No DVC stage: it reads reports/test/ and writes what stands between the two result marks of README.md, and
-reports/agent.png, the middle of the median test game.
+No DVC stage: it reads reports/test/, and reports/labels.json of the last `make labels`, and writes what stands between
+the result marks of README.md, and reports/agent.png, the middle of the median test game.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 
 from stages.evaluation.glossary import with_interval
+from stages.evaluation.labels_page import readme_table
 from stages.evaluation.page import read_json
 from stages.evaluation.score_tables import best_baseline, named_predictor, scores
 from stages.learning.checkpoints import load_config
@@ -19,7 +20,9 @@ README, PICTURE = Path("README.md"), Path("reports/agent.png")
 TEST_METRICS, TEST_SCORES = Path("reports/test/metrics.json"), Path("reports/test/head/actions.csv")
 VIDEO, BLIND = Path("reports/test/play/median.mp4"), Path("reports/play_baselines/choice.json")
 SUMMARY, AUTOENCODER = Path("reports/test/play/summary.json"), Path("data/models/autoencoder")
+LABELS = Path("reports/labels.json")
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
+LABEL_MARKS = ("<!-- labels -->", "<!-- /labels -->")
 
 
 def results(test: Mapping, found: Mapping, *, games: int, candidates: int, latent_dim: int) -> str:
@@ -64,12 +67,12 @@ def results(test: Mapping, found: Mapping, *, games: int, candidates: int, laten
     ])  # fmt: skip
 
 
-def between_marks(page: str, tables: str) -> str:
+def between_marks(page: str, tables: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
     """The page with the tables in place of what stands between the marks; ValueError where a mark is missing."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = page.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not begin or not end:
-        raise ValueError(f"{README} has no line {BEGIN} followed by {END}: nobody knows where the results go")
+        raise ValueError(f"{README} has no line {marks[0]} followed by {marks[1]}: nobody knows where the results go")
     return f"{before}{begin}\n{tables}\n{end}{after}"
 
 
@@ -95,6 +98,9 @@ def main() -> None:
         candidates=blind["candidates"], latent_dim=load_config(AUTOENCODER)["latent_dim"],
     )  # fmt: skip
     page = between_marks(README.read_text(encoding="utf-8"), tables)
+    labels = read_json(LABELS)
+    if labels is not None:
+        page = between_marks(page, readme_table(labels), LABEL_MARKS)
     README.write_text(page, encoding="utf-8", newline="\n")
     cv2.imwrite(str(PICTURE), middle_frame(VIDEO))
     print(f"wrote the results in {README} and {PICTURE}")

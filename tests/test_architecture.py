@@ -113,7 +113,7 @@ def test_every_listed_param_exists(stage):
 
 
 def test_every_stage_file_is_a_stage_or_a_command():
-    commands = {"headline", "preset", "show", "grid", "compare", "readme"}
+    commands = {"headline", "preset", "show", "grid", "compare", "readme", "labels"}
     assert {name.split(".")[1] for name in ENTRIES} == set(STAGES) | commands
 
 

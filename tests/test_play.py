@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from stages.evaluation.acting import Acting
+from stages.evaluation.acting import Acting, Hands
 from stages.evaluation.baselines import PressStatistics
+from stages.evaluation.returns import return_fraction
 from stages.games.rollout import Played
-from stages.play import Hands, fraction_metrics, read_returns, return_fraction
+from stages.play import fraction_metrics, read_returns
 from stages.play_baselines import best_blind, matched_keys, write_returns
 
 BOOTSTRAP = {"resamples": 200, "seed": 0}

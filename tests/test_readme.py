@@ -1,8 +1,14 @@
 """The README's results come from the reports, and from nowhere else."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from stages import readme
+from stages.evaluation.labels_page import readme_table
+
+ROOT = Path(__file__).parents[1]
 
 TEST = {
     "return": 14.73, "return_low": 14.09, "return_high": 15.37, "return_scripted": 17.4, "return_blind": 5.7,
@@ -45,3 +51,19 @@ def test_without_a_run_it_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="dvc repro"):
         readme.main()
+
+
+def test_the_table_of_few_labels_is_the_committed_one():
+    found = json.loads((ROOT / "reports/labels.json").read_text(encoding="utf-8"))
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme.between_marks(page, readme_table(found), readme.LABEL_MARKS) == page
+
+
+def test_the_table_of_few_labels_has_a_row_a_number_and_dashes_where_nobody_played():
+    row = {"labels": 10, "choice": "spread", "way": "vectors", "exact": 0.5, "exact_low": 0.4, "exact_high": 0.6}
+    played = {"labels": 30, "who": "named", "return": 9.04}
+    found = {"curve": [row, row | {"labels": 30, "choice": "random"}], "play": [played], "choice": "spread"}
+    lines = readme_table(found).splitlines()
+    assert lines[0].count("|") == lines[1].count("|") == 8
+    assert lines[2] == "| 10 | 0.50 (0.40-0.60) | – | – | – | – | – |"
+    assert lines[3] == "| 30 | – | – | – | 9.0 | – | – |"

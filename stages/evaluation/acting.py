@@ -31,6 +31,22 @@ class Acting:
         return sigmoid(logits * self.scale + self.shift)
 
 
+RULES = ("threshold", "sampled")
+
+
+@dataclass(frozen=True)
+class Hands:
+    """An acting rule, logits float32 [A] -> keys bool [A]: by tuned thresholds, or drawn as calibrated."""
+
+    rule: str
+    acting: Acting
+
+    def __call__(self, logits: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        if self.rule == "threshold":
+            return self.acting.pressed(logits.astype(np.float64))
+        return generator.random(len(logits)) < self.acting.calibrated(logits.astype(np.float64))
+
+
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """1 / (1 + exp(-logit)), without overflow."""
     return np.exp(-np.logaddexp(0, -logits))

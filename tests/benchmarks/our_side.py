@@ -21,10 +21,10 @@ from stages.learning.losses import focal_loss, pixel_weights  # noqa: E402
 from stages.learning.training import FitSettings, fit  # noqa: E402
 from stages.models.agent import Agent  # noqa: E402
 from stages.models.autoencoder import Autoencoder  # noqa: E402
+from stages.models.cloning import HeadTask, Windows, window_weights  # noqa: E402
 from stages.models.policy import RecurrentPolicy  # noqa: E402
 from stages.params import Params, read_params  # noqa: E402
 from stages.train_autoencoder import ReconstructionTask, background_of  # noqa: E402
-from stages.train_head import HeadTask, Windows, window_weights  # noqa: E402
 from tests.benchmarks import sizes  # noqa: E402
 
 cv2.setNumThreads(1)

@@ -1,4 +1,4 @@
-"""Tests of the parts of stages.train_head."""
+"""Windows with their keys, and what is learned from them."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, episode_name
-from stages.train_head import HeadTask, Windows, mean_average_precision, window_weights
+from stages.models.cloning import HeadTask, Windows, mean_average_precision, window_weights
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_logits_do_not_depend_on_how_they_are_batched(store, monkeypatch):
     windows = Windows(store, "train", ("DASH", "LEFT"), 2, limit_gb=1.0)
     whole = windows.logits(LastLatent(), torch.device("cpu"))
     for batch in (1, 2, 4, 5):
-        monkeypatch.setattr("stages.train_head.EVALUATION_BATCH", batch)
+        monkeypatch.setattr("stages.models.cloning.EVALUATION_BATCH", batch)
         assert torch.equal(windows.logits(LastLatent(), torch.device("cpu")), whole)
 
 

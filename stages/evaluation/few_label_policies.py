@@ -1,0 +1,84 @@
+"""Policies that play by n labels: by way of latent actions, which all training video has, or by cloning the labels.
+
+Nothing here sees a label but the n: where epochs, thresholds and calibration are chosen on validation video, its keys
+are those that the decoder of the n labels names.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from stages.evaluation.acting import Acting, fit_acting
+from stages.evaluation.few_label_fits import clone
+from stages.evaluation.naming import Namers, Video, codes_around
+from stages.learning.training import FitSettings, fit
+from stages.models.cloning import Windows
+from stages.models.latent_policy import CodeTask, DecodedPolicy
+
+# Who plays by n labels, in the words of the report.
+WHO = {
+    "named": "latent actions: all video named by a decoder of the labels, then cloned",
+    "decoded": "latent actions: the codes to come predicted, then decoded into keys",
+    "cloning": "cloning from the same labels",
+}
+
+
+@dataclass(frozen=True)
+class Policies:
+    """Learns to play from labels of `namers.train`; of `val` no label is read, `latent` predicts codes."""
+
+    namers: Namers
+    val: Video
+    settings: FitSettings  # of policies that learn from all video
+    latent: nn.Module
+
+    def learned(self, who: str, samples: np.ndarray, held: np.ndarray) -> tuple[nn.Module, Acting]:
+        """One of WHO and the rule by which it acts, from labels held [n, A] of the train transitions `samples`."""
+        if who == "cloning":
+            return self.namers.cloned(samples, held)
+        return self._decoded(samples, held) if who == "decoded" else self._named(samples, held)
+
+    def _named(self, samples: np.ndarray, held: np.ndarray) -> tuple[nn.Module, Acting]:
+        decoder = self.namers.decoder("vectors", samples, held)
+        train = _as_named(self.namers.train, decoder.shares, "vectors")
+        val = _as_named(self.val, decoder.held, "vectors")
+        policy = clone(self.namers.make, train, val, self.settings, self.namers.compute,
+                       scratch=self.namers.scratch_of("named", samples), name=f"named by {len(samples)}")  # fmt: skip
+        return policy, self._acting(policy, val)
+
+    def _decoded(self, samples: np.ndarray, held: np.ndarray) -> tuple[nn.Module, Acting]:
+        decoder = self.namers.decoder("codes", samples, held)
+        weights = self.val.around(np.ones((len(self.val.codes), 1), np.float32), self.val.emphasis)[:1]
+        policy = DecodedPolicy(
+            self.latent, torch.from_numpy(self.namers.train.codebook), torch.from_numpy(weights), decoder.scores
+        ).eval()
+        return policy, self._acting(policy, _as_named(self.val, decoder.held, "codes"))
+
+    def _acting(self, policy: nn.Module, named: Windows) -> Acting:
+        """Thresholds and calibration on validation windows whose keys were named, not recorded."""
+        logits = named.logits(policy, self.namers.compute.device).numpy()
+        return fit_acting(named.actions.numpy(), logits.astype(np.float64))
+
+
+def _as_named(video: Video, name: Callable[[np.ndarray], np.ndarray], way: str) -> Windows:
+    """The windows that end with a transition, with the keys that `name` gives its features."""
+    return video.windows.labelled(video.current, name(video.features[way][video.current]))
+
+
+def learn_codes(
+    make: Callable[[], nn.Module], train: Video, val: Video, settings: FitSettings, compute, *, scratch: Path
+) -> nn.Module:
+    """A policy that predicts the codes around each frame from past frames, without a label."""
+    torch.manual_seed(compute.seed)
+    videos = {"train": train, "val": val}
+    task = CodeTask(
+        make(), {split: video.windows for split, video in videos.items()},
+        {split: codes_around(video) for split, video in videos.items()},
+        count=len(train.codebook), device=compute.device, seed=compute.seed,
+    )  # fmt: skip
+    fit(task, settings, compute, live=None, scratch=scratch, name="latent policy")
+    return task.model

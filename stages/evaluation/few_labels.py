@@ -1,0 +1,167 @@
+"""Naming latent actions with few labels: which transitions are labelled, and what is decoded from them.
+
+A label is the row of keys that are held in one transition. The transitions to be labelled are drawn at random, or
+spread: k-means parts all transitions of the training video into as many groups as there will be labels, by the latent
+action and its neighbours, and the one nearest to each centre is labelled. That needs no label, and what is rare in
+the video (a fast turn) gets a group of its own where a random draw would seldom meet it.
+
+Conventions: T frames of a split end to end, N transitions, n of them labelled, A actions, D numbers a transition;
+held and pressed are bool [N, A].
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import SVC
+
+from stages.evaluation.acting import sigmoid
+from stages.evaluation.intervals import Interval, sums_interval
+from stages.evaluation.latent_actions import sums_by_episode
+from stages.evaluation.metrics import ratio
+
+CHOICES = ("random", "spread")
+STRICTNESS = 10.0  # C of the decoders: labels have few slips
+MARGIN = 3.0  # log odds at the margin of a support vector machine
+CERTAIN = 4.0  # log odds where labels know nothing else
+
+
+def surroundings(
+    values: np.ndarray, lengths: Sequence[int], back: int, ahead: int, *, emphasis: float = 1
+) -> np.ndarray:
+    """values [T, D] -> [T, (back + 1 + ahead) * D]: each frame's with those around it, an episode's ends repeated.
+
+    The frame's own count `emphasis` as much as those around it. A tap lasts one transition: where all count the same,
+    what measures distances takes it for a part of what surrounds it.
+    """
+    lengths = np.asarray(lengths)
+    first = np.repeat(np.cumsum(lengths) - lengths, lengths)[:, None]
+    last = np.repeat(np.cumsum(lengths) - 1, lengths)[:, None]
+    rows = np.clip(np.arange(len(values))[:, None] + np.arange(-back, ahead + 1), first, last)
+    weights = np.ones((back + 1 + ahead, 1), values.dtype)
+    weights[back] = emphasis
+    return (values[rows] * weights).reshape(len(values), -1)
+
+
+def chosen(how: str, features: np.ndarray, count: int, *, seed: int) -> np.ndarray:
+    """Which `count` of the transitions with features [N, D] are labelled, int64 [count], sorted.
+
+    ValueError when there are fewer than `count`, or CHOICES has no such way.
+    """
+    if count > len(features):
+        raise ValueError(f"labelling.counts asks for {count} labels, train has {len(features)} transitions")
+    if how == "random":
+        return np.sort(np.random.default_rng(seed).permutation(len(features))[:count])
+    if how != "spread":
+        raise ValueError(f"labels are chosen {' or '.join(CHOICES)}, found {how!r}")
+    groups = KMeans(count, n_init=1, random_state=seed).fit(features)
+    distance = groups.transform(features)
+    own = groups.labels_[:, None] == np.arange(count)
+    # The nearest of its own group: two centres never share a transition.
+    nearest = np.where(own, distance, np.inf).argmin(axis=0)[own.any(axis=0)]
+    # Fewer different transitions than groups leave some empty; the rest is drawn.
+    others = np.random.default_rng(seed).permutation(np.setdiff1d(np.arange(len(features)), nearest))
+    return np.sort(np.r_[nearest, others[: count - len(nearest)]])
+
+
+@dataclass(frozen=True)
+class KeyDecoder:
+    """Which keys go with a transition's features, learned from labels: two members an action, who are averaged.
+
+    A logistic regression and a support vector machine (radial basis functions): the one tells a turn from its speed
+    better, the other a shot from its flash. `members` is empty for an action of which all labels or none are examples;
+    `always` bool [A] says which of the two.
+    """
+
+    members: tuple[tuple, ...]
+    always: np.ndarray
+
+    @classmethod
+    def fit(cls, features: np.ndarray, held: np.ndarray) -> "KeyDecoder":
+        """features [n, D], held [n, A]; ValueError without a label."""
+        if not len(features):
+            raise ValueError("a decoder of keys needs at least one label, found none")
+        held = np.asarray(held, bool)
+        members = [
+            () if column.all() or not column.any()
+            else (LogisticRegression(C=STRICTNESS, max_iter=1000).fit(features, column),
+                  SVC(C=STRICTNESS, class_weight="balanced").fit(features, column))
+            for column in held.T
+        ]  # fmt: skip
+        return cls(tuple(members), held.all(axis=0))
+
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        """Log odds float64 [N, A], above 0 where the key is held; CERTAIN throughout where labels knew nothing else."""
+        columns = [
+            (both[0].decision_function(features) + MARGIN * both[1].decision_function(features)) / 2
+            if both
+            else np.full(len(features), CERTAIN if always else -CERTAIN)
+            for both, always in zip(self.members, self.always, strict=True)
+        ]
+        return np.stack(columns, axis=1)
+
+    def held(self, features: np.ndarray) -> np.ndarray:
+        """bool [N, A]"""
+        return self.scores(features) > 0
+
+    def shares(self, features: np.ndarray) -> np.ndarray:
+        """How likely each key is held, float64 [N, A] in 0..1."""
+        return sigmoid(self.scores(features))
+
+
+def keys_by_code(codes: np.ndarray, held: np.ndarray, count: int) -> np.ndarray:
+    """Share of the labels of each code that hold each key, float64 [count, A]; codes int [n], held [n, A].
+
+    One label's worth of the mean over all labels is mixed in, so that a code without a label has that mean.
+    """
+    codes, held = np.asarray(codes), np.asarray(held, np.float64)
+    sums = np.zeros((count, held.shape[1]))
+    np.add.at(sums, codes, held)
+    return (sums + held.mean(axis=0)) / (np.bincount(codes, minlength=count)[:, None] + 1)
+
+
+def absent_actions(held: np.ndarray, actions: Sequence[str]) -> list[str]:
+    """The actions of which the labels held [n, A] have no example."""
+    return [name for name, column in zip(actions, np.asarray(held, bool).T, strict=True) if not column.any()]
+
+
+def naming_of(
+    truth: np.ndarray, pressed: Sequence[np.ndarray], episode: np.ndarray, *, resamples: int, seed: int
+) -> tuple[Interval, Interval, np.ndarray]:
+    """Exact match, macro F1 and F1 [A], each the mean over the draws; truth [N, A], a `pressed` [N, A] a draw.
+
+    Intervals are from a bootstrap over the fights, episode int64 [N]; the draws are those that were made.
+    """
+    draws = len(pressed)
+    counts = np.stack([_counts(truth, each) for each in pressed], axis=1)  # [N, draws, 1 + 3 * A]
+    sums = sums_by_episode(np.concatenate([counts.reshape(len(truth), -1), np.ones((len(truth), 1))], 1), episode)
+    bootstrap = {"resamples": resamples, "seed": seed}
+
+    def parts(total: np.ndarray) -> np.ndarray:
+        return total[..., :-1].reshape(*total.shape[:-1], draws, -1)
+
+    def exact(total: np.ndarray) -> np.ndarray:
+        return parts(total)[..., 0].mean(axis=-1) / total[..., -1]
+
+    def macro_f1(total: np.ndarray) -> np.ndarray:
+        return f1_of(parts(total)[..., 1:]).mean(axis=(-1, -2))
+
+    return (
+        sums_interval(exact, sums, **bootstrap),
+        sums_interval(macro_f1, sums, **bootstrap),
+        f1_of(parts(sums.sum(axis=0))[..., 1:]).mean(axis=0),
+    )
+
+
+def f1_of(counts: np.ndarray) -> np.ndarray:
+    """F1 [..., A] from hits, false and missed presses [..., 3 * A]; 0 for a key that was neither held nor pressed."""
+    hits, false, missed = np.moveaxis(counts.reshape(*counts.shape[:-1], 3, -1), -2, 0)
+    return np.nan_to_num(ratio(2 * hits, 2 * hits + false + missed))
+
+
+def _counts(truth: np.ndarray, pressed: np.ndarray) -> np.ndarray:
+    """A transition's right answer, hits, false and missed presses, float64 [N, 1 + 3 * A]."""
+    right = (truth == pressed).all(axis=1, keepdims=True)
+    return np.concatenate([right, truth & pressed, ~truth & pressed, truth & ~pressed], axis=1).astype(np.float64)

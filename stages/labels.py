@@ -1,0 +1,214 @@
+"""`make labels`: from latent actions to keys with few labels, and policies that play by them.
+
+No DVC stage: it reads what the last `dvc repro` left. Two questions. How well do n labelled transitions name the keys
+of all others (test sessions)? How well plays who has seen all training video and n labels, beside cloning from the same
+n labels and from all of them (test games, the same seeds for all)? Nothing is fitted to a label but the n: epochs are
+chosen on validation video as the decoder of the n labels names it, acting rules on that and by playing validation
+seeds. What is finished stays in .resume: a second run does only what is missing.
+
+Writes reports/labels.json and reports/labels.html.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from stages.episodes.store import EpisodeStore
+from stages.evaluation import page
+from stages.evaluation.acting import RULES, Hands
+from stages.evaluation.few_label_policies import WHO, Policies, learn_codes
+from stages.evaluation.few_labels import CHOICES, absent_actions, chosen, naming_of
+from stages.evaluation.labels_page import labels_page, printed
+from stages.evaluation.naming import WAYS, Namers, Video, read_video
+from stages.evaluation.returns import compared
+from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, records_bundled_game
+from stages.games.rollout import GameSetting, Played, Workers, play_agent
+from stages.learning.checkpoints import load_weights, save_model, write_json
+from stages.learning.compute import Compute, prepare_compute
+from stages.learning.ledger import Ledger
+from stages.learning.training import FitSettings, scratch_folder
+from stages.models.agent import Agent
+from stages.models.autoencoder import load_autoencoder
+from stages.models.latent_action import load_latent_action
+from stages.models.policy import RecurrentPolicy
+from stages.params import Params, read_params
+from stages.run import run_stage
+
+EPISODES, LATENTS = Path("data/episodes.zarr"), Path("data/latents.zarr")
+EXTRACTED, MODEL = Path("data/latent_actions.zarr"), Path("data/models/latent_action")
+AUTOENCODER, PLAYED = Path("data/models/autoencoder"), Path("reports/test/play/returns.csv")
+OUT, PAGE = Path("reports/labels.json"), Path("reports/labels.html")
+MARKS = {"agent": "cloning from all labels", "best_blind": "best blind policy", "scripted": "the player"}
+CHEAP = ("code", "codes", "vectors", "latents")  # ways to name keys that take seconds: told for every choice of labels
+
+
+@dataclass(frozen=True)
+class PolicyGames:
+    """Plays seeds with a policy on the trained autoencoder's latents; picklable, the workers get the policy itself."""
+
+    setting: GameSetting
+    policy: torch.nn.Module
+    hands: Hands
+    sequence_length: int
+    lanes: int
+    device: str
+    precision: str
+
+    def __call__(self, seeds: Sequence[int]) -> list[Played]:
+        compute = prepare_compute(self.device, self.precision, threads=1, seed=0)
+        agent = Agent(
+            load_autoencoder(AUTOENCODER), self.policy, sequence_length=self.sequence_length, compute=compute,
+            batch=self.lanes,
+        )  # fmt: skip
+        return play_agent(self.setting, agent, self.hands, seeds, self.lanes)
+
+
+def main() -> None:
+    params = read_params()
+    compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
+    for path in (EPISODES, LATENTS, EXTRACTED, MODEL, AUTOENCODER):
+        if not path.exists():
+            raise ValueError(f"{path} does not exist; `make labels` reads what `dvc repro` writes: run that first")
+    bundled = records_bundled_game(params.recordings, params.game)
+    players = read_players(params) if bundled else {}  # first: without them nothing could be compared
+    inputs = [EPISODES, LATENTS, EXTRACTED, MODEL, AUTOENCODER]
+    scratch = scratch_folder("labels", params.model_dump(mode="json", exclude={"workers"}), inputs)
+    namers, val = read_videos(params, compute, scratch)
+    ledger = Ledger(scratch)
+    named = curve(params, namers, ledger)
+    games = let_play(params, namers, val, ledger) if bundled else []
+    drawn = {"resamples": params.evaluate.bootstrap, "seed": params.seed}
+    marks = {words: float(players[name].mean()) for name, words in MARKS.items() if name in players}
+    found = {"curve": named, "play": compared(games, players, **drawn), "marks": marks,
+             "choice": params.labelling.choice}  # fmt: skip
+    write_json(OUT, found)
+    size = page.write_page(PAGE, labels_page(found))
+    print(printed(found))
+    print(f"wrote {OUT} and {PAGE} ({size:.1f} MB)")
+
+
+def read_videos(params: Params, compute: Compute, scratch: Path) -> tuple[Namers, Video]:
+    """Training and test video with all that it takes to name its keys; validation video."""
+    own, head = params.labelling, params.head
+    model = load_latent_action(MODEL).to(compute.device)
+    frames, latents, extracted = (EpisodeStore(path) for path in (EPISODES, LATENTS, EXTRACTED))
+    read = partial(
+        read_video, frames=frames, latents=latents, extracted=extracted, model=model, compute=compute,
+        actions=params.actions, length=params.sequence_length, gap=params.latent_action.frame_gap, reach=own.reach,
+        emphasis=own.emphasis,
+        limit_gb=params.training.frames_in_ram_gb,
+    )  # fmt: skip
+    train, val, test = (read(split) for split in ("train", "val", "test"))
+    make = partial(
+        RecurrentPolicy, latent_shape=train.windows.bank.shape, hidden=head.hidden, cell=params.cell,
+        dropout=head.dropout, actions=len(params.actions),
+    )  # fmt: skip
+    settings = FitSettings.from_sections(own, params.training)
+    return Namers(train, test, model, make, settings, compute, scratch), val
+
+
+def labels_of(params: Params, train: Video, choice: str, count: int, draw: int) -> tuple[np.ndarray, np.ndarray]:
+    """The transitions int64 [n] that are labelled in a draw, and their keys bool [n, A]."""
+    samples = chosen(choice, train.features["vectors"][train.current], count, seed=params.seed * 1000 + draw)
+    return samples, train.keys[samples]
+
+
+def curve(params: Params, namers: Namers, ledger: Ledger) -> list[dict]:
+    """A row for each number of labels, way to choose them and way to name keys."""
+    own, rows = params.labelling, []
+    for count in own.counts:
+        for choice in CHOICES:
+            for way in WAYS:
+                if way in CHEAP or choice == own.choice:
+                    work = partial(named_row, params, namers, count, choice, way)
+                    rows.append(ledger.once(f"curve-{count}-{choice}-{way}", work))
+    return rows
+
+
+def named_row(params: Params, namers: Namers, count: int, choice: str, way: str) -> dict:
+    """How well test transitions are named, the mean over the draws of labels."""
+    pressed, absent = [], []
+    own = params.labelling
+    for draw in range(own.draws if way in CHEAP else own.slow_draws):
+        samples, held = labels_of(params, namers.train, choice, count, draw)
+        pressed.append(namers.pressed(way, samples, held))
+        absent += absent_actions(held, params.actions)
+    episode, drawn = namers.test.transitions.episode, {"resamples": params.evaluate.bootstrap, "seed": params.seed}
+    exact, macro_f1, f1 = naming_of(namers.test.keys, pressed, episode, **drawn)
+    return {
+        "labels": count, "choice": choice, "way": way, **exact.as_metrics("exact"), **macro_f1.as_metrics("macro_f1"),
+        "f1": dict(zip(params.actions, f1.tolist(), strict=True)), "draws": len(pressed),
+        # In how many draws no label holds the action.
+        "absent": {name: absent.count(name) for name in params.actions if name in absent},
+    }  # fmt: skip
+
+
+def let_play(params: Params, namers: Namers, val: Video, ledger: Ledger) -> list[dict]:
+    """A row for each number of labels and each of WHO; its `returns` are in the order of the test seeds."""
+    own, rows = params.labelling, []
+    settings = FitSettings.from_sections(params.head, params.training)
+    policies = Policies(namers, val, settings, latent_policy(params, namers, val, settings))
+    with Workers(params.workers) as workers:
+        for count in own.played:
+            for who in WHO:
+                work = partial(played_row, params, policies, workers, count, who)
+                rows.append(ledger.once(f"play-{count}-{own.choice}-{who}", work))
+    return rows
+
+
+def latent_policy(params: Params, namers: Namers, val: Video, settings: FitSettings) -> torch.nn.Module:
+    """What predicts codes from past frames, trained on all video without a label; it is kept beside the ledger."""
+    moments = 2 * params.labelling.reach + 1
+    make = partial(namers.make, actions=moments * namers.model.codes)
+    folder = namers.scratch / "latent_policy"
+    if folder.is_dir():
+        return load_weights(make(), folder).eval()
+    policy = learn_codes(
+        make, namers.train, val, settings, namers.compute, scratch=namers.scratch / "fit_latent_policy"
+    )
+    save_model(folder, policy, {"moments": moments, "codes": namers.model.codes})
+    return policy
+
+
+def played_row(params: Params, policies: Policies, workers: Workers, count: int, who: str) -> dict:
+    """Learns from the first draw of labels, chooses the acting rule on validation seeds, plays the test seeds."""
+    play, collect = params.play, params.collect
+    samples, held = labels_of(params, policies.namers.train, params.labelling.choice, count, draw=0)
+    policy, acting = policies.learned(who, samples, held)
+    setting = GameSetting(
+        params.game, collect.width, collect.height, params.actions, play.max_episode_s, params.game_options
+    )
+
+    def scores(rule: str, seeds: Sequence[int]) -> list[float]:
+        work = PolicyGames(setting, policy.cpu(), Hands(rule, acting), params.sequence_length, play.lanes,
+                           params.device, params.precision)  # fmt: skip
+        games = workers.run(work, seeds, chunk=-(-len(seeds) // params.workers), title=f"{who} {count}, {rule}")
+        return [game.score for game in games]
+
+    val_seeds = game_seeds(VALIDATION_SEEDS, params.seed, play.val_episodes)
+    tried = {rule: float(np.mean(scores(rule, val_seeds))) for rule in RULES}
+    rule = max(RULES, key=tried.__getitem__)
+    returns = scores(rule, game_seeds(TEST_SEEDS, params.seed, play.test_episodes))
+    absent = absent_actions(held, params.actions)
+    return {"labels": count, "who": who, "acting_rule": rule, "mean_score_by_rule": tried, "absent": absent,
+            "returns": returns}  # fmt: skip
+
+
+def read_players(params: Params) -> dict[str, np.ndarray]:
+    """The scores [S] on the test seeds of the players of the stage play: the agent of all labels, and two marks."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    for row in page.read_rows(PLAYED):
+        found.setdefault(row["policy"], []).append((int(row["seed"]), float(row["return"])))
+    seeds = game_seeds(TEST_SEEDS, params.seed, params.play.test_episodes)
+    for name in ("agent", "best_blind", "scripted"):
+        if [seed for seed, _ in found.get(name, [])] != seeds:
+            raise ValueError(f"{PLAYED} has not the {len(seeds)} test games of {name}; run `dvc repro` first")
+    return {name: np.array([score for _, score in games]) for name, games in found.items()}
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,71 @@
+"""A latent policy predicts codes, and is decoded by whoever has labels."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from stages.models.latent_policy import CodeTask, DecodedPolicy, MeanPolicy
+
+
+class Constant(nn.Module):
+    """A policy that always gives the same logits."""
+
+    latent_shape = (2,)
+
+    def __init__(self, logits):
+        super().__init__()
+        self.answer = torch.tensor([logits], dtype=torch.float32)
+
+    def forward(self, latents):
+        return self.answer.expand(len(latents), -1)
+
+
+class Windows:
+    """Windows whose latents do not matter."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def __len__(self):
+        return self.count
+
+    def take(self, samples):
+        return torch.zeros(len(samples), 3, 2)
+
+    def logits(self, model, device):
+        return model(self.take(np.arange(self.count)))
+
+
+def test_a_decoder_sees_the_expected_code_vectors_weighed_as_it_was_taught():
+    codebook = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    # two moments: surely code 0, then both codes alike
+    policy = Constant([50.0, -50, 0, 0])
+    seen = []
+
+    def decode(vectors):
+        seen.append(vectors)
+        return vectors[:, :1] - vectors[:, 2:3]
+
+    decoded = DecodedPolicy(policy, codebook, torch.tensor([[1.0, 3]]), decode)
+    scores = decoded(torch.zeros(2, 5, 2))
+    assert seen[0] == pytest.approx(np.array([[1, 0, 1.5, 1.5]] * 2))
+    assert scores.numpy() == pytest.approx(np.array([[-0.5]] * 2)) and decoded.latent_shape == (2,)
+
+
+def test_the_task_leaves_out_moments_without_a_code():
+    codes = np.array([[0, 1], [-1, 1], [1, -1]])
+    task = CodeTask(Constant([2.0, 0, 0, 1]), {"train": Windows(3), "val": Windows(3)}, {"train": codes, "val": codes},
+                    count=2, device=torch.device("cpu"), seed=0)  # fmt: skip
+    # logits (2, 0) for the first moment, (0, 1) for the second; four of the six moments have a code
+    each = [functional.cross_entropy(torch.tensor([logits]), torch.tensor([code])).item()
+            for logits, code in (([2.0, 0], 0), ([0.0, 1], 1), ([0.0, 1], 1), ([2.0, 0], 1))]  # fmt: skip
+    assert task.validate(task.model)["cross_entropy"] == pytest.approx(np.mean(each))
+    assert task.loss(task.model, np.array([0]))[0].item() == pytest.approx(np.mean(each[:2]))
+    assert sorted(task.epoch_order(1)) == [0, 1, 2] and np.array_equal(task.epoch_order(1), task.epoch_order(1))
+
+
+def test_a_mean_policy_is_the_mean():
+    mean = MeanPolicy([Constant([1.0, -2]), Constant([3.0, 4])])
+    assert mean(torch.zeros(1, 3, 2)).tolist() == [[2, 1]]
