@@ -14,7 +14,7 @@ import torch
 
 from stages.episodes.store import EpisodeStore
 from stages.evaluation.breakout_objects import NEEDED, object_metrics
-from stages.evaluation.effects import IMAGE_SHIFT, change_classes
+from stages.evaluation.effects import change_classes
 from stages.evaluation.figures.latent_action import rollout_figure
 from stages.evaluation.figures.style import save
 from stages.evaluation.key_probe import (
@@ -37,7 +37,7 @@ from stages.evaluation.latent_actions import (
 )
 from stages.evaluation.predicted_frames import picture_sums
 from stages.evaluation.rollouts import DRIVEN, psnr_by_step, rollout_errors, rollout_metrics, rollout_starts
-from stages.evaluation.transition_truth import Case, effect_of, lagged_classes, states_of
+from stages.evaluation.transition_truth import Case, effect_known, effect_of, lagged_classes, states_of
 from stages.evaluation.transitions import batches, prediction_errors, spread_samples, transitions_of
 from stages.learning.checkpoints import write_json
 from stages.learning.compute import Compute, prepare_compute
@@ -66,9 +66,9 @@ def case_of(split: str, store: EpisodeStore, extracted: EpisodeStore, params: Pa
     found = transitions_of(store, split, past_frames=own.past_frames, gap=own.frame_gap, limit_gb=limit_gb)
     codes = extracted.concatenated("codes", split)[0][found.current].astype(np.int64)
     states = states_of(store, found, split)
-    # The shift of whole pictures is not probed for: it is not needed on train.
-    needed = split in REPORTS or own.effect != IMAGE_SHIFT
-    return Case(split, found, codes, states, effect_of(own.effect, found, states) if needed else None)
+    needed = split in REPORTS or own.probe_effect  # of train only the probe wants it
+    effect = effect_of(effect_known(own.effect, store), found, states) if needed else None
+    return Case(split, found, codes, states, effect)
 
 
 def classes_of(store: EpisodeStore, cases: dict[str, Case], params: Params) -> tuple[int | None, dict[str, dict]]:
@@ -82,7 +82,7 @@ def classes_of(store: EpisodeStore, cases: dict[str, Case], params: Params) -> t
 
         lag = best_lag(cases["val"].codes, {each: held("val", each) for each in own.probe_lags})
         probes["probe"] = {split: held(split, lag) for split in cases}
-    if own.effect != IMAGE_SHIFT:
+    if own.probe_effect:
         probes["moved"] = {split: change_classes(case.effect, own.effect_threshold) for split, case in cases.items()}
     return lag, probes
 
@@ -157,6 +157,9 @@ def main() -> None:
     model = load_latent_action(MODEL).to(compute.device)
     cases = {split: case_of(split, store, extracted, params) for split in ("train", *REPORTS)}
     lag, probes = classes_of(store, cases, params)
+    effect = effect_known(params.latent_action.effect, store)
+    if effect != params.latent_action.effect:
+        print(f"the recordings have no state column {params.latent_action.effect}: effects are told by {effect}")
     answers = {name: probe_answers(model, params, compute, cases, classes, name) for name, classes in probes.items()}
     if not compute.is_main:
         return
@@ -168,7 +171,7 @@ def main() -> None:
         metrics |= probed(case, {name: (answers[name][split], probes[name][split]) for name in probes}, params)
         metrics |= {"lam_probe_lag": lag} | object_scores(case, predict)
         if model.tokens == 1:
-            metrics |= write_effects(directory, case, model.codes, params.latent_action.effect)
+            metrics |= write_effects(directory, case, model.codes, effect)
         shown = Shown(case, probes.get("probe", {}).get(split), (*params.latent_action.probe_actions, "neither"))
         write_figures(directory, shown, model, predict, partial(vectors_in, model, compute=compute), params.seed)
         save(rollout_figure(psnr, DRIVEN), directory / "rollout.png")

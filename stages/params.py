@@ -150,6 +150,7 @@ class LatentActionParams(FitParams):
     entropy_weight: NonNegative
     search_px: tuple[Whole, Whole]
     past_dropout: Share
+    context_noise: NonNegative
     channels: Channels
     cell_px: Literal[2, 4]
     conditioning: Literal["film", "cross_attention"]
@@ -167,6 +168,7 @@ class LatentActionParams(FitParams):
     probe_epochs: Count
     effect: str
     effect_threshold: Positive
+    probe_effect: bool
 
     @model_validator(mode="after")
     def _parts_fit_together(self):

@@ -46,16 +46,15 @@ def states_of(store: EpisodeStore, found: Transitions, split: str) -> States | N
     return tuple(columns_of(state[found.rows[:, place]], store.attrs["state_columns"]) for place in (-3, -2, -1))
 
 
-def effect_of(name: str, found: Transitions, states: States | None) -> np.ndarray:
-    """How far the thing called `name` moved in each transition, float64 [N]: the picture, or a column of the state.
+def effect_known(name: str, store: EpisodeStore) -> str:
+    """`name` where the recordings have such a state column, else IMAGE_SHIFT, which every recording has."""
+    return name if store.has("state") and name in store.attrs["state_columns"] else IMAGE_SHIFT
 
-    ValueError when the recordings have no such column.
-    """
+
+def effect_of(name: str, found: Transitions, states: States | None) -> np.ndarray:
+    """How far the thing called `name` moved in each transition, float64 [N]: the picture, or a column of the state."""
     if name == IMAGE_SHIFT:
         parts = batches(np.arange(len(found)))
         return np.concatenate([image_shift_px(*found.take(part)[:, -2:].swapaxes(0, 1)) for part in parts])
-    if states is None or name not in states[1]:
-        known = "no state" if states is None else f"the state columns {', '.join(states[1])}"
-        raise ValueError(f"latent_action.effect is {name!r}, but the recordings have {known}; set it to {IMAGE_SHIFT}")
     change = states[2][name] - states[1][name]
     return (change + FULL_TURN / 2) % FULL_TURN - FULL_TURN / 2 if name.endswith("_deg") else change
