@@ -108,7 +108,7 @@ def read_videos(params: Params, compute: Compute, scratch: Path) -> tuple[Namers
         dropout=head.dropout, actions=len(params.actions),
     )  # fmt: skip
     settings = FitSettings.from_sections(own, params.training)
-    return Namers(train, test, model, make, settings, compute, scratch), val
+    return Namers(train, test, model, make, settings, own.steps, compute, scratch), val
 
 
 def labels_of(params: Params, train: Video, choice: str, count: int, draw: int) -> tuple[np.ndarray, np.ndarray]:

@@ -196,6 +196,7 @@ class LabellingParams(FitParams):
     slow_draws: Count
     reach: Whole
     emphasis: Positive
+    steps: Count
     choice: Literal["random", "spread"]
     played: tuple[Annotated[int, Field(ge=2, strict=True)], ...]
 

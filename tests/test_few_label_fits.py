@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.evaluation.few_label_fits import FOLDS, clone_few, folds_of
+from stages.evaluation.few_label_fits import FOLDS, clone_few, folds_of, long_enough
 from stages.learning.compute import prepare_compute
 from stages.learning.training import FitSettings
 from stages.models.cloning import Windows
@@ -26,6 +26,12 @@ def test_every_label_is_left_out_once(count, folds):
 def test_one_label_is_too_few_to_stop_by():
     with pytest.raises(ValueError, match="one to stop by, found 1"):
         folds_of(1, seed=0)
+
+
+@pytest.mark.parametrize(("count", "epochs"), [(1000, 30), (80, 30), (79, 30), (72, 60), (8, 300)])
+def test_few_labels_get_as_many_steps_as_asked_for(count, epochs):
+    settings = long_enough(SETTINGS, count, 300)  # 30 epochs in batches of 8
+    assert settings.epochs == settings.patience == epochs
 
 
 class Bank:

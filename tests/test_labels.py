@@ -58,7 +58,15 @@ def write_params(folder):
     params["evaluate"]["bootstrap"] = 20
     params["head"] |= {"hidden": [4], "epochs": 1}
     params["play"] |= {"val_episodes": 1, "test_episodes": 2, "lanes": 2, "max_episode_s": 1}
-    params["labelling"] |= {"counts": [2, 20], "draws": 2, "slow_draws": 1, "reach": 1, "played": [20], "epochs": 1}
+    params["labelling"] |= {
+        "counts": [2, 20],
+        "draws": 2,
+        "slow_draws": 1,
+        "reach": 1,
+        "played": [20],
+        "epochs": 1,
+        "steps": 2,
+    }
     params["latent_action"] |= {
         "codes": 4, "code_dim": 4, "channels": [4, 8], "search_px": [6, 2], "epochs": 2, "batch_size": 16,
         "learning_rate": 0.01, "quantize_after_steps": 4,

@@ -7,7 +7,9 @@ which it acts is fitted to what each network says of the fold that it has not le
 Conventions: n labels, A actions; held bool [n, A]; samples int64 [n] are the labelled windows or transitions.
 """
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,12 @@ def folds_of(count: int, *, seed: int) -> list[np.ndarray]:
     if count < 2:
         raise ValueError(f"a network needs one label to learn from and one to stop by, found {count}")
     return np.array_split(np.random.default_rng(seed).permutation(count), min(FOLDS, count))
+
+
+def long_enough(settings: FitSettings, count: int, steps: int) -> FitSettings:
+    """The settings for `count` labels: with few labels an epoch is a step or two, and more epochs make up `steps`."""
+    times = max(1, math.ceil(steps / (settings.epochs * math.ceil(count / settings.batch_size))))
+    return replace(settings, epochs=settings.epochs * times, patience=settings.patience * times)
 
 
 def clone(

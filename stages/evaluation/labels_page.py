@@ -66,7 +66,7 @@ def choices_table(rows: Sequence[Mapping]) -> Table:
     chosen = sorted({row["choice"] for row in rows})
     return Table(
         ["the keys are told by", "labels are", *(f"{count}" for count in counts)],
-        [[WAYS[way], how, *(value[way, how, count] for count in counts)] for way in both for how in chosen],
+        [[WAYS[way], how, *(value.get((way, how, count), "–") for count in counts)] for way in both for how in chosen],
     )
 
 

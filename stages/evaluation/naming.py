@@ -14,7 +14,7 @@ import torch
 
 from stages.episodes.store import EpisodeStore, action_columns
 from stages.evaluation.acting import Acting
-from stages.evaluation.few_label_fits import clone_few, inverse_from_few, keys_shown, vectors_shown
+from stages.evaluation.few_label_fits import clone_few, inverse_from_few, keys_shown, long_enough, vectors_shown
 from stages.evaluation.few_labels import KeyDecoder, keys_by_code, surroundings
 from stages.evaluation.transitions import Transitions, transitions_of
 from stages.learning.compute import Compute
@@ -109,6 +109,7 @@ class Namers:
     model: LatentActionModel
     make: Callable[[], torch.nn.Module]
     settings: FitSettings  # of networks that learn from few labels
+    steps: int  # that they learn for at least
     compute: Compute
     scratch: Path
 
@@ -131,9 +132,12 @@ class Namers:
         """Cloning from the labels alone, and the rule by which it acts."""
         name = f"cloning from {len(samples)}"
         return clone_few(
-            self.make, self.train.windows, self.train.current[samples], held, self.settings, self.compute,
+            self.make, self.train.windows, self.train.current[samples], held, self._settings(samples), self.compute,
             scratch=self.scratch_of("cloning", samples), name=name,
         )  # fmt: skip
+
+    def _settings(self, samples: np.ndarray) -> FitSettings:
+        return long_enough(self.settings, len(samples), self.steps)
 
     def scratch_of(self, name: str, samples: np.ndarray) -> Path:
         """Where a training on these labels leaves its checkpoints: on no others, be they as many."""
@@ -149,7 +153,7 @@ class Namers:
         classifier = TransitionClassifier(self.model, whole=True, classes=held.shape[1])
         name = f"inverse model from {len(samples)}"
         inverse_from_few(
-            classifier, self.train.transitions, samples, held, self.settings, self.compute,
+            classifier, self.train.transitions, samples, held, self._settings(samples), self.compute,
             scratch=self.scratch_of("inverse", samples), name=name,
         )  # fmt: skip
         return keys_shown(classifier, self.test.transitions, self.compute)
