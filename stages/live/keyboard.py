@@ -37,8 +37,24 @@ def pynput_key(name: str):
     if name.startswith("<") and name.endswith(">") and name[1:-1].isdigit():
         return keyboard.KeyCode.from_vk(int(name[1:-1]))
     if len(name) == 1:
-        return keyboard.KeyCode.from_char(name)
+        code = _virtual_key(name)
+        return keyboard.KeyCode.from_char(name) if code is None else keyboard.KeyCode.from_vk(code)
     raise ValueError(f"{name!r} is no key here; expected a character like f, or {_some(keyboard)}")
+
+
+def _virtual_key(character: str) -> int | None:
+    """The number of the key that makes a character; None where there is no simple answer (macOS).
+
+    Given a bare character, pynput sends the letter and not the key: X clients get a message that claims to be an
+    event, Windows programs get text. A game that asks for keys sees neither.
+    """
+    if sys.platform.startswith("linux"):
+        return ord(character) if ord(character) < 256 else 0x1000000 + ord(character)  # the keysym
+    if sys.platform == "win32":
+        import ctypes
+
+        return ctypes.windll.user32.VkKeyScanW(ctypes.c_wchar(character)) & 0xFF
+    return None
 
 
 def _some(keyboard) -> str:

@@ -24,7 +24,6 @@ class WindowsDesktop:
         self._user32.GetForegroundWindow.restype = wintypes.HWND
         self._user32.WindowFromPoint.restype = self._user32.GetAncestor.restype = wintypes.HWND
         self._user32.WindowFromPoint.argtypes = [wintypes.POINT]
-        self._user32.VkKeyScanW.argtypes = [wintypes.WCHAR]
 
     def window_titled(self, title: str) -> int:
         titled: dict[int, str] = {}
@@ -70,5 +69,4 @@ class WindowsDesktop:
 
     def _code(self, key: str) -> int:
         found = pynput_key(key)
-        code = getattr(found, "value", found)
-        return code.vk if code.vk is not None else self._user32.VkKeyScanW(code.char) & 0xFF
+        return getattr(found, "value", found).vk

@@ -7,8 +7,9 @@ whatever decorates it count as one.
 import os
 from collections.abc import Collection, Iterator
 
-from Xlib import XK, X, display, error
+from Xlib import X, display, error
 
+from stages.live.keyboard import pynput_key
 from stages.live.screen import Region, even_region
 
 GONE = (error.BadWindow, error.BadDrawable, error.BadMatch)
@@ -112,14 +113,9 @@ class X11Desktop:
 
 
 def _keysym(key: str) -> int:
-    """The X keysym of a key as pynput names it, 0 for one that X does not know."""
-    from pynput.keyboard import Key
-
-    if key.startswith("Key."):
-        named = getattr(Key, key.removeprefix("Key."), None)
-        return named.value.vk if named is not None else 0
-    if key.startswith("<") and key.endswith(">") and key[1:-1].isdigit():
-        return int(key[1:-1])
-    if len(key) != 1:
+    """The X keysym of a key, 0 for one that does not exist here."""
+    try:
+        found = pynput_key(key)
+    except ValueError:
         return 0
-    return XK.string_to_keysym(key) or (ord(key) if ord(key) < 256 else 0x1000000 + ord(key))
+    return getattr(found, "value", found).vk
