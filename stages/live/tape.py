@@ -20,6 +20,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from stages.recordings.actions import key_name
 from stages.recordings.files import KEY_EVENTS, MARKERS, OPTIONAL, REQUIRED, session_path
+from stages.recordings.video import EXACT
 
 FRAGMENT_US = 500_000
 MP4 = {
@@ -53,6 +54,7 @@ class FragmentedVideo:
         self._last = self._reformatter.reformat(
             av.VideoFrame.from_ndarray(np.ascontiguousarray(image_bgr), format="bgr24"),
             format="yuv420p",
+            interpolation=EXACT,
             dst_colorspace=Colorspace.ITU601,
             dst_color_range=ColorRange.MPEG,
             threads=1,
