@@ -3,7 +3,9 @@
 #   make show       experiments as a table that fits the terminal
 #   make grid       the grid of models and its comparison page; further axes: make grid ARGS="seed=0,1,2"
 #   make readme     the measured results of the last run into README.md
+#   make live       what `understudy record` and `play` need beside the pipeline: screen and keyboard
 #   make test       the tests;  one file: make test ARGS=tests/test_timeline.py
+#   make test-live  the tests on a real screen: needs Xvfb (apt-get install xvfb python3-tk)
 #   make lint       ruff, its rules and its format
 #   make bench      speed against Keras/TensorFlow and cv2 -> reports/benchmark.md
 #   make bench-scale  time at 1x and 3x, memory at 10x the frames -> reports/benchmark.md (an hour or more)
@@ -17,7 +19,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # DVC runs `python -m stages.<name>`: that must be the environment's Python, in queued experiments too.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro show grid readme test lint bench bench-scale lock
+.PHONY: repro show grid readme live test test-live lint bench bench-scale lock
 .DEFAULT_GOAL := repro
 
 repro: .venv/installed
@@ -36,6 +38,12 @@ readme: .venv/installed
 # One worker a core; tests keep to one thread each (tests/conftest.py).
 test: .venv/installed-test
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+live: .venv/installed-live
+
+# One after the other: they share one screen and one keyboard.
+test-live: .venv/installed-live
+	$(BIN)/python -m pytest -o addopts="--strict-markers --strict-config" tests/live -rs $(ARGS)
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .
@@ -65,6 +73,13 @@ endef
 	$(call install,requirements.lock)
 	@touch $@
 
+# evdev, which pynput asks for, must be compiled and is for another backend than X11's: the lock is complete without it.
+.venv/installed-live: requirements-live.lock pyproject.toml | .venv/bin/python
+	@echo "installing requirements-live.lock into .venv"
+	$(PIP) --no-compile --no-deps -r requirements-live.lock
+	$(PIP) --no-compile --no-deps --no-build-isolation -e .
+	@touch .venv/installed .venv/installed-test $@
+
 # The two larger sets hold the one above.
 .venv/installed-test .venv/installed-bench: .venv/installed-%: requirements-%.lock pyproject.toml | .venv/bin/python
 	$(call install,requirements-$*.lock)
@@ -72,7 +87,7 @@ endef
 
 # uv writes one lock for all systems and Pythons (markers). The CUDA packages stay out of it: torch's own CUDA
 # wheels for Linux pin them, and its CPU wheels have no use for them. httpx2-jsfetch is for browsers only.
-NOT_LOCKED := triton cuda-bindings cuda-pathfinder cuda-toolkit httpx2-jsfetch $(addprefix nvidia-,cublas cuda-cupti \
+NOT_LOCKED := evdev triton cuda-bindings cuda-pathfinder cuda-toolkit httpx2-jsfetch $(addprefix nvidia-,cublas cuda-cupti \
   cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 nvjitlink \
   nvshmem-cu13 nvtx)
 COMPILE = .venv-lock/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --fork-strategy fewest \
@@ -85,5 +100,7 @@ lock: pyproject.toml
 	$(COMPILE) $(ARGS) --output-file requirements.lock > /dev/null
 	cp requirements.lock requirements-test.lock
 	$(COMPILE) --extra test --output-file requirements-test.lock > /dev/null
+	cp requirements-test.lock requirements-live.lock
+	$(COMPILE) --extra test --extra live --output-file requirements-live.lock > /dev/null
 	cp requirements.lock requirements-bench.lock
 	$(COMPILE) --extra bench --output-file requirements-bench.lock > /dev/null

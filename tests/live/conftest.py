@@ -22,6 +22,7 @@ def display(tmp_path_factory):
         pytest.exit("these tests need Xvfb, a screen without a monitor: apt-get install xvfb (Debian, Ubuntu)", 3)
     reading, writing = os.pipe()
     command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x800x24", "-nolisten", "tcp"]
+    command += ["-noreset"]  # else it starts anew, and drops who is just connecting, when its last client leaves
     log = (tmp_path_factory.mktemp("xvfb") / "log").open("w")
     server = subprocess.Popen(command, pass_fds=[writing], stdout=log, stderr=log)
     os.close(writing)
@@ -60,6 +61,14 @@ def finished(process: subprocess.Popen, *, timeout: float = 120, code: int | Non
     printed, _ = process.communicate(timeout=timeout)
     assert code is None or process.returncode == code, printed
     return printed
+
+
+def say_so(process: subprocess.Popen, words: str) -> None:
+    """Reads what it prints until it says `words`."""
+    for line in process.stdout:
+        if words in line:
+            return
+    raise AssertionError(f"it ended without saying {words!r}")
 
 
 def wait_until(what, *, timeout: float = 30, every: float = 0.02):

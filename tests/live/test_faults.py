@@ -69,7 +69,7 @@ def test_a_full_disk_stops_it_with_what_was_recorded(desktop, tmp_path):
     small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", small], capture_output=True, text=True
+        ["mount", "-t", "tmpfs", "-o", "size=2000k", "tmpfs", small], capture_output=True, text=True
     )
     if mounted.returncode:
         pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
