@@ -73,12 +73,11 @@ endef
 	$(call install,requirements.lock)
 	@touch $@
 
-# evdev, which pynput asks for, must be compiled and is for another backend than X11's: the lock is complete without it.
-.venv/installed-live: requirements-live.lock pyproject.toml | .venv/bin/python
-	@echo "installing requirements-live.lock into .venv"
+# On top of the tests' set, and without dependencies: all that is needed stands in the lock, except evdev, which pynput
+# asks for on Linux. It would have to be compiled, and is for consoles, not for X11.
+.venv/installed-live: requirements-live.lock .venv/installed-test
 	$(PIP) --no-compile --no-deps -r requirements-live.lock
-	$(PIP) --no-compile --no-deps --no-build-isolation -e .
-	@touch .venv/installed .venv/installed-test $@
+	@touch $@
 
 # The two larger sets hold the one above.
 .venv/installed-test .venv/installed-bench: .venv/installed-%: requirements-%.lock pyproject.toml | .venv/bin/python

@@ -11,7 +11,7 @@ import numpy as np
 
 from stages.live.clock import SteadyClock
 
-INSTALL = "install the live parts first: make live (or: pip install --no-deps -r requirements-live.lock)"
+INSTALL = "install what screen and keyboard need: make live (or: pip install --no-deps -r requirements-live.lock)"
 WAYLAND = (
     "this desktop runs on Wayland, which lets no program see the screen or the keys of another one; "
     'log out, choose the session "... on Xorg" (or X11) at the login screen, and start again'
