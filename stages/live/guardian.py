@@ -7,6 +7,7 @@ down and after it went up ("+Key.left", "-Key.left"); when the pipe closes, what
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import IO
 
 READY = "ready\n"
@@ -29,7 +30,8 @@ class Guardian:
         self._say(f"+{key}\n")
 
     def released(self, key: str) -> None:
-        self._say(f"-{key}\n")
+        with suppress(ValueError):  # it can no longer be told, and the key is up
+            self._say(f"-{key}\n")
 
     def _say(self, line: str) -> None:
         try:
@@ -39,10 +41,8 @@ class Guardian:
 
     def __exit__(self, kind, error, traceback) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
-            try:
+            with suppress(BrokenPipeError):  # it has died before; the hands have let go themselves
                 pipe.close()
-            except BrokenPipeError:
-                pass  # it has died before; the hands have let go themselves
         self._process.wait(timeout=10)
 
 

@@ -90,10 +90,18 @@ class Hands:
             self._release(self._held)
 
     def _release(self, keys: Collection[str]) -> None:
+        """Every one of `keys`, even when one cannot be released; its error is raised in the end."""
+        errors = []
         for key in list(keys):
-            self._keyboard.release(key)
+            try:
+                self._keyboard.release(key)
+            except Exception as error:
+                errors.append(error)
+                continue
             self._held.remove(key)
             self._told("released", key)
+        if errors:
+            raise errors[0]
 
 
 class FrontGuard:

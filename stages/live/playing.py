@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.live.clock import SteadyClock
-from stages.live.desktop import open_desktop
+from stages.live.desktop import Desktop, open_desktop
 from stages.live.encoder import Encoder
 from stages.live.guardian import Guardian
 from stages.live.hands import DryKeyboard, FrontGuard, Hands
@@ -20,6 +20,7 @@ from stages.live.witness import PlayLog, Witness
 from stages.recordings.actions import key_name
 
 WAITING_PICTURES = 30
+LOOK_S = 1.0  # how often to look whether the window is still where it was
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,34 @@ def play(run: Run, brain: Brain, decide: Decider, stop: threading.Event, say: Ca
         player.run(
             camera,
             witness,
-            in_front=lambda: guard.error is None and desktop.front() == window,
+            in_front=GameWindow(window, desktop, guard, clock, stop, say),
             count_down_again=lambda: _countdown(run.countdown_s, stop, say),
             seconds=run.seconds,
         )
         return player.latencies
+
+
+class GameWindow:
+    """Asked before every key: is the game's window in front? Stops the run when it is closed, moved or unseen."""
+
+    def __init__(self, window: int, desktop: Desktop, guard: FrontGuard, clock: SteadyClock, stop, say):
+        self._window, self._desktop, self._guard, self._clock = window, desktop, guard, clock
+        self._stop, self._say = stop, say
+        self._place, self._looked = desktop.region_of(window), clock.now()
+
+    def __call__(self) -> bool:
+        if self._guard.error is not None:
+            raise ValueError(f"it cannot be told any more which window is in front: {self._guard.error}")
+        in_front = self._desktop.front() == self._window
+        if not in_front or self._clock.now() - self._looked > LOOK_S:
+            self._look()
+        return in_front and not self._stop.is_set()
+
+    def _look(self) -> None:
+        self._looked, place = self._clock.now(), self._desktop.region_of(self._window)
+        if place != self._place and not self._stop.is_set():
+            self._say("the game's window was " + ("closed or hidden" if place is None else "moved or resized"))
+            self._stop.set()
 
 
 def _witness(run: Run, actions: tuple[str, ...], clock: SteadyClock, parts: ExitStack) -> Witness:

@@ -1,6 +1,7 @@
 """`understudy play` on a real screen: real keys, and every way in which they must go up again."""
 
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -80,6 +81,16 @@ def test_no_key_is_down_after_any_end(desktop, target, model, end):
     wait_until(lambda: not down(desktop), timeout=5)
 
 
+def test_when_the_guardian_is_killed_the_agent_stops_and_lets_go(desktop, target, model):
+    process = play(model, "--rule", "sampled")  # keys go up and down all the time
+    wait_until(lambda: down(desktop))
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
+    assert children and "has died; the agent stops" in finished(process, timeout=20, code=1)
+    assert not down(desktop)
+
+
 def test_the_panic_key_ends_it(desktop, target, model):
     process = play(model)
     wait_until(lambda: down(desktop) == set(KEYS))
@@ -117,6 +128,15 @@ def test_nothing_is_pressed_while_another_window_is_in_front_from_the_start(desk
         assert other.key_presses() == 0 and target.key_presses() == 0
     process.terminate()
     finished(process, timeout=10)
+
+
+def test_it_ends_when_the_window_is_closed(desktop, model):
+    with PlainWindow(80, 80, 400, 300, "target") as window:
+        window.take_focus()
+        process = play(model)
+        wait_until(lambda: down(desktop) == set(KEYS))
+    assert "closed or hidden" in finished(process, timeout=20)
+    assert not down(desktop)
 
 
 def test_a_run_is_recorded_as_a_session_of_the_agent(desktop, target, model, tmp_path):
