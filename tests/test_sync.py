@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stages.recordings.session import KeyEvent
-from stages.recordings.sync import CELLS, certificate, change_of, held_share
+from stages.recordings.sync import CELLS, Certificate, certificate, change_of, held_share, pooled_lag
 
 LENGTH_S = 240
 
@@ -80,6 +80,19 @@ def test_too_little_gives_no_number():
     few = [event for event in events if event.t < 20]
     assert "20 times" in certificate(times, np.ones(len(times), bool), few, change, seed=0).why_not
     assert "frames" in certificate(times, times < 20, events, change, seed=0).why_not
+
+
+def test_sessions_together_are_known_better_than_one():
+    one = Certificate(lag_ms=10, lag_low_ms=0, lag_high_ms=20, r2=0.2)
+    unknown = Certificate(why_not="no key is pressed 20 times")
+    assert pooled_lag([one, unknown]) is None
+    mean, low, high = pooled_lag([one, replace(one), replace(one), replace(one), unknown])
+    assert mean == pytest.approx(10) and (high - low) == pytest.approx(10)  # four: half of the interval
+    far = replace(one, lag_ms=110, lag_low_ms=100, lag_high_ms=120)
+    mean, low, high = pooled_lag([one, far])
+    assert mean == pytest.approx(60) and low < 15 and high > 105  # they differ by more than either says
+    precise = replace(one, lag_ms=30, lag_low_ms=29, lag_high_ms=31)
+    assert pooled_lag([one, precise])[0] == pytest.approx(30, abs=0.5)
 
 
 def test_held_share_by_hand():

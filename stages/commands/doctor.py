@@ -17,7 +17,7 @@ from stages.recordings.actions import ActionVocabulary
 from stages.recordings.examination import Examined, Reading, examined_session
 from stages.recordings.repair import repaired
 from stages.recordings.session import session_stems
-from stages.recordings.sync import Certificate, certificate, change_of
+from stages.recordings.sync import Certificate, certificate, change_of, pooled_lag
 from stages.recordings.timeline import Timeline, end_of, fight_spans, presses
 from stages.recordings.verdict import BAD, Verdict, refusal, verdict_of
 from stages.recordings.video import read_frames
@@ -161,6 +161,9 @@ def sync_lines(cases: list[Case]) -> list[str]:
             drift = f"drift {c.drift_ms_per_min:+.1f} +-{c.drift_pm_ms_per_min:.1f} ms a minute"
             drift += f", jitter {c.jitter_ms:.0f} ms"
         lines.append(f"{case.name}: the picture follows the keys by {sync_words(c)} ms; {drift}; R2 {c.r2:.2f}")
+    together = pooled_lag([case.sync for case in cases])
+    if together:
+        lines.append("all sessions together: {:.0f} ({:.0f} to {:.0f}) ms".format(*together))
     return lines
 
 

@@ -9,7 +9,7 @@ The lag holds the game's own reaction (a few frames in most games) and any offse
 `understudy doctor --calibrate` can tell these apart. Uncertainty: a bootstrap over blocks of consecutive frames.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -87,6 +87,23 @@ def certificate(times: np.ndarray, inside: np.ndarray, key_events, change: np.nd
     middles = np.array([times[block].mean() for block in blocks])
     drift = _drift(sums, middles, generator)
     return Certificate(_peak(whole) * 1000, low * 1000, high * 1000, *drift, float(whole.max()))
+
+
+def pooled_lag(found: Sequence[Certificate]) -> tuple[float, float, float] | None:
+    """Lag of several sessions of one game on one machine together and its 95 % interval, ms; None for fewer than two.
+
+    Each weighs by the inverse square of its own interval; the interval also holds how much they differ.
+    """
+    known = [c for c in found if not c.why_not]
+    if len(known) < 2:
+        return None
+    lags = np.array([c.lag_ms for c in known])
+    error = np.array([max((c.lag_high_ms - c.lag_low_ms) / 3.92, 0.5) for c in known])
+    weight = 1 / error**2
+    mean = float((weight * lags).sum() / weight.sum())
+    excess = max(float((weight * (lags - mean) ** 2).sum()) / (len(lags) - 1), 1.0)  # Birge's ratio, squared
+    half = 1.96 * float(np.sqrt(excess / weight.sum()))
+    return mean, mean - half, mean + half
 
 
 def _resamples(part: np.ndarray, blocks: int, count: int, generator: np.random.Generator) -> np.ndarray:
