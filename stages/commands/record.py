@@ -54,7 +54,9 @@ def run(options: argparse.Namespace) -> None:
         on_signals(switches.stop.set)
         status = record(order, switches, lambda recorder: print(f"recording {order.stem}", flush=True))
     else:
-        status = ControlWindow(order.stem, _hot_key_words(order), partial(_named, order)).run()
+        window = ControlWindow(order.stem, _hot_key_words(order), partial(_named, order))
+        on_signals(window.stop)
+        status = window.run()
         if status is None:
             print("nothing was recorded")
             return

@@ -43,7 +43,7 @@ class ControlWindow:
         root = self._root
         root.title("understudy recorder")
         root.attributes("-topmost", True)
-        root.protocol("WM_DELETE_WINDOW", self._stop)
+        root.protocol("WM_DELETE_WINDOW", self.stop)
         self._name = tkinter.StringVar(value=name)
         self._text = tkinter.StringVar(value="ready")
         self._entry = tkinter.Entry(root, textvariable=self._name, width=36)
@@ -54,7 +54,7 @@ class ControlWindow:
         buttons = [self._start]
         for text, switch in (("Fight start/end", "fight"), ("Pause", "pause")):
             buttons.append(tkinter.Button(row, text=text, command=lambda s=switch: self._switches.toggle(s)))
-        buttons.append(tkinter.Button(row, text="Stop", command=self._stop))
+        buttons.append(tkinter.Button(row, text="Stop", command=self.stop))
         for button in buttons:
             button.pack(side="left", padx=2, pady=4)
         tkinter.Label(root, textvariable=self._text, justify="left", font="TkFixedFont").pack(padx=8, anchor="w")
@@ -85,7 +85,8 @@ class ControlWindow:
     def _show(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End the recording, or close the window when there is none."""
         self._switches.stop.set()
         if self._thread is None:
             self._root.destroy()

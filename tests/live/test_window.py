@@ -62,7 +62,7 @@ def test_the_window_records_under_the_name_that_was_typed(desktop, tmp_path):
 
 def test_a_window_that_is_closed_before_anything_was_recorded(desktop, tmp_path):
     window = ControlWindow("a", "", partial(named, order(tmp_path)))
-    window._root.after(300, window._stop)
+    window._root.after(300, window.stop)
     assert window.run() is None and not list(tmp_path.iterdir())
 
 
