@@ -147,6 +147,8 @@ class Recorder:
             self._keys.open([key for key, down in states.items() if down], now)
         self._follow_fight(now)
         self._clock.sleep_until(self._slots.due())
+        if not self._may_record():
+            return  # while it waited another window came to the front: its picture is nobody's business
         for t in self._slots.missed(self._clock.now()):
             if self.status.frames:
                 self._put(None, t)

@@ -53,7 +53,24 @@ KEYBOARD = ("Key.left", "Key.right", "Key.ctrl", "Key.shift", "Key.space", "x", 
 def understudy(*arguments: object) -> subprocess.Popen:
     """The command as a person starts it, in the project's folder."""
     command = [sys.executable, "-m", "stages.understudy", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    STARTED.append(process)
+    return process
+
+
+STARTED: list[subprocess.Popen] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running():
+    """What a failed test left behind would press keys in the next one."""
+    yield
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:
+            process.terminate()
+        process.wait(timeout=20)
+        process.stdout.close()
 
 
 def finished(process: subprocess.Popen, *, timeout: float = 120, code: int | None = 0) -> str:
@@ -71,7 +88,7 @@ def say_so(process: subprocess.Popen, words: str) -> None:
     raise AssertionError(f"it ended without saying {words!r}")
 
 
-def wait_until(what, *, timeout: float = 30, every: float = 0.02):
+def wait_until(what, *, timeout: float = 60, every: float = 0.02):
     """The first true answer of `what()`."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:
