@@ -4,7 +4,9 @@
 #   make grid       the grid of models and its comparison page; further axes: make grid ARGS="seed=0,1,2"
 #   make labels     keys from a few labels, by way of latent actions: the curve, and playing -> reports/labels.html
 #   make readme     the measured results of the last run into README.md
+#   make live       what `understudy record` and `play` need beside the pipeline: screen and keyboard
 #   make test       the tests;  one file: make test ARGS=tests/test_timeline.py
+#   make test-live  the tests on a real screen: needs Xvfb (apt-get install xvfb python3-tk)
 #   make lint       ruff, its rules and its format
 #   make bench      speed against Keras/TensorFlow and cv2 -> reports/benchmark.md
 #   make bench-scale  time at 1x and 3x, memory at 10x the frames -> reports/benchmark.md (an hour or more)
@@ -18,7 +20,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # DVC runs `python -m stages.<name>`: that must be the environment's Python, in queued experiments too.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro show grid labels readme test lint bench bench-scale lock
+.PHONY: repro show grid labels readme live test test-live lint bench bench-scale lock
 .DEFAULT_GOAL := repro
 
 repro: .venv/installed
@@ -40,6 +42,12 @@ readme: .venv/installed
 # One worker a core; tests keep to one thread each (tests/conftest.py).
 test: .venv/installed-test
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+live: .venv/installed-live
+
+# One after the other: they share one screen and one keyboard.
+test-live: .venv/installed-live
+	$(BIN)/python -m pytest -o addopts="--strict-markers --strict-config" tests/live -rs $(ARGS)
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .
@@ -70,6 +78,12 @@ endef
 	$(call install,requirements.lock)
 	@touch $@
 
+# On top of the tests' set, and without dependencies: all that is needed stands in the lock, except evdev, which pynput
+# asks for on Linux. It would have to be compiled, and is for consoles, not for X11.
+.venv/installed-live: requirements-live.lock .venv/installed-test
+	$(PIP) --no-compile --no-deps -r requirements-live.lock
+	@touch $@
+
 # The two larger sets hold the one above.
 .venv/installed-test .venv/installed-bench: .venv/installed-%: requirements-%.lock pyproject.toml | .venv/bin/python
 	$(call install,requirements-$*.lock)
@@ -77,7 +91,7 @@ endef
 
 # uv writes one lock for all systems and Pythons (markers). The CUDA packages stay out of it: torch's own CUDA
 # wheels for Linux pin them, and its CPU wheels have no use for them. httpx2-jsfetch is for browsers only.
-NOT_LOCKED := triton cuda-bindings cuda-pathfinder cuda-toolkit httpx2-jsfetch $(addprefix nvidia-,cublas cuda-cupti \
+NOT_LOCKED := evdev triton cuda-bindings cuda-pathfinder cuda-toolkit httpx2-jsfetch $(addprefix nvidia-,cublas cuda-cupti \
   cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 nvjitlink \
   nvshmem-cu13 nvtx)
 COMPILE = .venv-lock/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --fork-strategy fewest \
@@ -90,5 +104,7 @@ lock: pyproject.toml
 	$(COMPILE) $(ARGS) --output-file requirements.lock > /dev/null
 	cp requirements.lock requirements-test.lock
 	$(COMPILE) --extra test --output-file requirements-test.lock > /dev/null
+	cp requirements-test.lock requirements-live.lock
+	$(COMPILE) --extra test --extra live --output-file requirements-live.lock > /dev/null
 	cp requirements.lock requirements-bench.lock
 	$(COMPILE) --extra bench --output-file requirements-bench.lock > /dev/null

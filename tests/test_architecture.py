@@ -28,6 +28,8 @@ WINGS = {
     "models": {"learning", "episodes"},
     "evaluation": {"episodes", "recordings", "learning", "models"},
     "games": set(),
+    "live": {"recordings", "evaluation"},
+    "commands": {"recordings", "episodes", "learning", "models", "evaluation", "live"},
 }
 NOT_IN_OUTPUT = {"workers", "launcher"}  # they change how fast a stage is, not what it writes
 
@@ -72,8 +74,8 @@ def test_stages_import_no_stage(module):
     assert not imports(module) & ENTRIES
 
 
-def test_only_games_touch_the_game_engines():
-    outside = {"vizdoom", "ale_py", "mss", "pynput"}
+def test_only_games_and_live_touch_the_outside_world():
+    outside = {"vizdoom", "ale_py", "mss", "pynput", "Xlib", "tkinter", "Quartz"}
     for name, path in MODULES.items():
         words = set(re.findall(r"^\s*(?:import|from) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
         assert wing(name) in ("games", "live") or not words & outside, f"{name} imports {words & outside}"
@@ -87,6 +89,11 @@ def test_a_stage_depends_on_every_module_it_imports(stage):
     assert not missing, f"dvc.yaml, {stage}: these modules are missing in deps: {sorted(missing)}"
     code = {path for path in declared if path.endswith(".py")}
     assert code <= needed, f"dvc.yaml, {stage}: imported no longer: {sorted(code - needed)}"
+
+
+@pytest.mark.parametrize("stage", sorted(STAGES))
+def test_no_stage_of_the_pipeline_needs_a_screen(stage):
+    assert not {name for name in closure(f"stages.{stage}") if wing(name) in ("live", "commands")}
 
 
 @pytest.mark.parametrize("stage", sorted(STAGES))
@@ -113,7 +120,7 @@ def test_every_listed_param_exists(stage):
 
 
 def test_every_stage_file_is_a_stage_or_a_command():
-    commands = {"headline", "preset", "show", "grid", "compare", "readme", "labels"}
+    commands = {"headline", "preset", "show", "grid", "compare", "readme", "labels", "understudy"}
     assert {name.split(".")[1] for name in ENTRIES} == set(STAGES) | commands
 
 

@@ -1,0 +1,217 @@
+"""understudy doctor: are the recordings good, and are they enough?"""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stages.commands.options import add_keys, keys_of, read_project, session_of
+from stages.episodes.enough import enough_lines, splits_of, supplies
+from stages.evaluation.figures import style
+from stages.evaluation.figures.recording import session_figure
+from stages.params import Params
+from stages.recordings.actions import ActionVocabulary
+from stages.recordings.examination import Examined, Reading, examined_session
+from stages.recordings.repair import repaired
+from stages.recordings.session import session_stems
+from stages.recordings.sync import Certificate, certificate, change_of, pooled_lag
+from stages.recordings.timeline import Timeline, end_of, fight_spans, presses
+from stages.recordings.verdict import BAD, Verdict, refusal, verdict_of
+from stages.recordings.video import read_frames
+
+ABOUT = """Looks at a folder of recordings, or at one session, and says for each: good, usable with warnings, or do not
+train on this. Draws a picture of each, tells by how much the picture follows the keys, and whether there is enough.
+
+--fix writes a repaired session beside the old one (stuck keys, unclosed fights, frames at the end that do not fit).
+--calibrate measures the recorder itself on this machine: it opens a window, presses a key by program, records it."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "recordings", nargs="?", help="a folder of sessions, or one session (its name or any of its files)"
+    )
+    add_keys(parser)
+    parser.add_argument("--out", type=Path, default=Path("reports/doctor"), help="folder of the pictures (%(default)s)")
+    parser.add_argument("--fix", action="store_true", help="write <session>-fixed where something can be repaired")
+    parser.add_argument(
+        "--no-sync", action="store_true", help="leave out the sync certificate, which reads every video"
+    )
+    parser.add_argument("--calibrate", action="store_true", help="measure the recorder on this machine instead")
+    parser.add_argument("--fps", type=float, default=10.0, help="pictures a second of --calibrate (%(default)s)")
+    parser.add_argument("--presses", type=int, default=60, help="key presses of --calibrate (%(default)s)")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One session on the table; `examined` is None where it cannot be read."""
+
+    name: str
+    examined: Examined | None
+    verdict: Verdict
+    sync: Certificate
+
+
+def run(options: argparse.Namespace) -> None:
+    params = read_project()
+    if options.calibrate:
+        from stages.live.calibration import calibrate, calibration_lines  # needs a screen, the rest does not
+
+        print("\n".join(calibration_lines(calibrate(options.fps, options.presses))))
+        return
+    if options.recordings is None:
+        raise ValueError("say what to look at: understudy doctor data/raw/mine (a folder or a session)")
+    folder, stems = folder_and_stems(options.recordings)
+    vocabulary = ActionVocabulary.from_params(params.actions, keys_of(options, params))
+    worst_is_bad = report_on(folder, stems, vocabulary, params, out=options.out, sync=not options.no_sync)
+    if options.fix:
+        for line in repairs(folder, stems, params):
+            print(line)
+    elif worst_is_bad:
+        sys.exit(1)
+
+
+def folder_and_stems(text: str) -> tuple[Path, list[str]]:
+    """The folder and the sessions in it that were asked for."""
+    path = Path(text)
+    if path.is_dir() and not any(path.glob("[0-9]*.png")):
+        return path, session_stems(path)
+    folder, stem = session_of(text)
+    return folder, [stem]
+
+
+def report_on(
+    folder: Path, stems: list[str], vocabulary: ActionVocabulary, params: Params, *, out: Path, sync: bool
+) -> bool:
+    """Prints table, reasons and supply, and writes the pictures; whether a session must not be trained on."""
+    cases = [case_of(folder, stem, vocabulary, params, sync=sync) for stem in stems]
+    print("\n".join(table_lines(cases)))
+    for case in cases:
+        for reason in case.verdict.reasons:
+            print(f"{case.name}: {reason}")
+    if sync:
+        print("\n".join(sync_lines(cases)))
+    for case in cases:
+        if case.examined is not None:
+            style.save(picture_of(case), out / f"{case.name}.png")
+    print(f"pictures: {out}")
+    print("\n".join(("", *supply_lines(cases, vocabulary, params))))
+    return any(case.verdict.word == BAD for case in cases)
+
+
+def reading_of(params: Params) -> Reading:
+    return Reading(params.labels.rule, params.labels.delay_ms, params.align.on_bad_line, params.align.picture_fps)
+
+
+def case_of(folder: Path, stem: str, vocabulary: ActionVocabulary, params: Params, *, sync: bool) -> Case:
+    try:
+        examined = examined_session(folder, stem, vocabulary, reading_of(params))
+    except ValueError as error:
+        return Case(stem, None, refusal(error), Certificate(why_not="it cannot be read"))
+    found = certificate_of(examined, params.seed) if sync else Certificate(why_not="not asked for")
+    return Case(stem, examined, verdict_of(examined.report), found)
+
+
+def certificate_of(examined: Examined, seed: int) -> Certificate:
+    session = examined.session
+    if not session.key_events:
+        return Certificate(why_not="there are no keys")
+    change = change_of(frame for _, frame in zip(session.times, read_frames(session.video), strict=False))
+    return certificate(session.times, examined.fight >= 0, session.key_events, change, seed)
+
+
+def table_lines(cases: list[Case]) -> list[str]:
+    """A row a session; the sync column: by how many ms the picture follows the keys."""
+    width = max(7, *(len(case.name) for case in cases))
+    lines = [
+        f"{'session':<{width}} {'frames':>7} {'min':>5} {'fights':>6} {'ms/frame':>8} {'p99':>6} {'repeats':>7} "
+        f"{'gaps':>4} {'presses':>7}  {'picture after keys, ms':<26} verdict"
+    ]
+    for case in cases:
+        if case.examined is None:
+            lines.append(f"{case.name:<{width}} {'':>57}  {'':<26} {case.verdict.word}")
+            continue
+        r = case.examined.report
+        lines.append(
+            f"{case.name:<{width}} {r['frames']:>7} {r['seconds'] / 60:>5.1f} {r['fights']:>6} "
+            f"{r['interval_ms']['median']:>8.1f} {r['interval_ms']['p99']:>6.1f} {r['repeats']:>7} "
+            f"{r['gaps']['count']:>4} {sum(r['presses'].values()):>7}  {sync_words(case.sync):<26} {case.verdict.word}"
+        )
+    return lines
+
+
+def sync_words(found: Certificate) -> str:
+    if found.why_not:
+        return "not known"
+    return f"{found.lag_ms:.0f} ({found.lag_low_ms:.0f} to {found.lag_high_ms:.0f})"
+
+
+def sync_lines(cases: list[Case]) -> list[str]:
+    """The sync certificates in sentences."""
+    lines = []
+    for case in cases:
+        c = case.sync
+        if c.why_not:
+            lines.append(f"{case.name}: sync not known: {c.why_not}")
+            continue
+        drift = "too short to tell a drift"
+        if not np.isnan(c.drift_ms_per_min):
+            drift = f"drift {c.drift_ms_per_min:+.1f} +-{c.drift_pm_ms_per_min:.1f} ms a minute"
+            drift += f", jitter {c.jitter_ms:.0f} ms"
+        lines.append(f"{case.name}: the picture follows the keys by {sync_words(c)} ms; {drift}; R2 {c.r2:.2f}")
+    together = pooled_lag([case.sync for case in cases])
+    if together:
+        lines.append("all sessions together: {:.0f} ({:.0f} to {:.0f}) ms".format(*together))
+    return lines
+
+
+def picture_of(case: Case):
+    session = case.examined.session
+    fights = fight_spans(session.markers, end_of(session.times)).tolist() if session.markers else []
+    return session_figure(
+        case.name, session.times, session.repeats, presses(session.key_events), fights, case.verdict.word
+    )
+
+
+def supply_lines(cases: list[Case], vocabulary: ActionVocabulary, params: Params) -> list[str]:
+    """Whether what may be trained on is enough."""
+    usable = {
+        case.name: case.examined for case in cases if case.verdict.word != BAD and case.examined.session.keys_logged
+    }
+    timelines = {name: timeline_of(name, found, vocabulary) for name, found in usable.items()}
+    if not timelines:
+        return ["nothing here can be learned from"]
+    split = {"unit": params.split.unit, "val": params.split.val, "test": params.split.test, "seed": params.split.seed}
+    limits = {"min_presses": params.explore.min_presses, "reflex_hold_s": params.explore.reflex_hold_s}
+    try:
+        splits = splits_of(timelines, **split)
+    except ValueError as error:
+        return [f"not enough yet: {error}", *totals_lines(usable)]
+    return enough_lines(supplies(timelines, splits, **limits), min_presses=limits["min_presses"])
+
+
+def timeline_of(name: str, found: Examined, vocabulary: ActionVocabulary) -> Timeline:
+    session = found.session
+    return Timeline(name, session.times, session.repeats, found.fight, found.actions, vocabulary.names)
+
+
+def totals_lines(usable: Mapping[str, Examined]) -> list[str]:
+    """Presses of every action so far, where there are too few sessions to split."""
+    totals: dict[str, int] = {}
+    for found in usable.values():
+        for action, count in found.report["presses"].items():
+            totals[action] = totals.get(action, 0) + count
+    return ["presses so far: " + ", ".join(f"{action} {count}" for action, count in totals.items())]
+
+
+def repairs(folder: Path, stems: list[str], params: Params):
+    """Writes what can be repaired; yields a line a session."""
+    for stem in stems:
+        try:
+            name, done = repaired(folder, stem, reading_of(params), crf=params.collect.crf)
+        except ValueError as error:
+            yield f"{stem}: cannot be repaired: {error}"
+            continue
+        yield f"{stem}: nothing to repair" if name is None else f"{stem}: wrote {name}: {'; '.join(done)}"

@@ -1,0 +1,52 @@
+"""The trained files as `dvc repro` leaves them, ready to decide."""
+
+import argparse
+import json
+from pathlib import Path
+
+from stages.episodes.store import EpisodeStore
+from stages.evaluation.acting import Acting, read_acting
+from stages.learning.checkpoints import read_json
+from stages.learning.compute import prepare_compute
+from stages.live.player import RULES
+from stages.models.agent import Agent
+
+STORE = Path("data/episodes.zarr")
+CHOICE = Path("reports/play/choice.json")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model", type=Path, metavar="MODEL", help="folder of the trained files, as dvc repro leaves them: data/models"
+    )
+
+
+def add_rule(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rule", choices=RULES,
+        help="press above the tuned threshold, or draw by probability (default: what did better in validation games)",
+    )  # fmt: skip
+
+
+def rule_of(options: argparse.Namespace) -> str:
+    """The acting rule asked for, else the one that the stage play chose, else thresholds."""
+    if options.rule:
+        return options.rule
+    return json.loads(CHOICE.read_text(encoding="utf-8")).get("acting_rule", RULES[0]) if CHOICE.is_file() else RULES[0]
+
+
+def load_brain(model: Path) -> tuple[Acting, Agent, tuple[str, ...]]:
+    """Acting rule, agent for one game and its actions; ValueError when a file is missing."""
+    if not (model / "head" / "config.json").is_file():
+        raise ValueError(f"{model} holds no trained agent (no {model / 'head' / 'config.json'}); run dvc repro first")
+    actions = tuple(read_json(model / "head" / "config.json")["actions"])
+    compute = prepare_compute("auto", "auto", threads=1, seed=0)
+    agent = Agent.load(model / "autoencoder", model / "head", compute, batch=1)
+    return read_acting(model / "head" / "acting.json", actions), agent, actions
+
+
+def recorded_fps() -> float:
+    """Frames a second of the episodes that the agent learned from."""
+    if not STORE.exists():
+        raise ValueError(f"{STORE} is not here, so the frame rate that was learned from is not known: give --fps")
+    return EpisodeStore(STORE).fps

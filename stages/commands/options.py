@@ -1,0 +1,77 @@
+"""What several commands ask for in the same words."""
+
+import argparse
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from stages.live.desktop import Desktop
+from stages.live.screen import Region, monitor_region, parsed_region
+from stages.params import Params, read_params
+from stages.recordings.files import REQUIRED
+
+
+def read_project() -> Params:
+    """params.yaml of the folder that the command is started in; ValueError when there is none."""
+    if not Path("params.yaml").is_file():
+        raise ValueError(f"there is no params.yaml in {Path.cwd()}: start understudy in the project's folder")
+    return read_params()
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """--region, --window and --monitor, of which one is needed."""
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument(
+        "--region", metavar="L,T,WxH", help="a part of the screen in pixels, for example 100,80,1280x720"
+    )
+    place.add_argument("--window", metavar="TITLE", help="the window whose title holds this")
+    place.add_argument("--monitor", type=int, metavar="N", help="a whole monitor, counted from 1")
+
+
+def place_of(options: argparse.Namespace, desktop: Desktop) -> tuple[Region, int | None]:
+    """The region that was asked for, and the window if one was; ValueError when it is not there."""
+    if options.region is not None:
+        return parsed_region(options.region), None
+    if options.monitor is not None:
+        return monitor_region(options.monitor), None
+    window = desktop.window_titled(options.window)
+    region = desktop.region_of(window)
+    if region is None:
+        raise ValueError(f"the window {options.window!r} is hidden or minimised; show it first")
+    return region, window
+
+
+def add_keys(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--keys", nargs="+", metavar="ACTION=KEY",
+        help="the keys of the game, for example LEFT=Key.left SHOOT=x; without it those of params.yaml",
+    )  # fmt: skip
+
+
+def keys_of(options: argparse.Namespace, params: Params) -> dict[str, tuple[str, ...]]:
+    """{action: its keys}, from --keys or params.yaml."""
+    if not options.keys:
+        return {action: params.keys[action] for action in params.keys}
+    keys: dict[str, tuple[str, ...]] = {}
+    for pair in options.keys:
+        action, equals, key = pair.partition("=")
+        if not (action and equals and key):
+            raise ValueError(f"--keys {pair!r}: expected ACTION=KEY, for example LEFT=Key.left")
+        keys[action] = (*keys.get(action, ()), key)
+    return keys
+
+
+def session_of(text: str) -> tuple[Path, str]:
+    """Folder and name of a session that is given by name, by any of its files, or as a folder of pictures."""
+    path = Path(text)
+    for suffix in (*REQUIRED.values(), "_session.json"):
+        if path.name.endswith(suffix):
+            return path.parent, path.name.removesuffix(suffix)
+    return path.parent, path.name
+
+
+def on_signals(handler: Callable[[], None]) -> None:
+    """Call `handler` on Ctrl-C, on a polite kill and when the terminal is closed."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda number, frame: handler())

@@ -1,0 +1,85 @@
+"""understudy play: the trained agent presses real keys."""
+
+import argparse
+import threading
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from stages.commands.models import add_model, add_rule, load_brain, recorded_fps, rule_of
+from stages.commands.options import add_keys, add_place, keys_of, on_signals, place_of, read_project
+from stages.live.desktop import open_desktop
+from stages.live.keyboard import require_known
+from stages.live.latency import summary_lines
+from stages.live.player import Chance, Decider
+from stages.live.playing import Run, play
+from stages.live.recording import require_free_hot_keys
+
+ABOUT = """Lets the trained agent play what the screen shows: it looks at the region, decides and presses real keys.
+
+Nothing is pressed before the countdown is over, nor while another window than the game's is in front; only keys of
+the game are pressed; the panic key stops it at once; no key stays down, however it ends. Try --dry-run first.
+Use it only where the game's rules allow a program to play."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    add_place(parser)
+    add_keys(parser)
+    add_rule(parser)
+    parser.add_argument("--fps", type=float, help="decisions a second (default: of the recordings it learned from)")
+    parser.add_argument("--seconds", type=float, help="stop after so long")
+    parser.add_argument(
+        "--countdown", type=int, default=3, metavar="S", help="seconds before the first key (%(default)s)"
+    )
+    parser.add_argument("--panic-key", default="Key.esc", help="stops at once and lets go of every key (%(default)s)")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be pressed, press nothing")
+    parser.add_argument("--log", type=Path, metavar="FILE.csv", help="probabilities and keys, a row a picture")
+    parser.add_argument(
+        "--record", type=Path, metavar="FOLDER/NAME", help="record the run as a session (player: agent)"
+    )
+    parser.add_argument("--random", action="store_true", help="keys by chance instead of the agent, to compare with")
+
+
+def run(options: argparse.Namespace) -> None:
+    params = read_project()
+    acting, brain, actions = load_brain(options.model)
+    keys = _first_keys(keys_of(options, params), actions)
+    require_free_hot_keys({options.panic_key: "panic"}, keys.values())
+    if options.random:
+        brain = Chance(len(actions), np.random.default_rng(params.seed))
+    with closing(open_desktop()) as desktop:
+        require_known((*keys.values(), options.panic_key))
+        region, window = place_of(options, desktop)
+    decide = Decider(acting, actions, keys, rule_of(options), np.random.default_rng(params.seed))
+    stop = threading.Event()
+    on_signals(stop.set)
+    asked = Run(
+        region, window, options.fps or recorded_fps(), options.panic_key, options.countdown, options.seconds,
+        options.dry_run, options.log, _session(options.record), _metadata(options, keys), params.collect.crf,
+    )  # fmt: skip
+    latencies = play(asked, brain, decide, stop, lambda line: print(line, flush=True))
+    print("\n".join(summary_lines(latencies)))
+
+
+def _session(path: Path | None) -> tuple[Path, str] | None:
+    return None if path is None else (path.parent, path.name)
+
+
+def _metadata(options: argparse.Namespace, keys: Mapping[str, str]) -> dict:
+    return {
+        "game": options.window or "",
+        "keys": {action: [key] for action, key in keys.items()},
+        "recorder": "understudy 0.1.0 (play)",
+        "player": "random" if options.random else "agent",
+    }
+
+
+def _first_keys(keys: Mapping[str, tuple[str, ...]], actions: tuple[str, ...]) -> dict[str, str]:
+    """The key to hold for each action the agent knows; ValueError when one has none."""
+    missing = [action for action in actions if not keys.get(action)]
+    if missing:
+        raise ValueError(f"the agent presses {list(actions)}, but {missing} have no key: give --keys {missing[0]}=KEY")
+    return {action: keys[action][0] for action in actions}

@@ -1,0 +1,84 @@
+"""understudy predict: what the agent would press, on a recording it has never seen."""
+
+import argparse
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from stages.commands.doctor import reading_of
+from stages.commands.models import add_model, add_rule, load_brain, rule_of
+from stages.commands.options import add_keys, keys_of, read_project, session_of
+from stages.evaluation.acting import Acting
+from stages.evaluation.metrics import f1
+from stages.evaluation.overlay import overlay_frames, write_video
+from stages.live.player import Brain
+from stages.recordings.actions import ActionVocabulary
+from stages.recordings.examination import Examined, examined_session
+from stages.recordings.video import read_frames
+
+ABOUT = """Shows a recording to the trained agent, frame by frame as in play, and writes what it would press:
+<out>/<session>.csv with the probability of every action in every frame, and <out>/<session>.mp4 with the keys, and
+the player's own where they were recorded, beside the picture."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    parser.add_argument("session", help="a session: its name with its folder, or any of its files")
+    add_rule(parser)
+    add_keys(parser)
+    parser.add_argument("--out", type=Path, default=Path("reports/predict"), help="folder to write to (%(default)s)")
+    parser.add_argument("--no-video", action="store_true", help="the table only")
+
+
+def run(options: argparse.Namespace) -> None:
+    params = read_project()
+    acting, brain, actions = load_brain(options.model)
+    folder, stem = session_of(options.session)
+    vocabulary = ActionVocabulary.from_params(actions, keys_of(options, params))
+    found = examined_session(folder, stem, vocabulary, reading_of(params))
+    logits = logits_of(brain, found)
+    probabilities = acting.calibrated(logits)
+    pressed = pressed_by(acting, logits, probabilities, rule_of(options), params.seed)
+    human = found.actions if found.session.keys_logged else None
+    options.out.mkdir(parents=True, exist_ok=True)
+    table = options.out / f"{stem}.csv"
+    write_table(table, found, actions, probabilities, pressed)
+    print(f"written: {table} ({len(logits)} frames)")
+    if human is not None:
+        scores = f1((human & pressed).sum(axis=0), pressed.sum(axis=0), human.sum(axis=0))
+        for name, score in zip(actions, scores, strict=True):
+            print(f"{name}: F1 against the player's own keys {score:.2f}")
+    if not options.no_video:
+        frames = overlay_frames(read_frames(found.session.video), actions, human, probabilities, pressed)
+        write_video(table.with_suffix(".mp4"), frames, found.session.fps)
+        print(f"written: {table.with_suffix('.mp4')}")
+
+
+def logits_of(brain: Brain, found: Examined) -> np.ndarray:
+    """float64 [T, A]; the agent starts anew with every fight."""
+    rows, before = [], None
+    for fight, image in zip(found.fight.tolist(), read_frames(found.session.video), strict=False):
+        if fight != before:
+            brain.reset(0)
+        before = fight
+        rows.append(brain.logits({0: image})[0])
+    return np.array(rows, np.float64)
+
+
+def pressed_by(acting: Acting, logits: np.ndarray, probabilities: np.ndarray, rule: str, seed: int) -> np.ndarray:
+    """uint8 [T, A]"""
+    if rule == "threshold":
+        return acting.pressed(logits).astype(np.uint8)
+    return (np.random.default_rng(seed).random(probabilities.shape) < probabilities).astype(np.uint8)
+
+
+def write_table(path: Path, found: Examined, actions: tuple[str, ...], probabilities, pressed) -> None:
+    """frame, t, fight, then for each action its probability and whether it would be pressed."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        names = [name for action in actions for name in (f"p_{action}", f"press_{action}")]
+        table.writerow(["frame", "t", "fight", *names])
+        for i, t in enumerate(found.session.times.tolist()):
+            cells = [c for p, on in zip(probabilities[i], pressed[i], strict=True) for c in (f"{p:.4f}", int(on))]
+            table.writerow([i, f"{t:.6f}", int(found.fight[i]), *cells])

@@ -1,0 +1,96 @@
+"""understudy record: the screen and the keys of a game as a session."""
+
+import argparse
+import sys
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from stages.commands.options import add_keys, add_place, keys_of, on_signals, place_of, read_project
+from stages.live.desktop import open_desktop
+from stages.live.keyboard import require_known
+from stages.live.recorder import Plan, Status, Switches
+from stages.live.recording import Order, record, require_free_hot_keys
+from stages.live.window import ControlWindow, status_text
+
+ABOUT = """Records a part of the screen and the keys of the game until you stop it.
+
+Only the keys of the game are written down (those of params.yaml, or of --keys); all others are counted, never named.
+Keys are heard only while it records and, with --window, while that window is in front."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_place(parser)
+    add_keys(parser)
+    parser.add_argument(
+        "--out", type=Path, default=Path("data/raw/mine"), help="folder of your recordings (%(default)s)"
+    )
+    parser.add_argument("--name", help="name of the session (default: the time)")
+    parser.add_argument("--fps", type=float, default=10.0, help="pictures a second (%(default)s)")
+    parser.add_argument("--game", default="", help="name of the game, for the session file")
+    parser.add_argument("--seconds", type=float, help="stop after so long")
+    parser.add_argument(
+        "--no-window", action="store_true", help="no little window: stop by hot key, Ctrl-C or --seconds"
+    )
+    parser.add_argument(
+        "--fights", choices=("auto", "manual"), default="auto",
+        help="auto: the recording is one fight (a pause begins another); manual: the hot key starts and ends them",
+    )  # fmt: skip
+    parser.add_argument("--fight-key", default="Key.f9", help="hot key: start or end a fight (%(default)s)")
+    parser.add_argument("--pause-key", default="Key.f10", help="hot key: pause or go on (%(default)s)")
+    parser.add_argument("--stop-key", default="Key.f12", help="hot key: stop (%(default)s)")
+    parser.add_argument("--log-all-keys", action="store_true", help="write down every key, not only the game's")
+    parser.add_argument(
+        "--keep-free-mb", type=float, default=300.0, help="stop when the disk has less left (%(default)s)"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    order = order_of(options)
+    if options.no_window:
+        switches = Switches()
+        on_signals(switches.stop.set)
+        status = record(order, switches, lambda recorder: print(f"recording {order.stem}", flush=True))
+    else:
+        window = ControlWindow(order.stem, _hot_key_words(order), partial(_named, order))
+        on_signals(window.stop)
+        status = window.run()
+        if status is None:
+            print("nothing was recorded")
+            return
+    print(status_text(status))
+    print(f"{status.why_stopped}; look at it with: understudy doctor {order.directory}")
+    if "disk" in status.why_stopped or "failed" in status.why_stopped:
+        sys.exit(1)
+
+
+def order_of(options: argparse.Namespace) -> Order:
+    """What the flags and params.yaml ask for; ValueError for what cannot be recorded."""
+    params = read_project()
+    keys = keys_of(options, params)
+    map_keys = tuple(key for held in keys.values() for key in held)
+    hot_keys = {options.fight_key: "fight", options.pause_key: "pause", options.stop_key: "stop"}
+    require_free_hot_keys(hot_keys, map_keys)
+    with closing(open_desktop()) as desktop:
+        require_known((*map_keys, *hot_keys))
+        region, window = place_of(options, desktop)
+    return Order(
+        plan=Plan(options.fps, region, window, map_keys, options.fights, options.seconds, options.keep_free_mb),
+        directory=options.out,
+        stem=options.name or f"session-{datetime.now(UTC):%Y%m%d-%H%M%S}",
+        game=options.game,
+        keys=keys,
+        logged=None if options.log_all_keys else map_keys,
+        hot_keys=hot_keys,
+        crf=params.collect.crf,
+    )
+
+
+def _named(order: Order, name: str, switches: Switches, show) -> Status:
+    return record(replace(order, stem=name), switches, show)
+
+
+def _hot_key_words(order: Order) -> str:
+    return "   ".join(f"{key.removeprefix('Key.').upper()} {what}" for key, what in order.hot_keys.items())

@@ -1,0 +1,85 @@
+"""The window of `understudy doctor --calibrate`: presses its key, and shows how often that arrived as cells.
+
+python -m stages.live.calibration_window LOG PRESSES: appends {"what": "pressed", "t": UTC s} before it presses and
+{"what": "drawn", "number": n, "t": UTC s} when the number n is on the screen.
+"""
+
+import json
+import random
+import sys
+import threading
+import time
+import tkinter
+from pathlib import Path
+
+from stages.live.calibration import BITS, CELL_PX, HEIGHT, KEY, TITLE, WIDTH
+from stages.live.clock import SteadyClock
+from stages.live.keyboard import Fingers
+
+BEFORE_S, HELD_S, AFTER_S = 3.0, 0.05, 0.5
+
+
+class Window:
+    def __init__(self, log: Path, presses: int):
+        self._presses = presses
+        self._clock, self._number, self._down = SteadyClock(), 0, False
+        self._log = log.open("w", encoding="utf-8", buffering=1)
+        self._root = tkinter.Tk()
+        self._root.title(TITLE)
+        self._root.geometry(f"{WIDTH}x{HEIGHT}+40+40")
+        self._root.attributes("-topmost", True)
+        self._canvas = tkinter.Canvas(self._root, width=WIDTH, height=HEIGHT, highlightthickness=0, bg="black")
+        self._canvas.pack()
+        self._cells = [
+            self._canvas.create_rectangle(i * CELL_PX, 0, (i + 1) * CELL_PX, HEIGHT, width=0) for i in range(BITS)
+        ]
+        key = KEY.removeprefix("Key.").upper()
+        self._root.bind(f"<KeyPress-{key}>", self._pressed)
+        self._root.bind(f"<KeyRelease-{key}>", self._released)
+        self._root.focus_force()
+        self._root.after(200, self._draw)
+        self._ended = False
+        self._root.after(500, self._close_when_ended)
+
+    def run(self) -> None:
+        threading.Thread(target=self._press_all, name="presser", daemon=True).start()
+        self._root.mainloop()
+
+    def _press_all(self) -> None:
+        fingers, generator = Fingers(), random.Random(0)
+        time.sleep(BEFORE_S)
+        for _ in range(self._presses):
+            self._log.write(json.dumps({"what": "pressed", "t": self._clock.now()}) + "\n")
+            fingers.press(KEY)
+            time.sleep(HELD_S)
+            fingers.release(KEY)
+            time.sleep(generator.uniform(0.1, 0.3))
+        time.sleep(AFTER_S)
+        self._ended = True
+
+    def _close_when_ended(self) -> None:
+        if self._ended:
+            self._root.destroy()
+        else:
+            self._root.after(100, self._close_when_ended)
+
+    def _pressed(self, _) -> None:
+        if not self._down:  # the keyboard repeats
+            self._down = True
+            self._number += 1
+            self._draw()
+
+    def _released(self, _) -> None:
+        self._down = False
+
+    def _draw(self) -> None:
+        for i, cell in enumerate(self._cells):
+            on = self._number >> (BITS - 1 - i) & 1
+            self._canvas.itemconfigure(cell, fill="white" if on else "black")
+        self._root.update_idletasks()
+        self._root.winfo_pointerx()  # a question that the X server answers after it has drawn
+        self._log.write(json.dumps({"what": "drawn", "number": self._number, "t": self._clock.now()}) + "\n")
+
+
+if __name__ == "__main__":
+    Window(Path(sys.argv[1]), int(sys.argv[2])).run()

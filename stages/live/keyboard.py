@@ -1,0 +1,114 @@
+"""The real keyboard, by pynput: listening to it, and pressing its keys. Nothing else here touches pynput."""
+
+import sys
+from collections.abc import Callable
+
+from stages.live.clock import SteadyClock
+from stages.live.screen import INSTALL, require_display
+from stages.recordings.actions import key_name
+
+OnKey = Callable[[str, bool, float], None]  # (canonical name, down?, t)
+
+
+def pynput_keyboard():
+    """pynput's keyboard module; ValueError with what to do when it or the desktop is missing."""
+    require_display()
+    try:
+        from pynput import keyboard
+    except ImportError as error:
+        if getattr(error, "name", "") in ("pynput", "Xlib", "six"):
+            raise ValueError(f"{error.name} is missing; {INSTALL}") from None
+        raise ValueError(f"the keyboard cannot be reached: {error}") from None
+    return keyboard
+
+
+def require_known(keys) -> None:
+    """ValueError for a key name that this keyboard does not have."""
+    for key in keys:
+        pynput_key(key)
+
+
+def pynput_key(name: str):
+    """pynput's key of a canonical name (`Key.space`, `f`, `<65437>`); ValueError for an unknown one."""
+    keyboard = pynput_keyboard()
+    name = key_name(name)
+    if name.startswith("Key.") and hasattr(keyboard.Key, name.removeprefix("Key.")):
+        return getattr(keyboard.Key, name.removeprefix("Key."))
+    if name.startswith("<") and name.endswith(">") and name[1:-1].isdigit():
+        return keyboard.KeyCode.from_vk(int(name[1:-1]))
+    if len(name) == 1:
+        code = _virtual_key(name)
+        return keyboard.KeyCode.from_char(name) if code is None else keyboard.KeyCode.from_vk(code)
+    raise ValueError(f"{name!r} is no key here; expected a character like f, or {_some(keyboard)}")
+
+
+def _virtual_key(character: str) -> int | None:
+    """The number of the key that makes a character; None where there is no simple answer (macOS).
+
+    Given a bare character, pynput sends the letter and not the key: X clients get a message that claims to be an
+    event, Windows programs get text. A game that asks for keys sees neither.
+    """
+    if sys.platform.startswith("linux"):
+        return ord(character) if ord(character) < 256 else 0x1000000 + ord(character)  # the keysym
+    if sys.platform == "win32":
+        import ctypes
+
+        return ctypes.windll.user32.VkKeyScanW(ctypes.c_wchar(character)) & 0xFF
+    return None
+
+
+def _some(keyboard) -> str:
+    return ", ".join(f"Key.{key.name}" for key in list(keyboard.Key)[:60])
+
+
+class Ears:
+    """Hears every key of the keyboard, in a thread of its own; `on_key` must be quick. A context manager."""
+
+    def __init__(self, on_key: OnKey, clock: SteadyClock):
+        self._on_key, self._clock = on_key, clock
+        self._listener = pynput_keyboard().Listener(
+            on_press=lambda key: self._heard(key, True), on_release=lambda key: self._heard(key, False)
+        )
+
+    def __enter__(self) -> "Ears":
+        self._listener.start()
+        self._listener.wait()
+        if sys.platform == "darwin" and not self._listener.IS_TRUSTED:
+            self._listener.stop()
+            raise ValueError(
+                "macOS does not let this program see keys: System Settings > Privacy & Security > Accessibility and "
+                "Input Monitoring, allow the terminal that you start this from, and start it again"
+            )
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        self._listener.stop()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still hears; a callback that raises ends pynput's listener."""
+        return self._listener.is_alive()
+
+    def _heard(self, key, down: bool) -> None:
+        t = self._clock.now()
+        if key is not None:  # a key that the system itself cannot name
+            self._on_key(key_name(str(key)), down, t)
+
+
+class Fingers:
+    """Presses and releases real keys, by their canonical names."""
+
+    def __init__(self):
+        self._controller = pynput_keyboard().Controller()
+        self._keys: dict[str, object] = {}
+
+    def press(self, key: str) -> None:
+        self._controller.press(self._key(key))
+
+    def release(self, key: str) -> None:
+        self._controller.release(self._key(key))
+
+    def _key(self, name: str):
+        if name not in self._keys:
+            self._keys[name] = pynput_key(name)
+        return self._keys[name]

@@ -1,0 +1,61 @@
+"""The desktop under macOS, by Quartz (which pynput brings along). A window is its program: its process id.
+
+macOS tells which program is in front, not which of its windows.
+"""
+
+from collections.abc import Collection
+
+from stages.live.keyboard import pynput_key
+from stages.live.screen import Region, even_region
+
+NORMAL_LAYER = 0
+
+
+class MacDesktop:
+    def __init__(self):
+        import Quartz
+
+        self._quartz = Quartz
+
+    def _windows(self) -> list[dict]:
+        """Front to back, as Quartz lists them."""
+        shown = self._quartz.kCGWindowListOptionOnScreenOnly | self._quartz.kCGWindowListExcludeDesktopElements
+        listed = self._quartz.CGWindowListCopyWindowInfo(shown, self._quartz.kCGNullWindowID)
+        return [window for window in listed if window.get("kCGWindowLayer") == NORMAL_LAYER]
+
+    def window_titled(self, title: str) -> int:
+        names = {
+            window["kCGWindowOwnerPID"]: f"{window.get('kCGWindowOwnerName', '')} {window.get('kCGWindowName', '')}"
+            for window in reversed(self._windows())
+        }
+        found = [owner for owner, name in names.items() if title.casefold() in name.casefold()]
+        if len(found) != 1:
+            raise ValueError(f"{len(found)} programs are called like {title!r}; there are {sorted(names.values())}")
+        return found[0]
+
+    def window_at(self, x: int, y: int) -> int | None:
+        for window in self._windows():
+            box = window["kCGWindowBounds"]
+            if 0 <= x - box["X"] < box["Width"] and 0 <= y - box["Y"] < box["Height"]:
+                return window["kCGWindowOwnerPID"]
+        return None
+
+    def region_of(self, window: int) -> Region | None:
+        for found in self._windows():
+            if found["kCGWindowOwnerPID"] == window:
+                box = found["kCGWindowBounds"]
+                return even_region(*(int(box[side]) for side in ("X", "Y", "Width", "Height")))
+        return None
+
+    def front(self) -> int | None:
+        windows = self._windows()
+        return windows[0]["kCGWindowOwnerPID"] if windows else None
+
+    def key_states(self, keys: Collection[str]) -> dict[str, bool]:
+        source = self._quartz.kCGEventSourceStateCombinedSessionState
+        codes = {key: getattr(found := pynput_key(key), "value", found).vk for key in keys}
+        known = {key: code for key, code in codes.items() if code is not None}
+        return {key: bool(self._quartz.CGEventSourceKeyState(source, code)) for key, code in known.items()}
+
+    def close(self) -> None:
+        """Nothing was opened."""

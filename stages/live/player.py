@@ -1,0 +1,132 @@
+"""The agent at the keyboard: picture, decision, keys, at the frame rate of the recordings it learned from."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from stages.evaluation.acting import Acting
+from stages.live.clock import SteadyClock
+from stages.live.hands import Hands
+from stages.live.latency import Latencies
+from stages.live.screen import Camera
+from stages.live.slots import Slots
+from stages.live.witness import Witness
+
+WAIT_S = 0.05
+RULES = ("threshold", "sampled")
+
+
+class Brain(Protocol):
+    """models/agent.py: pictures in, logits out."""
+
+    def reset(self, lane: int) -> None: ...
+    def logits(self, images: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]: ...
+
+
+@dataclass(frozen=True)
+class Decider:
+    """Logits of one frame to keys: by the tuned thresholds, or drawn with the calibrated probabilities."""
+
+    acting: Acting
+    actions: tuple[str, ...]
+    keys: Mapping[str, str]  # action -> the key to hold
+    rule: str
+    generator: np.random.Generator
+
+    def __call__(self, logits: np.ndarray) -> tuple[list[str], np.ndarray]:
+        """float32 [A] -> the keys to hold, and the calibrated probabilities [A]."""
+        logits = logits.astype(np.float64)
+        probabilities = self.acting.calibrated(logits)
+        if self.rule == "threshold":
+            pressed = self.acting.pressed(logits)
+        else:
+            pressed = self.generator.random(len(logits)) < probabilities
+        return [self.keys[name] for name, on in zip(self.actions, pressed, strict=True) if on], probabilities
+
+
+class Chance:
+    """Instead of an agent: logits that do not look, for comparison. Each key is down half of the time."""
+
+    def __init__(self, actions: int, generator: np.random.Generator):
+        self._actions, self._generator = actions, generator
+
+    def reset(self, lane: int) -> None:
+        """It has no past."""
+
+    def logits(self, images: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
+        """1000 or -1000, so that every acting rule takes them for certain."""
+        draws = self._generator.random(self._actions) < 0.5
+        return {lane: np.where(draws, 1000.0, -1000.0) for lane in images}
+
+
+class Player:
+    """Plays until `stop` is set; the hands are empty whenever `run` is left."""
+
+    def __init__(
+        self, brain: Brain, decide: Decider, hands: Hands, clock: SteadyClock, *, fps: float, stop: threading.Event
+    ):
+        self._brain, self._decide, self._hands, self._clock = brain, decide, hands, clock
+        self._fps, self._stop = fps, stop
+        self._slots: Slots | None = None
+        self.latencies = Latencies()
+
+    def run(
+        self,
+        camera: Camera,
+        witness: Witness,
+        *,
+        in_front: Callable[[], bool],
+        count_down_again: Callable[[], bool],
+        seconds: float | None,
+    ) -> None:
+        """After another window was in front, `count_down_again()` comes before the next key; False: stop.
+
+        The `seconds` count from the first decision.
+        """
+        end = None
+        self._brain.logits({0: camera.picture()[0]})  # the first one takes a second, and must not be a late answer
+        try:
+            while not self._stop.is_set() and (end is None or self._clock.now() < end):
+                if self._hands.may_press:
+                    self._step(camera, witness, in_front)
+                    continue
+                witness.end(self._clock.now())
+                if not in_front():
+                    self._stop.wait(WAIT_S)
+                elif self._slots is not None and not count_down_again():
+                    return
+                elif in_front():
+                    end = self._clock.now() + seconds if seconds and self._slots is None else end
+                    self._begin(witness)
+        finally:
+            self._hands.let_go()
+            witness.end(self._clock.now())
+
+    def _begin(self, witness: Witness) -> None:
+        now = self._clock.now()
+        self._brain.reset(0)
+        self._slots = Slots(now, self._fps)
+        witness.begin(now)
+        self._hands.allow()
+
+    def _step(self, camera: Camera, witness: Witness, in_front: Callable[[], bool]) -> None:
+        self._clock.sleep_until(self._slots.due())
+        missed = self._slots.missed(self._clock.now())
+        self.latencies.missed += len(missed)
+        for t in missed:
+            witness.missed(t)
+        due = self._slots.due()
+        image, grabbing = camera.picture()
+        self._slots.taken()
+        grabbed = self._clock.now()
+        keys, probabilities = self._decide(self._brain.logits({0: image})[0])
+        if not in_front():
+            self._hands.let_go()
+            return
+        self._hands.hold(keys)
+        done = self._clock.now()
+        self.latencies.add(due=due, grabbing=grabbing, grabbed=grabbed, done=done, frame_s=1 / self._fps)
+        witness.seen(image, grabbing, keys, probabilities)

@@ -1,0 +1,137 @@
+"""A run of the agent from the first to the last key: puts camera, agent, hands and their guards together."""
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.live.clock import SteadyClock
+from stages.live.desktop import Desktop, open_desktop
+from stages.live.encoder import Encoder
+from stages.live.guardian import Guardian
+from stages.live.hands import DryKeyboard, FrontGuard, Hands
+from stages.live.keyboard import Ears, Fingers
+from stages.live.latency import Latencies
+from stages.live.player import Brain, Decider, Player
+from stages.live.screen import Camera, Region
+from stages.live.tape import Tape
+from stages.live.witness import PlayLog, Witness
+from stages.recordings.actions import key_name
+
+WAITING_PICTURES = 30
+LOOK_S = 1.0  # how often to look whether the window is still where it was
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a person asked for; `window` None: whatever window shows the middle of the region after the countdown."""
+
+    region: Region
+    window: int | None
+    fps: float
+    panic_key: str
+    countdown_s: int
+    seconds: float | None
+    dry: bool
+    log: Path | None
+    session: tuple[Path, str] | None  # where the run is recorded
+    metadata: Mapping[str, object]
+    crf: int
+
+
+def play(run: Run, brain: Brain, decide: Decider, stop: threading.Event, say: Callable[[str], None]) -> Latencies:
+    """Play until `stop` is set, the panic key is pressed or the time is over; no key is down afterwards."""
+    clock = SteadyClock()
+    with ExitStack() as parts:
+        desktop = parts.enter_context(closing(open_desktop()))
+        camera = parts.enter_context(Camera(run.region, clock))
+        witness = _witness(run, decide.actions, clock, parts)
+        guardian = None if run.dry else parts.enter_context(Guardian())
+
+        def told(event: str, key: str) -> None:
+            if guardian:
+                guardian.pressing(key) if event == "pressing" else guardian.released(key)
+            witness.told(event, key)
+
+        hands = Hands(DryKeyboard(say) if run.dry else Fingers(), decide.keys.values(), told)
+        parts.callback(hands.let_go)
+        parts.enter_context(Ears(_panic(run.panic_key, hands, stop), clock))
+        window = _agreed_window(run, desktop, stop, say)
+        if window is None:
+            return Latencies()
+        guard = parts.enter_context(FrontGuard(window, hands.let_go))
+        player = Player(brain, decide, hands, clock, fps=run.fps, stop=stop)
+        player.run(
+            camera,
+            witness,
+            in_front=GameWindow(window, desktop, guard, clock, stop, say),
+            count_down_again=lambda: _countdown(run.countdown_s, stop, say),
+            seconds=run.seconds,
+        )
+        return player.latencies
+
+
+class GameWindow:
+    """Asked before every key: is the game's window in front? Stops the run when it is closed, moved or unseen."""
+
+    def __init__(self, window: int, desktop: Desktop, guard: FrontGuard, clock: SteadyClock, stop, say):
+        self._window, self._desktop, self._guard, self._clock = window, desktop, guard, clock
+        self._stop, self._say = stop, say
+        self._place, self._looked = desktop.region_of(window), clock.now()
+
+    def __call__(self) -> bool:
+        if self._guard.error is not None:
+            raise ValueError(f"it cannot be told any more which window is in front: {self._guard.error}")
+        in_front = self._desktop.front() == self._window
+        if not in_front or self._clock.now() - self._looked > LOOK_S:
+            self._look()
+        return in_front and not self._stop.is_set()
+
+    def _look(self) -> None:
+        self._looked, place = self._clock.now(), self._desktop.region_of(self._window)
+        if place != self._place and not self._stop.is_set():
+            self._say("the game's window was " + ("closed or hidden" if place is None else "moved or resized"))
+            self._stop.set()
+
+
+def _witness(run: Run, actions: tuple[str, ...], clock: SteadyClock, parts: ExitStack) -> Witness:
+    log = parts.enter_context(closing(PlayLog(run.log, actions))) if run.log else None
+    if run.session is None:
+        return Witness(clock, log, None, None)
+    folder, stem = run.session
+    tape = Tape(
+        folder, stem, width=run.region.width, height=run.region.height, fps=run.fps, crf=run.crf, metadata=run.metadata
+    )
+    parts.callback(lambda: tape.close({"why_stopped": "the run ended"}))
+    return Witness(clock, log, tape, parts.enter_context(Encoder(tape, pictures=WAITING_PICTURES)))
+
+
+def _panic(panic_key: str, hands: Hands, stop: threading.Event) -> Callable[[str, bool, float], None]:
+    def on_key(key: str, down: bool, t: float) -> None:
+        if down and key == key_name(panic_key):
+            stop.set()
+            hands.let_go()
+
+    return on_key
+
+
+def _countdown(seconds: int, stop: threading.Event, say: Callable[[str], None]) -> bool:
+    """Whether to go on afterwards."""
+    for left in range(seconds, 0, -1):
+        say(f"playing in {left} ... (bring the game to the front)")
+        if stop.wait(1):
+            return False
+    return True
+
+
+def _agreed_window(run: Run, desktop, stop: threading.Event, say: Callable[[str], None]) -> int | None:
+    """The window to play in, after the countdown; None when it was stopped. ValueError when there is none."""
+    if not _countdown(run.countdown_s, stop, say):
+        return None
+    window = run.window if run.window is not None else desktop.window_at(*run.region.middle)
+    if window is None:
+        raise ValueError(f"no window shows the middle of the region {run.region.middle}; nothing is pressed")
+    if desktop.front() != window:
+        say("waiting until the game's window is in front; nothing is pressed before")
+    return window

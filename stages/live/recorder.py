@@ -1,0 +1,205 @@
+"""Records a region of the screen and the keys as a session.
+
+Three threads that do not wait for each other: this one takes pictures, one encodes, one (pynput's) hears keys.
+While it is paused, or another window is in front of the one that is recorded, neither frames nor keys are kept: the
+fight ends there and another one begins afterwards, so that nothing is learned across the hole.
+"""
+
+import shutil
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from stages.live.clock import SteadyClock
+from stages.live.desktop import Desktop
+from stages.live.encoder import Encoder
+from stages.live.keylog import KeyLog
+from stages.live.screen import Camera, Region
+from stages.live.slots import Slots
+from stages.live.tape import Tape
+
+IDLE_S = 0.1  # how often a paused recorder looks whether it may go on
+DISK_CHECK_S = 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is recorded: `window` None means whatever the region shows; `seconds` None means until it is stopped."""
+
+    fps: float
+    region: Region
+    window: int | None
+    map_keys: tuple[str, ...]
+    fights: str  # "auto": the whole recording is one, "manual": by hot key
+    seconds: float | None
+    keep_free_mb: float
+
+
+@dataclass
+class Status:
+    """What the window shows; written by the recorder alone."""
+
+    state: str = "starting"
+    elapsed_s: float = 0.0
+    frames: int = 0
+    repeats: int = 0
+    dropped: int = 0
+    fights: int = 0
+    keys: int = 0
+    free_mb: float = 0.0
+    why_stopped: str = ""
+
+
+@dataclass
+class Switches:
+    """What a person may ask for at any time, from any thread."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    pause: threading.Event = field(default_factory=threading.Event)
+    fight: threading.Event = field(default_factory=threading.Event)
+
+    def toggle(self, name: str) -> None:
+        """Turn "stop", "pause" or "fight" over; a recording that was stopped stays stopped."""
+        switch: threading.Event = getattr(self, name)
+        if name != "stop" and switch.is_set():
+            switch.clear()
+        else:
+            switch.set()
+
+
+class Recorder:
+    """One recording; `run` returns when it is over."""
+
+    def __init__(
+        self, plan: Plan, tape: Tape, keys: KeyLog, encoder: Encoder, desktop: Desktop, switches: Switches,
+        clock: SteadyClock,
+    ):  # fmt: skip
+        self._plan, self._tape, self._keys, self._encoder = plan, tape, keys, encoder
+        self._desktop, self._switches, self._clock = desktop, switches, clock
+        self.status = Status()
+        self._slots: Slots | None = None
+        self._fight_open = False
+        self._last_disk_check = 0.0
+        self._up_before: set[str] = set()
+
+    def run(self, camera: Camera, *, ears_alive: Callable[[], bool]) -> None:
+        """Record until it is stopped; `ears_alive` tells whether the keyboard is still heard."""
+        start = self._clock.now()
+        if self._plan.fights == "auto":
+            self._switches.fight.set()
+        try:
+            while not self._over(start, ears_alive):
+                if self._may_record():
+                    self._record_slot(camera)
+                else:
+                    self._rest()
+        finally:
+            self._rest()
+            self.status.state = "stopped"
+
+    def _over(self, start: float, ears_alive: Callable[[], bool]) -> bool:
+        """Whether to stop, and why."""
+        now = self._clock.now()
+        self.status.elapsed_s = now - start
+        if self._switches.stop.is_set():
+            self.status.why_stopped = self.status.why_stopped or "stopped by you"
+        elif self._plan.seconds is not None and self.status.elapsed_s >= self._plan.seconds:
+            self.status.why_stopped = f"{self._plan.seconds:g} s are over"
+        elif self._tape.failure is not None:
+            self.status.why_stopped = f"the disk did not take more ({self._tape.failure.strerror})"
+        elif self._encoder.error is not None:
+            self.status.why_stopped = f"the encoder failed: {self._encoder.error}"
+        elif not ears_alive():
+            self.status.why_stopped = "the keyboard can no longer be heard"
+        elif now - self._last_disk_check >= DISK_CHECK_S:
+            self._last_disk_check = now
+            self._look_around()
+        return bool(self.status.why_stopped)
+
+    def _look_around(self) -> None:
+        """Disk and window, once a second."""
+        self.status.free_mb = shutil.disk_usage(self._tape.directory).free / 1e6
+        if self.status.free_mb < self._plan.keep_free_mb:
+            self.status.why_stopped = f"only {self.status.free_mb:.0f} MB are left on the disk"
+        if self._plan.window is None:
+            return
+        now_at = self._desktop.region_of(self._plan.window)
+        if now_at is None:
+            self.status.why_stopped = "the window was closed or hidden"
+        elif now_at != self._plan.region:
+            self.status.why_stopped = "the window was moved or resized; record it anew where it is now"
+
+    def _may_record(self) -> bool:
+        if self._switches.pause.is_set():
+            self.status.state = "paused"
+            return False
+        if self._plan.window is not None and self._desktop.front() != self._plan.window:
+            self.status.state = "waiting: another window is in front"
+            return False
+        self.status.state = "recording"
+        return True
+
+    def _record_slot(self, camera: Camera) -> None:
+        now = self._clock.now()
+        if self._slots is None:
+            self._slots = Slots(now, self._plan.fps)
+            states = self._desktop.key_states(self._plan.map_keys)
+            self._keys.open([key for key, down in states.items() if down], now)
+        self._follow_fight(now)
+        self._clock.sleep_until(self._slots.due())
+        if not self._may_record():
+            return  # while it waited another window came to the front: its picture is nobody's business
+        for t in self._slots.missed(self._clock.now()):
+            if self.status.frames:
+                self._put(None, t)
+        image, t = camera.picture()
+        self._slots.taken()
+        self._put(image, t)
+        self._reconcile()
+
+    def _put(self, image, t: float) -> None:
+        kept = self._encoder.put(image, t)
+        self.status.frames += 1
+        self.status.repeats += image is None or not kept
+        self.status.dropped = self._encoder.dropped
+        self.status.keys = self._keys.events
+
+    def _reconcile(self) -> None:
+        """A key that the system calls up twice in a row, while we still hold it for down, has gone up unheard."""
+        states = self._desktop.key_states(self._keys.held & set(self._plan.map_keys))
+        up = {key for key, down in states.items() if not down}
+        now_gone = up & self._up_before
+        if now_gone:
+            self._keys.reconcile(self._keys.held - now_gone, self._clock.now())
+        self._up_before = up
+
+    def _follow_fight(self, now: float) -> None:
+        if self._switches.fight.is_set() == self._fight_open:
+            return
+        self._fight_open = not self._fight_open
+        self._tape.marker("fight_start" if self._fight_open else "fight_end", now)
+        self.status.fights += self._fight_open
+
+    def _rest(self) -> None:
+        """Keys go up and the fight ends at the beginning of a pause; then a little sleep."""
+        if self._slots is not None:
+            now = self._clock.now()
+            self._slots = None
+            self._keys.close(now)
+            if self._fight_open:
+                self._fight_open = False
+                self._tape.marker("fight_end", now)
+        elif not self._switches.stop.is_set():
+            self._switches.stop.wait(IDLE_S)
+
+
+def metadata_of(plan: Plan, game: str, keys: dict[str, tuple[str, ...]], player: str, logged: Collection[str] | None):
+    """What the session file says about a recording of the screen."""
+    return {
+        "game": game,
+        "keys": {action: list(held) for action, held in keys.items()},
+        "recorder": "understudy 0.1.0 (screen)",
+        "player": player,
+        "region": plan.region.as_dict(),
+        "logged_keys": "all" if logged is None else sorted(logged),
+    }

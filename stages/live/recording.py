@@ -1,0 +1,97 @@
+"""A recording of the screen from its first to its last file: puts camera, keys, encoder and tape together."""
+
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from stages.live.clock import SteadyClock
+from stages.live.desktop import open_desktop
+from stages.live.encoder import Encoder
+from stages.live.keyboard import Ears
+from stages.live.keylog import KeyLog
+from stages.live.recorder import Plan, Recorder, Status, Switches, metadata_of
+from stages.live.screen import Camera
+from stages.live.tape import Tape
+from stages.recordings.actions import key_name
+
+PICTURE_BYTES = 256e6  # of pictures that may wait for the encoder
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a person asked for; `hot_keys` maps a key to stop, pause or fight; `logged` None logs every key."""
+
+    plan: Plan
+    directory: Path
+    stem: str
+    game: str
+    keys: Mapping[str, tuple[str, ...]]
+    logged: Collection[str] | None
+    hot_keys: Mapping[str, str]
+    crf: int
+    player: str = "human"
+
+
+def require_free_hot_keys(hot_keys: Mapping[str, str], map_keys: Collection[str]) -> None:
+    """ValueError when a hot key plays the game too."""
+    taken = sorted(set(map(key_name, hot_keys)) & set(map(key_name, map_keys)))
+    if taken:
+        raise ValueError(f"{taken} is a hot key and a key of the game; choose another hot key")
+
+
+def record(order: Order, switches: Switches, show: Callable[[Recorder], None] = lambda recorder: None) -> Status:
+    """Record until it is over; `show` gets the recorder once it is ready. Returns how it went."""
+    clock = SteadyClock()
+    region, plan = order.plan.region, order.plan
+    with ExitStack() as open_parts:
+        desktop = open_parts.enter_context(closing(open_desktop()))
+        camera = open_parts.enter_context(Camera(region, clock))
+        tape = Tape(
+            order.directory, order.stem, width=region.width, height=region.height, fps=plan.fps, crf=order.crf,
+            metadata=metadata_of(plan, order.game, dict(order.keys), order.player, order.logged),
+        )  # fmt: skip
+        keys = KeyLog(order.logged, tape.key)
+        recorder = None
+        encoder = Encoder(tape, pictures=max(int(PICTURE_BYTES / (3 * region.width * region.height)), 4))
+
+        def close_tape() -> None:
+            status = recorder.status if recorder else Status()
+            tape.close(notes_of(status, keys, encoder))
+
+        open_parts.callback(close_tape)
+        open_parts.enter_context(encoder)
+        recorder = Recorder(plan, tape, keys, encoder, desktop, switches, clock)
+        ears = open_parts.enter_context(Ears(_sorted_out(keys, order.hot_keys, switches), clock))
+        show(recorder)
+        recorder.run(camera, ears_alive=lambda: ears.alive)
+    recorder.status.frames = tape.frames
+    return recorder.status
+
+
+def _sorted_out(keys: KeyLog, hot_keys: Mapping[str, str], switches: Switches):
+    """Hot keys command, all others go to the log."""
+    hot = {key_name(key): name for key, name in hot_keys.items()}
+    down_now: set[str] = set()
+
+    def on_key(key: str, down: bool, t: float) -> None:
+        if key not in hot:
+            (keys.down if down else keys.up)(key, t)
+        elif down and key not in down_now:
+            down_now.add(key)
+            switches.toggle(hot[key])
+        elif not down:
+            down_now.discard(key)
+
+    return on_key
+
+
+def notes_of(status: Status, keys: KeyLog, encoder: Encoder) -> dict:
+    """What the session file keeps of how the recording went."""
+    kept = ("repeats", "dropped", "why_stopped")
+    return {
+        **{name: value for name, value in asdict(status).items() if name in kept},
+        "key_repeats_suppressed": keys.repeats,
+        "other_key_presses": keys.other_presses,
+        "most_pictures_waiting": encoder.most_waiting,
+    }

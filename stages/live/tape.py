@@ -1,0 +1,194 @@
+"""Writes a session that survives a crash: what was written more than a second ago can be read again.
+
+The video is a fragmented mp4 (ISO/IEC 14496-12, 8.8) with a keyframe a second and a fragment every half second;
+the logs are appended line by line and flushed. Until `close` the session file says `"closed": false`, and a
+session that says so is cut to the frames that its video and its frame log both hold (recordings/doctor.py).
+"""
+
+import json
+import math
+import os
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+
+from stages.recordings.actions import key_name
+from stages.recordings.files import KEY_EVENTS, MARKERS, OPTIONAL, REQUIRED, session_path
+from stages.recordings.video import EXACT
+
+FRAGMENT_US = 500_000
+MP4 = {
+    "movflags": "frag_keyframe+empty_moov+default_base_moof",
+    "frag_duration": str(FRAGMENT_US),
+    "flush_packets": "1",
+}
+X264 = {"preset": "veryfast", "tune": "zerolatency", "x264-params": "mbtree=0:bframes=0:scenecut=0"}
+
+
+class FragmentedVideo:
+    """H.264 at a constant frame rate, of which a killed process leaves all but the last half second."""
+
+    def __init__(self, path: Path, *, width: int, height: int, fps: float, crf: int):
+        self._container = av.open(str(path), "w", format="mp4", container_options=MP4)
+        rate = Fraction(fps).limit_denominator(1001)
+        options = {"crf": str(crf), "g": str(max(round(fps), 1)), **X264}
+        self._stream = self._container.add_stream("libx264", rate=rate, options=options)
+        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
+        context = self._stream.codec_context
+        context.thread_count = 1
+        context.color_range, context.colorspace = ColorRange.MPEG, 5  # BT.601, as recordings/video.py writes it
+        context.color_primaries, context.color_trc = 5, 6
+        self._reformatter = VideoReformatter()
+        self._container.start_encoding()  # the head of the file is there before the first frame
+        self._last: av.VideoFrame | None = None
+        self.frames = 0
+
+    def write(self, image_bgr: np.ndarray) -> None:
+        """Append an image, uint8 [H, W, 3]."""
+        self._last = self._reformatter.reformat(
+            av.VideoFrame.from_ndarray(np.ascontiguousarray(image_bgr), format="bgr24"),
+            format="yuv420p",
+            interpolation=EXACT,
+            dst_colorspace=Colorspace.ITU601,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
+        )
+        self.repeat()
+
+    def repeat(self) -> None:
+        """Append the last image once more."""
+        self._last.pts = self.frames
+        self._container.mux(self._stream.encode(self._last))
+        self.frames += 1
+
+    def close(self) -> None:
+        try:
+            if self.frames:
+                self._container.mux(self._stream.encode(None))
+        finally:
+            self._container.close()
+
+
+class Tape:
+    """The files of one session while it is recorded. Frames come from one thread, events from any.
+
+    The first write that fails (a full disk) ends the tape: `failure` holds the error, and nothing is written after
+    it, so that no line follows a half-written one.
+    """
+
+    def __init__(
+        self,
+        directory: str | Path,
+        stem: str,
+        *,
+        width: int,
+        height: int,
+        fps: float,
+        crf: int,
+        metadata: Mapping[str, object],
+    ):
+        """`width`, `height` in px and even; ValueError when the session exists or the name is no file name."""
+        if not stem or stem != Path(stem).name or stem.startswith("."):
+            raise ValueError(f"{stem!r} cannot be the name of a session: use letters, digits, - and _")
+        self._paths = {part: session_path(directory, stem, part) for part in REQUIRED | OPTIONAL}
+        existing = [path for path in self._paths.values() if path.exists()]
+        if existing:
+            raise ValueError(f"{existing[0]} exists already; a recording is never overwritten: use another name")
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        self.directory, self.stem = Path(directory), stem
+        self.failure: OSError | None = None
+        self._metadata = {**metadata, "fps": round(fps, 6)}
+        self._last_t = {"frames": -math.inf, "events": -math.inf}
+        self._events_lock = threading.Lock()
+        self._fights: list[dict] = []
+        self._write_metadata(closed=False)
+        self._frames = self._paths["frames"].open("x", encoding="utf-8", newline="\n", buffering=1)
+        self._events = self._paths["events"].open("x", encoding="utf-8", newline="\n", buffering=1)
+        self._video = FragmentedVideo(self._paths["video"], width=width, height=height, fps=fps, crf=crf)
+
+    @property
+    def frames(self) -> int:
+        """Frames written."""
+        return self._video.frames
+
+    def frame(self, image_bgr: np.ndarray | None, t: float) -> None:
+        """Append an image uint8 [H, W, 3] captured at `t` s, or None: the slot at `t` repeats the image before."""
+        if self.failure:
+            return
+        t = self._in_order("frames", t)
+        row = {"t": t} if image_bgr is not None else {"t": t, "repeat": True}
+        with self._failing_once():
+            if image_bgr is None:
+                self._video.repeat()
+            else:
+                self._video.write(image_bgr)
+            self._frames.write(json.dumps(row) + "\n")
+
+    def key(self, event: str, key: str, t: float) -> None:
+        """Append "keydown" or "keyup" of a key at `t` s."""
+        assert event in KEY_EVENTS
+        self._event({"event": event, "key": key_name(key)}, t)
+
+    def marker(self, type: str, t: float) -> None:
+        """Append "fight_start" or "fight_end" at `t` s."""
+        assert type in MARKERS
+        self._event({"event": "marker", "type": type}, t)
+        if type == "fight_start":
+            self._fights.append({"score": None, "outcome": None})
+
+    def close(self, notes: Mapping[str, object]) -> None:
+        """Finish all files; `notes` (counts of the recorder) go into the session file."""
+        for part in (self._video, self._frames, self._events):
+            with self._failing_once():
+                part.close()
+        self._metadata |= notes
+        with self._failing_once():
+            self._write_metadata(closed=self.failure is None)
+
+    def _event(self, event: dict, t: float) -> None:
+        with self._events_lock, self._failing_once():
+            if not self.failure:
+                self._events.write(json.dumps({**event, "t": self._in_order("events", t)}) + "\n")
+
+    def _in_order(self, part: str, t: float) -> float:
+        """Two threads may ask the clock in one order and write in the other; the log keeps the order of the lines."""
+        self._last_t[part] = max(round(t, 6), self._last_t[part])
+        return self._last_t[part]
+
+    def _failing_once(self) -> "_FailingOnce":
+        return _FailingOnce(self)
+
+    def _write_metadata(self, *, closed: bool) -> None:
+        """In one step: a disk that is full must not leave half a file in the place of a whole one."""
+        text = json.dumps({**self._metadata, "closed": closed, "fights": self._fights}, indent=1, ensure_ascii=False)
+        path = self._paths["session"]
+        partial = path.with_name(path.name + ".partial")
+        try:
+            partial.write_text(text + "\n", encoding="utf-8", newline="\n")
+            os.replace(partial, path)
+        except OSError:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise
+
+
+class _FailingOnce:
+    """Keeps the first OSError as the tape's failure instead of raising it in whichever thread met it."""
+
+    def __init__(self, tape: Tape):
+        self._tape = tape
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind, error, traceback) -> bool:
+        if isinstance(error, OSError):
+            self._tape.failure = self._tape.failure or error
+            return True
+        return False

@@ -1,0 +1,97 @@
+"""A recording of another kind on its way to a session: what was read, and what could not be carried over."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from stages.recordings.session import SessionWriter
+
+KeyEvents = Sequence[tuple[float, str, str]]  # (t, "keydown" | "keyup", key), in order
+
+
+@dataclass(frozen=True)
+class Imported:
+    """One fight. `images`: uint8 BGR [H, W, 3], as many as `times` (float64 [T], s); `state` float [T, S] or None.
+
+    `lost` says in sentences what of the original is not in the session.
+    """
+
+    name: str
+    times: np.ndarray
+    images: Iterable[np.ndarray]
+    key_events: KeyEvents
+    fps: float
+    source: str
+    state_columns: tuple[str, ...] | None = None
+    state: np.ndarray | None = None
+    lost: list[str] = field(default_factory=list)
+
+
+def events_of(times: np.ndarray, held: np.ndarray, names: Sequence[str], keys: Mapping[str, Sequence[str]], fps: float):
+    """Key events that give back the labels held [T, A]: a key goes down and up at the times of frames."""
+    padded = np.concatenate([np.zeros((1, held.shape[1]), np.int8), held.astype(bool).astype(np.int8)])
+    events = []
+    for i, change in enumerate(np.diff(padded, axis=0)):
+        for column in np.flatnonzero(change):
+            events.append((float(times[i]), "keydown" if change[column] > 0 else "keyup", keys[names[column]][0]))
+    end = float(times[-1]) + 1 / fps
+    return events + [(end, "keyup", keys[names[column]][0]) for column in np.flatnonzero(padded[-1])]
+
+
+def matched_actions(found: Sequence[str], keys: Mapping[str, Sequence[str]]) -> dict[int, str]:
+    """Column -> action of the key map, by name, in upper or lower case; ValueError when none matches."""
+    ours = {action.casefold(): action for action in keys}
+    matched = {i: ours[str(name).casefold()] for i, name in enumerate(found) if str(name).casefold() in ours}
+    if not matched:
+        raise ValueError(f"the actions {list(found)} of the recording are none of {list(keys)}; give --keys ACTION=KEY")
+    return matched
+
+
+def write_session(directory: Path, imported: Imported, keys: Mapping[str, Sequence[str]], *, crf: int) -> None:
+    """Write it as a session; odd sides lose their last row or column, which is added to `lost`."""
+    images = iter(imported.images)
+    first = next(images, None)
+    if first is None:
+        raise ValueError(f"{imported.source} holds no picture")
+    height, width = first.shape[0] & ~1, first.shape[1] & ~1
+    if (height, width) != first.shape[:2]:
+        imported.lost.append(f"the last row or column of {first.shape[1]}x{first.shape[0]} px: video needs even sides")
+    metadata = {
+        "game": "",
+        "keys": {action: list(held) for action, held in keys.items()},
+        "recorder": "understudy 0.1.0 (import)",
+        "player": "unknown",
+        "imported_from": Path(imported.source).name,
+    }
+    with SessionWriter(
+        directory, imported.name, width=width, height=height, fps=imported.fps, metadata=metadata, crf=crf,
+        state_columns=imported.state_columns,
+    ) as writer:  # fmt: skip
+        _write_frames(writer, imported, chain([first], images), height, width)
+        _write_events(writer, imported)
+
+
+def _write_frames(writer: SessionWriter, imported: Imported, images: Iterator[np.ndarray], height: int, width: int):
+    written = 0
+    for i, (t, image) in enumerate(zip(imported.times.tolist(), images, strict=False)):
+        state = None
+        if imported.state is not None:
+            state = dict(zip(imported.state_columns, imported.state[i].tolist(), strict=True))
+        writer.frame(image[:height, :width], t, state=state)
+        written += 1
+    if written != len(imported.times):
+        raise ValueError(f"{imported.source} has {written} pictures, its labels say {len(imported.times)}")
+
+
+def _write_events(writer: SessionWriter, imported: Imported) -> None:
+    start, end = float(imported.times[0]), float(imported.times[-1]) + 1 / imported.fps
+    marked = [(start, 0, "fight_start"), (end, 2, "fight_end")]
+    keys = [(t, 1, (event, key)) for t, event, key in imported.key_events]
+    for t, _, what in sorted([*marked, *keys], key=lambda row: row[:2]):
+        if isinstance(what, str):
+            writer.marker(what, t)
+        else:
+            writer.key(*what, t)

@@ -1,0 +1,177 @@
+"""The sync certificate: by how much the picture follows the keys, told from the recording itself.
+
+Model: what a key does to the picture it does while it is held, `lag` later. For a lag L the share of each frame
+interval (t_i-1, t_i] in which a key was down, moved by L, should explain how much the picture changed in that
+interval. The lag is where the explained variance (R^2, least squares over all keys, summed over cells of the
+picture) is highest. That is finer than a frame: a press that begins late in an interval changes it little.
+
+The lag holds the game's own reaction (a few frames in most games) and any offset between the two logs; only
+`understudy doctor --calibrate` can tell these apart. Uncertainty: a bootstrap over blocks of consecutive frames.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from stages.recordings.timeline import presses
+
+CELLS = (8, 6)  # across, down
+SMALL = (96, 72)
+LAGS_S = np.arange(-0.300, 0.6005, 0.005)
+BLOCK_FRAMES = 60
+FEWEST_BLOCKS, FEWEST_PRESSES = 6, 20
+RESAMPLES = 200
+NOISE_R2 = 0.01  # less is no relation worth a number
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """All in ms, with 95 % intervals: `lag` of the picture behind the keys, `drift` of it a minute.
+
+    `jitter` is how much the lag of single stretches spreads beyond what their own uncertainty explains. `r2` is the
+    share of the picture's change that the keys explain at that lag. `why_not` says why there is no number.
+    """
+
+    lag_ms: float = np.nan
+    lag_low_ms: float = np.nan
+    lag_high_ms: float = np.nan
+    drift_ms_per_min: float = np.nan
+    drift_pm_ms_per_min: float = np.nan
+    jitter_ms: float = np.nan
+    r2: float = 0.0
+    why_not: str = ""
+
+
+def change_of(frames_bgr: Iterable[np.ndarray]) -> np.ndarray:
+    """float32 [T, cells]: how much each cell of each picture differs from the picture before; row 0 is 0."""
+    rows, before = [], None
+    for image in frames_bgr:
+        gray = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), SMALL, interpolation=cv2.INTER_AREA).astype(np.int16)
+        difference = np.zeros(SMALL[::-1], np.float32) if before is None else np.abs(gray - before).astype(np.float32)
+        rows.append(cv2.resize(difference, CELLS, interpolation=cv2.INTER_AREA).ravel())
+        before = gray
+    return np.log1p(np.array(rows, np.float32))
+
+
+def held_share(times: np.ndarray, spans: np.ndarray, lag_s: float) -> np.ndarray:
+    """float64 [T]: the share of (t_i-1, t_i] in which a key with presses [P, 2] was down, moved by `lag_s`; 0 first."""
+    down, up = spans[:, 0] + lag_s, np.minimum(spans[:, 1], times[-1] + 10) + lag_s
+    order = np.sort(np.concatenate([down, up]))  # presses of one key never overlap
+    held_until = np.concatenate([[0.0], np.cumsum(np.diff(order) * (np.arange(len(order) - 1) % 2 == 0)), [0.0]])
+    held_until[-1] = held_until[-2]
+    at = np.searchsorted(order, times, side="right")
+    since = np.where(at > 0, times - order[np.maximum(at - 1, 0)], 0.0) * (at % 2 == 1)
+    total = np.where(at > 0, held_until[np.maximum(at - 1, 0)], 0.0) + since
+    interval = np.maximum(np.diff(times), 1e-6)
+    return np.concatenate([[0.0], np.diff(total) / interval])
+
+
+def certificate(times: np.ndarray, inside: np.ndarray, key_events, change: np.ndarray, seed: int) -> Certificate:
+    """The certificate of a session: `times` [T], `inside` bool [T] (frames to use), `change` [T, cells]."""
+    spans = {key: s for key, s in presses(key_events).items() if len(s) >= FEWEST_PRESSES}
+    if not spans:
+        return Certificate(why_not=f"no key is pressed {FEWEST_PRESSES} times")
+    blocks = _blocks(times, inside)
+    if len(blocks) < FEWEST_BLOCKS:
+        return Certificate(why_not=f"fewer than {FEWEST_BLOCKS * BLOCK_FRAMES} frames without a break")
+    sums = _sums(times, spans, change, blocks)
+    whole = _r2(sums, np.ones((1, len(blocks))))[0]
+    if whole.max() < NOISE_R2:
+        return Certificate(r2=float(whole.max()), why_not="the keys have no effect on the picture that could be seen")
+    generator = np.random.default_rng(seed)
+    drawn = _resamples(np.arange(len(blocks)), len(blocks), RESAMPLES, generator)
+    lags = np.array([_peak(curve) for curve in _r2(sums, drawn)])
+    low, high = np.percentile(lags, [2.5, 97.5]).tolist()
+    middles = np.array([times[block].mean() for block in blocks])
+    drift = _drift(sums, middles, generator)
+    return Certificate(_peak(whole) * 1000, low * 1000, high * 1000, *drift, float(whole.max()))
+
+
+def pooled_lag(found: Sequence[Certificate]) -> tuple[float, float, float] | None:
+    """Lag of several sessions of one game on one machine together and its 95 % interval, ms; None for fewer than two.
+
+    Each weighs by the inverse square of its own interval; the interval also holds how much they differ.
+    """
+    known = [c for c in found if not c.why_not]
+    if len(known) < 2:
+        return None
+    lags = np.array([c.lag_ms for c in known])
+    error = np.array([max((c.lag_high_ms - c.lag_low_ms) / 3.92, 0.5) for c in known])
+    weight = 1 / error**2
+    mean = float((weight * lags).sum() / weight.sum())
+    excess = max(float((weight * (lags - mean) ** 2).sum()) / (len(lags) - 1), 1.0)  # Birge's ratio, squared
+    half = 1.96 * float(np.sqrt(excess / weight.sum()))
+    return mean, mean - half, mean + half
+
+
+def _resamples(part: np.ndarray, blocks: int, count: int, generator: np.random.Generator) -> np.ndarray:
+    """Weights float64 [count, blocks] of bootstraps that draw among the blocks `part`."""
+    weights = np.zeros((count, blocks))
+    weights[:, part] = generator.multinomial(len(part), np.full(len(part), 1 / len(part)), count)
+    return weights
+
+
+def _blocks(times: np.ndarray, inside: np.ndarray) -> list[np.ndarray]:
+    """Frames in runs of BLOCK_FRAMES whose intervals are usual and that lie in fights."""
+    usual = np.concatenate([[False], np.diff(times) < 1.5 * np.median(np.diff(times))]) & inside
+    frames = np.flatnonzero(usual)
+    return [frames[i : i + BLOCK_FRAMES] for i in range(0, len(frames) - BLOCK_FRAMES + 1, BLOCK_FRAMES)]
+
+
+def _sums(times, spans: Mapping[str, np.ndarray], change, blocks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Per block: X'X [L, B, K, K], X'Y [L, B, K, C] and Y'Y [B, C], with a column of ones in X."""
+    index = np.concatenate(blocks)
+    y = change[index].astype(np.float64)
+    y = ((y - y.mean(axis=0)) / np.maximum(y.std(axis=0), 1e-9)).reshape(len(blocks), BLOCK_FRAMES, -1)
+    xtx, xty = [], []
+    for lag in LAGS_S:
+        columns = [np.ones(len(index)), *(held_share(times, s, lag)[index] for s in spans.values())]
+        x = np.stack(columns, axis=1).reshape(len(blocks), BLOCK_FRAMES, -1)
+        xtx.append(np.einsum("btk,btj->bkj", x, x))
+        xty.append(np.einsum("btk,btc->bkc", x, y))
+    return np.array(xtx), np.array(xty), np.stack([np.einsum("btc,btc->bc", y, y), y.sum(axis=1)])
+
+
+def _r2(sums, weights: np.ndarray) -> np.ndarray:
+    """float64 [R, L]: explained variance over all cells for weights [R, B] of the blocks."""
+    xtx, xty, (yty, y_sum) = sums
+    gram = np.einsum("rb,lbkj->rlkj", weights, xtx)
+    cross = np.einsum("rb,lbkc->rlkc", weights, xty)
+    ridge = 1e-6 * np.trace(gram, axis1=-2, axis2=-1)[..., None, None] * np.eye(gram.shape[-1])
+    explained = np.einsum("rlkc,rlkc->rlc", cross, np.linalg.solve(gram + ridge, cross))
+    frames = weights.sum(axis=1)[:, None] * BLOCK_FRAMES
+    mean_part = (weights @ y_sum) ** 2 / frames
+    total = weights @ yty - mean_part
+    return np.maximum(explained - mean_part[:, None], 0).sum(axis=-1) / np.maximum(total.sum(axis=-1), 1e-9)[:, None]
+
+
+def _peak(curve: np.ndarray) -> float:
+    """The lag in s at which a curve [L] is highest, refined by a parabola through three points."""
+    best = int(np.clip(np.argmax(curve), 1, len(curve) - 2))
+    left, middle, right = curve[best - 1 : best + 2]
+    bend = left - 2 * middle + right
+    shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
+    return float(LAGS_S[best] + np.clip(shift, -1, 1) * (LAGS_S[1] - LAGS_S[0]))
+
+
+def _drift(sums, middles: np.ndarray, generator: np.random.Generator) -> tuple[float, float, float]:
+    """Drift and its 95 % half width in ms a minute, and the jitter in ms, from the lags of a few stretches."""
+    parts = np.array_split(np.arange(len(middles)), min(8, len(middles) // 3))
+    if len(parts) < 3:
+        return np.nan, np.nan, np.nan
+    lags, errors = [], []
+    for part in parts:
+        inside = np.zeros(len(middles))
+        inside[part] = 1
+        lags.append(_peak(_r2(sums, inside[None])[0]) * 1000)
+        again = [_peak(curve) for curve in _r2(sums, _resamples(part, len(middles), 40, generator))]
+        errors.append(max(float(np.std(again)) * 1000, 0.5))
+    lags, weight = np.array(lags), 1 / np.array(errors) ** 2
+    minutes = np.array([middles[part].mean() for part in parts]) / 60
+    centre = np.average(minutes, weights=weight)
+    spread = (weight * (minutes - centre) ** 2).sum()
+    slope = (weight * (minutes - centre) * lags).sum() / spread
+    beyond = np.average((lags - np.average(lags, weights=weight)) ** 2, weights=weight) - len(lags) / weight.sum()
+    return float(slope), float(1.96 / np.sqrt(spread)), float(np.sqrt(max(beyond, 0)))

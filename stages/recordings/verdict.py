@@ -1,0 +1,62 @@
+"""What the doctor's numbers mean, in words: good, usable with warnings, or not to be trained on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+GOOD, USABLE, BAD = "good", "usable with warnings", "do not train on this"
+MANY_REPEATS, TOO_MANY_REPEATS = 0.02, 0.2  # shares of the frames
+MANY_GAPS_PER_MIN = 2.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`word` is GOOD, USABLE or BAD; `reasons` say why in sentences."""
+
+    word: str
+    reasons: tuple[str, ...]
+
+
+def verdict_of(report: Mapping) -> Verdict:
+    """The verdict on one session from the doctor's report (recordings/doctor.py)."""
+    fatal = [*_fatal(report)]
+    reasons = (*fatal, *(r for r in (*report["warnings"], *_doubts(report)) if r not in fatal))
+    return Verdict(BAD if fatal else USABLE if reasons else GOOD, reasons)
+
+
+def refusal(error: Exception) -> Verdict:
+    """The verdict on a session that cannot even be read."""
+    return Verdict(BAD, (str(error),))
+
+
+def _fatal(report: Mapping):
+    if report["frames"] < 2:
+        yield f"it holds {report['frames']} frames"
+    if not report["frames_in_fights"]:
+        yield "no frame lies in a fight: nothing is learned from this session"
+    if report["keys_logged"] and not any(report["presses"].values()):
+        seen = {**report["unmapped_keys"], **report["known_keys_not_learned"]}
+        yield f"no key of the game is ever pressed; pressed are {seen or 'no keys at all'}: is the key map right?"
+    share = report["repeats"] / max(report["frames"], 1)
+    if share > TOO_MANY_REPEATS:
+        yield f"{share:.0%} of the frames repeat the one before: the machine was too slow; record smaller or slower"
+    if not 0 < report["interval_ms"]["median"] <= 1000:
+        yield f"the median interval is {report['interval_ms']['median']} ms: are the times UTC seconds?"
+    for warning in report["warnings"]:
+        if "share a clock" in warning:
+            yield warning
+
+
+def _doubts(report: Mapping):
+    if report["closed"] is False:
+        yield "the recording was not ended cleanly (crash, full disk): what was saved before that is sound"
+    share = report["repeats"] / max(report["frames"], 1)
+    if MANY_REPEATS < share <= TOO_MANY_REPEATS:
+        yield f"{share:.1%} of the frames repeat the one before"
+    gaps = report["gaps"]
+    inside = sum(gap["fight"] >= 0 for gap in gaps["list"])
+    if inside > MANY_GAPS_PER_MIN * report["seconds"] / 60:
+        yield f"{inside} gaps lie in fights, the longest lasts {gaps['longest_s']:.2f} s"
+    if sum(report["keyups_without_keydown"].values()):
+        yield f"keyups without keydown: {report['keyups_without_keydown']}"
+    if report["unmapped_keys"]:
+        yield f"keys that stand for no action: {report['unmapped_keys']}"

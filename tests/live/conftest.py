@@ -1,0 +1,127 @@
+"""A real X server for the tests of the live parts, started by them: nothing is simulated but the monitor."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PLAYED = ["--keys", "LEFT=Key.left", "RIGHT=Key.right", "SHOOT=Key.ctrl", "DASH=Key.shift"]
+
+
+@pytest.fixture(scope="session")
+def display(tmp_path_factory):
+    """The number of a fresh Xvfb, in DISPLAY for the tests and all they start."""
+    if shutil.which("Xvfb") is None:
+        pytest.exit("these tests need Xvfb, a screen without a monitor: apt-get install xvfb (Debian, Ubuntu)", 3)
+    reading, writing = os.pipe()
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x800x24", "-nolisten", "tcp"]
+    command += ["-noreset"]  # else it starts anew, and drops who is just connecting, when its last client leaves
+    log = (tmp_path_factory.mktemp("xvfb") / "log").open("w")
+    server = subprocess.Popen(command, pass_fds=[writing], stdout=log, stderr=log)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        number = pipe.readline().strip()
+    assert number, f"Xvfb did not start, see {log.name}"
+    before = {name: os.environ.pop(name, None) for name in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE")}
+    os.environ["DISPLAY"] = f":{number}"
+    yield f":{number}"
+    os.environ.update({name: value for name, value in before.items() if value is not None})
+    server.terminate()
+    server.wait(timeout=10)
+    log.close()
+
+
+@pytest.fixture
+def desktop(display):
+    from stages.live.x11 import X11Desktop
+
+    with contextlib.closing(X11Desktop()) as opened:
+        yield opened
+        assert not any(opened.key_states([*KEYBOARD]).values()), "a test left a key down"
+
+
+KEYBOARD = ("Key.left", "Key.right", "Key.ctrl", "Key.shift", "Key.space", "x", "y")
+
+
+def understudy(*arguments: object) -> subprocess.Popen:
+    """The command as a person starts it, in the project's folder."""
+    command = [sys.executable, "-m", "stages.understudy", *map(str, arguments)]
+    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    STARTED.append(process)
+    return process
+
+
+STARTED: list[subprocess.Popen] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running():
+    """What a failed test left behind would press keys in the next one."""
+    yield
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:
+            process.terminate()
+        process.wait(timeout=20)
+        process.stdout.close()
+
+
+def finished(process: subprocess.Popen, *, timeout: float = 120, code: int | None = 0) -> str:
+    """What it printed; fails with that when it ended otherwise than expected."""
+    printed, _ = process.communicate(timeout=timeout)
+    assert code is None or process.returncode == code, printed
+    return printed
+
+
+def say_so(process: subprocess.Popen, words: str) -> None:
+    """Reads what it prints until it says `words`."""
+    for line in process.stdout:
+        if words in line:
+            return
+    raise AssertionError(f"it ended without saying {words!r}")
+
+
+def wait_until(what, *, timeout: float = 60, every: float = 0.02):
+    """The first true answer of `what()`."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if answer := what():
+            return answer
+        time.sleep(every)
+    raise AssertionError(f"nothing within {timeout} s")
+
+
+def close(game: subprocess.Popen) -> None:
+    """Ends the game with its engine, a process of its own that holds the window."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(game.pid, signal.SIGKILL)
+    game.wait(timeout=10)
+
+
+@pytest.fixture
+def doom(display, tmp_path):
+    """Starts the game's window: doom(seconds, seed, script=False) -> (process, OUT.json)."""
+    started = []
+
+    def start(seconds: float, seed: int, *, script: bool = False):
+        out = tmp_path / f"doom-{len(started)}.json"
+        command = [sys.executable, "-m", "tests.live.doom_window", str(seconds), str(out), str(seed)]
+        process = subprocess.Popen(
+            [*command, *(["script"] if script else [])], cwd=ROOT, text=True, stdout=subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
+        started.append(process)
+        assert process.stdout.readline() == "ready\n"
+        return process, out
+
+    yield start
+    for process in started:
+        close(process)
+        process.stdout.close()

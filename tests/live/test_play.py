@@ -1,0 +1,174 @@
+"""`understudy play` on a real screen: real keys, and every way in which they must go up again."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stages.evaluation.acting import Acting, write_acting
+from stages.learning.checkpoints import save_model
+from stages.live.keyboard import Fingers
+from stages.models.autoencoder import Autoencoder
+from stages.models.policy import RecurrentPolicy
+from stages.recordings.session import read_session
+from tests.live.conftest import PLAYED, ROOT, close, finished, say_so, understudy, wait_until
+from tests.live.windows import PlainWindow
+
+ACTIONS = ("LEFT", "RIGHT", "SHOOT", "DASH")
+KEYS = [pair.partition("=")[2] for pair in PLAYED[1:]]
+HERE = ["--region", "100,100,320x240", "--fps", 20, "--countdown", 1, *PLAYED]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A tiny agent that wants every key at every moment."""
+    folder = tmp_path_factory.mktemp("models")
+    torch.manual_seed(0)
+    size = {"kind": "dense", "channels": [4, 8], "latent_dim": 6, "height": 18, "width": 32, "in_channels": 1}
+    head = {"latent_shape": [6], "hidden": [5, 4], "cell": "gru", "dropout": 0.0}
+    autoencoder, policy = Autoencoder(**size), RecurrentPolicy(**head, actions=len(ACTIONS))
+    save_model(folder / "autoencoder", autoencoder, size)
+    save_model(folder / "head", policy, {**head, "actions": list(ACTIONS), "sequence_length": 3})
+    always = Acting(np.zeros(len(ACTIONS)), np.ones(len(ACTIONS)), np.zeros(len(ACTIONS)))
+    write_acting(folder / "head/acting.json", always, ACTIONS)
+    return folder
+
+
+@pytest.fixture
+def target(desktop):
+    """The window that is played in: below the region, in front."""
+    with PlainWindow(80, 80, 400, 300, "target") as window:
+        window.take_focus()
+        yield window
+
+
+def down(desktop) -> set[str]:
+    return {key for key, is_down in desktop.key_states(KEYS).items() if is_down}
+
+
+def play(model, *arguments):
+    return understudy("play", model, *HERE, *arguments)
+
+
+def test_it_presses_the_keys_of_the_map_after_the_countdown_and_no_other(desktop, target, model):
+    start = time.monotonic()
+    process = play(model, "--seconds", 2)
+    wait_until(lambda: down(desktop) == set(KEYS))
+    assert time.monotonic() - start > 1  # the countdown
+    printed = finished(process)
+    assert "picture to keys: p50" in printed and "slots missed" in printed
+    assert not down(desktop)
+    assert target.key_presses() >= len(KEYS)
+
+
+def test_a_dry_run_presses_nothing_and_says_what_it_would(desktop, target, model):
+    printed = finished(play(model, "--seconds", 1, "--dry-run"))
+    assert all(f"would press   {key}" in printed for key in KEYS)
+    assert target.key_presses() == 0
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_no_key_is_down_after_any_end(desktop, target, model, end):
+    process = play(model)
+    wait_until(lambda: down(desktop) == set(KEYS))
+    process.send_signal(end)
+    finished(process, timeout=20, code=None)
+    wait_until(lambda: not down(desktop), timeout=5)
+
+
+def test_when_the_guardian_is_killed_the_agent_stops_and_lets_go(desktop, target, model):
+    process = play(model, "--rule", "sampled")  # keys go up and down all the time
+    wait_until(lambda: down(desktop))
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
+    assert children and "has died; the agent stops" in finished(process, timeout=20, code=1)
+    assert not down(desktop)
+
+
+def test_the_panic_key_ends_it(desktop, target, model):
+    process = play(model)
+    wait_until(lambda: down(desktop) == set(KEYS))
+    fingers = Fingers()
+    fingers.press("Key.esc")
+    fingers.release("Key.esc")
+    finished(process, timeout=10)
+    assert not down(desktop)
+
+
+def test_it_never_types_into_another_window(desktop, target, model):
+    process = play(model)
+    wait_until(lambda: down(desktop) == set(KEYS))
+    with PlainWindow(700, 400, 200, 200, "another") as other:
+        for turn in range(10):
+            other.take_focus()
+            wait_until(lambda: not down(desktop), timeout=2)
+            other.key_presses()  # what was on its way when the focus changed
+            time.sleep(0.1)
+            assert other.key_presses() == 0 and not down(desktop)
+            target.take_focus()
+            if turn == 0:
+                wait_until(lambda: down(desktop) == set(KEYS), timeout=5)  # plays on, after a countdown
+    process.terminate()
+    finished(process, timeout=10)
+
+
+def test_nothing_is_pressed_while_another_window_is_in_front_from_the_start(desktop, target, model):
+    with PlainWindow(700, 400, 200, 200, "another") as other:
+        other.take_focus()
+        process = play(model)
+        say_so(process, "waiting until the game's window is in front")
+        time.sleep(2)
+        assert process.poll() is None and not down(desktop)
+        assert other.key_presses() == 0 and target.key_presses() == 0
+    process.terminate()
+    finished(process, timeout=10)
+
+
+def test_it_ends_when_the_window_is_closed(desktop, model):
+    with PlainWindow(80, 80, 400, 300, "target") as window:
+        window.take_focus()
+        process = play(model)
+        wait_until(lambda: down(desktop) == set(KEYS))
+    assert "closed or hidden" in finished(process, timeout=20)
+    assert not down(desktop)
+
+
+def test_a_run_is_recorded_as_a_session_of_the_agent(desktop, target, model, tmp_path):
+    finished(play(model, "--seconds", 3, "--record", tmp_path / "raw/run", "--log", tmp_path / "log.csv"))
+    session = read_session(tmp_path / "raw", "run", on_bad_line="error", picture_fps=10)
+    assert session.closed is True and session.metadata["player"] == "agent"
+    assert [m.type for m in session.markers] == ["fight_start", "fight_end"]
+    downs = [e.key for e in session.key_events if e.event == "keydown"]
+    ups = [e.key for e in session.key_events if e.event == "keyup"]
+    assert sorted(downs) == sorted(ups) == sorted(KEYS)
+    rows = (tmp_path / "log.csv").read_text().splitlines()
+    assert rows[0] == "t,LEFT,RIGHT,SHOOT,DASH,keys"
+    assert len(rows) - 1 + session.repeats.sum() == len(session.times)
+
+
+def test_keys_that_the_model_needs_and_foreign_ones_are_named(display, model):
+    lacking = understudy("play", model, "--region", "0,0,64x64", "--fps", 10, "--keys", "LEFT=Key.left")
+    assert "have no key" in finished(lacking, code=1)
+    twice = understudy("play", model, *HERE, "--panic-key", "Key.left")
+    assert "choose another hot key" in finished(twice, code=1)
+
+
+@pytest.mark.skipif(not (ROOT / "data/models/head").is_dir(), reason="no trained agent here: dvc repro makes one")
+def test_the_trained_agent_plays_better_than_chance(desktop, doom):
+    rates = {}
+    for name, extra in {"agent": (), "random": ("--random",)}.items():
+        game, out = doom(50, 11)
+        arguments = ("--window", "VIZDOOM", "--fps", 11.6667, "--countdown", 1, "--seconds", 35, *PLAYED, *extra)
+        printed = finished(understudy("play", ROOT / "data/models", *arguments))
+        game.wait(timeout=60)
+        scores = json.loads(out.read_text())["scores"]
+        rates[name] = sum(row["score"] for row in scores)
+        print(f"{name}: {[row['score'] for row in scores]}\n{printed}")
+        close(game)
+    assert rates["agent"] >= rates["random"] + 4, rates

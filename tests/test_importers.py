@@ -1,0 +1,212 @@
+"""Recordings of other programs: numbered pictures with labels, zarr episodes, OWAMcap, each written by its library."""
+
+import json
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+import pytest
+import zarr
+from mcap.writer import Writer
+
+from stages.commands.importing import read_source
+from stages.recordings.actions import ActionVocabulary
+from stages.recordings.examination import Reading, examined_session
+from stages.recordings.importers.imported import write_session
+from stages.recordings.importers.owamcap import key_of
+from stages.recordings.video import read_frames
+
+KEYS = {"LEFT": ("Key.left",), "SHOOT": ("x",)}
+VOCABULARY = ActionVocabulary.from_params(["LEFT", "SHOOT"], KEYS)
+READING = Reading(rule="interval", delay_ms=0, on_bad_line="error", picture_fps=10)
+HELD = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0], [0, 1]], np.uint8)
+
+
+def imported(source, out, *, fps=None):
+    """All sessions of a source, written and read back as the pipeline reads them, and what was lost."""
+    found = read_source(source, KEYS, fps, 10.0)
+    for one in found:
+        write_session(out, one, KEYS, crf=10)
+    return [(examined_session(out, one.name, VOCABULARY, READING), one.lost) for one in found]
+
+
+def pictures(folder, count=6):
+    folder.mkdir(parents=True)
+    for i in range(count):
+        cv2.imwrite(str(folder / f"{i}.png"), np.full((32, 48, 3), 40 * i, np.uint8))
+    return folder
+
+
+def labels_csv(folder, header="left,SHOOT,health"):
+    rows = "".join(f"{a},{b},{99 - i}\n" for i, (a, b) in enumerate(HELD))
+    (folder / "labels.csv").write_text(f"{header}\n{rows}")
+
+
+def test_pictures_with_a_table_give_their_labels_back(tmp_path):
+    folder = pictures(tmp_path / "source/run1")
+    labels_csv(folder)
+    [(found, lost)] = imported(tmp_path / "source", tmp_path / "out", fps=5)
+    np.testing.assert_array_equal(found.actions, HELD)
+    np.testing.assert_allclose(found.session.times, np.arange(6) / 5)
+    assert found.session.stem == "run1" and (found.fight == 0).all()
+    np.testing.assert_allclose([f.mean() for f in read_frames(found.session.video)], 40 * np.arange(6), atol=3)
+    assert any("['health']" in words for words in lost) and any("5 a second" in words for words in lost)
+
+
+def test_pictures_with_json_lines_of_keys(tmp_path):
+    folder = pictures(tmp_path / "run")
+    rows = [
+        {"t": 100 + i / 4, "keys": [k for k, on in zip(("'X'", "q"), (b, a), strict=True) if on]}
+        for i, (a, b) in enumerate(HELD)
+    ]
+    (folder / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    [(found, lost)] = imported(folder, tmp_path / "out")
+    np.testing.assert_array_equal(found.actions, HELD * [0, 1])
+    assert found.session.times[-1] == 101.25
+    assert any("{'q': 2}" in words for words in lost)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: (f / "labels.csv").unlink(), "has no labels.csv or labels.jsonl"),
+        (lambda f: (f / "5.png").unlink(), "6 rows, the folder 5 pictures"),
+        (lambda f: labels_csv(f, "jump,duck,health"), "give --keys ACTION=KEY"),
+        (lambda f: (f / "labels.csv").write_text("LEFT\n" + "maybe\n" * 6), "expected 0 or 1"),
+        (lambda f: (f / "labels.csv").write_text("t,LEFT\n" + "".join(f"{9 - i},1\n" for i in range(6))), "backwards"),
+    ],
+)
+def test_pictures_that_do_not_fit_are_refused(tmp_path, change, words):
+    folder = pictures(tmp_path / "run")
+    labels_csv(folder)
+    change(folder)
+    with pytest.raises(ValueError, match=words):
+        imported(folder, tmp_path / "out")
+
+
+def store(path, *, zarr_format, names, attrs=None, held=HELD):
+    root = zarr.create_group(path, zarr_format=zarr_format, attributes={"action_keys": names, **(attrs or {})})
+    for number in (0, 10, 2):
+        group = root.create_group(f"episode_{number}")
+        frames = np.zeros((len(held), 3, 32, 48), np.uint8)
+        frames[:, 0] = 200  # red, as RGB has it
+        array = group.create_array("frames", shape=frames.shape, dtype=frames.dtype, chunks=(1, 3, 32, 48))
+        array[:] = frames
+        group.create_array("actions", data=held.astype(bool))
+        group.create_array("state", data=np.arange(len(held) * 2, dtype=np.float32).reshape(-1, 2) + number)
+    return path
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_zarr_episodes_are_matched_by_name(tmp_path, zarr_format):
+    held = np.column_stack([HELD[:, 1], np.ones(6, np.uint8), HELD[:, 0]])
+    path = store(
+        tmp_path / "old.zarr", zarr_format=zarr_format, names=["shoot", "JUMP", "Left"],
+        attrs={"fps": 20, "author": "somebody"}, held=held,
+    )  # fmt: skip
+    sessions = imported(path, tmp_path / "out")
+    assert [found.session.stem for found, _ in sessions] == ["old_episode_0", "old_episode_2", "old_episode_10"]
+    found, lost = sessions[1]
+    np.testing.assert_array_equal(found.actions, HELD)
+    assert found.session.fps == 20
+    assert found.session.state.columns == ("state_0", "state_1")
+    np.testing.assert_array_equal(found.session.state.values[:, 0], 2 * np.arange(6) + 2)
+    blue, _, red = next(iter(read_frames(found.session.video))).mean(axis=(0, 1))
+    assert red > 180 and blue < 20
+    assert any("['JUMP']" in words for words in lost) and any("['author']" in words for words in lost)
+
+
+def test_zarr_that_does_not_fit_is_refused(tmp_path):
+    nameless = store(tmp_path / "a.zarr", zarr_format=3, names=[])
+    with pytest.raises(ValueError, match="give --fps"):
+        imported(nameless, tmp_path / "out")
+    with pytest.raises(ValueError, match="no attribute action_keys"):
+        imported(nameless, tmp_path / "out", fps=10)
+    wide = store(tmp_path / "b.zarr", zarr_format=3, names=["LEFT", "SHOOT", "JUMP"])
+    with pytest.raises(ValueError, match="a column for each of"):
+        imported(wide, tmp_path / "out", fps=10)
+    zarr.create_group(tmp_path / "c.zarr")
+    with pytest.raises(ValueError, match="no group episode_0"):
+        imported(tmp_path / "c.zarr", tmp_path / "out", fps=10)
+
+
+START_NS = 1_700_000_000_000_000_000
+
+
+def video(path, pts_ms):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        for i, pts in enumerate(pts_ms):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 48, 3), 30 * i, np.uint8), format="bgr24")
+            frame.pts, frame.time_base = pts, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def owamcap(path, *, pts_ms, screens, keys, newer):
+    """A recording as open-world-agents' versions before and after media_ref write it."""
+    video(path.with_suffix(".mkv"), pts_ms)
+    with path.open("wb") as file:
+        writer = Writer(file)
+        writer.start()
+        schema = writer.register_schema("desktop/Any", "jsonschema", b"{}")
+        channels = {t: writer.register_channel(t, "json", schema) for t in ("screen", "keyboard", "mouse")}
+
+        def say(topic, ms, content):
+            t = START_NS + ms * 1_000_000
+            writer.add_message(channels[topic], t, json.dumps(content).encode(), t)
+
+        for ms, pts in screens:
+            name = path.with_suffix(".mkv").name
+            place = {"media_ref": {"uri": name, "pts_ns": pts * 10**6}} if newer else {"path": name, "pts": pts * 10**6}
+            say("screen", ms + 3, {"utc_ns": START_NS + ms * 1_000_000, **place})
+        for ms, event, vk in keys:
+            say("keyboard", ms, {"event_type": event, "vk": vk})
+        say("mouse", 40, {"event_type": "move", "x": 1, "y": 2})
+        writer.finish()
+    return path
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_owamcap_keeps_the_times_of_pictures_and_keys(tmp_path, newer):
+    source = owamcap(
+        tmp_path / "0.1.mcap", pts_ms=[20, 120, 220, 320], screens=[(0, 20), (100, 120), (300, 320), (400, 999)],
+        keys=[(-50, "press", 65), (105, "press", 37), (210, "release", 37), (310, "press", 88), (320, "release", 88)],
+        newer=newer,
+    )  # fmt: skip
+    [(found, lost)] = imported(source, tmp_path / "out")
+    np.testing.assert_allclose(found.session.times - START_NS / 1e9, [0, 0.1, 0.3], atol=1e-5)
+    np.testing.assert_array_equal(found.actions, [[0, 0], [1, 0], [0, 1]])
+    shown = [frame.mean() for frame in read_frames(found.session.video)]
+    np.testing.assert_allclose(shown, [0, 30, 90], atol=8)  # the picture at 220 ms has no message
+    assert any("mouse: 1 messages" in words for words in lost)
+    assert any("1 pictures" in words for words in lost) and any("1 screen messages" in words for words in lost)
+    assert any("1 key events before the first" in words for words in lost)
+
+
+def test_owamcap_that_does_not_fit_is_refused(tmp_path):
+    source = owamcap(tmp_path / "a.mcap", pts_ms=[0, 100], screens=[(0, 0), (100, 100)], keys=[], newer=True)
+    (tmp_path / "a.mkv").unlink()
+    with pytest.raises(ValueError, match="a.mkv, which is not beside it"):
+        imported(source, tmp_path / "out")
+    (tmp_path / "b.mcap").write_bytes(b"no mcap at all")
+    with pytest.raises(ValueError, match="cannot be read as OWAMcap"):
+        imported(tmp_path / "b.mcap", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("vk", "name"),
+    [(65, "a"), (57, "9"), (32, "Key.space"), (162, "Key.ctrl"), (112, "Key.f1"), (188, ","), (255, "<255>")],
+)
+def test_keys_of_windows_have_the_names_that_the_recorder_gives_them(vk, name):
+    assert key_of(vk) == name
+
+
+def test_what_is_no_recording_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="neither a folder nor a .mcap file"):
+        read_source(tmp_path / "nothing", KEYS, None, 10.0)
+    with pytest.raises(ValueError, match="no folder of numbered pictures"):
+        read_source(tmp_path, KEYS, None, 10.0)

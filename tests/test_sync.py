@@ -1,0 +1,113 @@
+"""The sync certificate against a game whose lag is known, because it is written here."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stages.recordings.session import KeyEvent
+from stages.recordings.sync import CELLS, Certificate, certificate, change_of, held_share, pooled_lag
+
+LENGTH_S = 240
+
+
+def keys(seed: int, *, count: int = 160, length_s: float = LENGTH_S) -> list[KeyEvent]:
+    """Presses of two keys at random moments, 0.05 to 0.6 s long."""
+    random, events = np.random.default_rng(seed), []
+    for key in ("Key.left", "x"):
+        starts = np.sort(random.uniform(1, length_s - 2, count))
+        starts = starts[np.concatenate([[True], np.diff(starts) > 0.8])]
+        for t in starts.tolist():
+            up = t + random.uniform(0.05, 0.6)
+            events += [KeyEvent("keydown", key, t, 0), KeyEvent("keyup", key, up, 0)]
+    return sorted(events, key=lambda event: event.t)
+
+
+def recording(fps: float, lag_s: float, seed: int, *, drift_s_per_s: float = 0.0, length_s: float = LENGTH_S):
+    """Times [T], key events and change [T, cells] of a game in which things move `lag_s` after the keys, as long as
+    they are held, in a noisy picture that also moves by itself."""
+    random = np.random.default_rng(seed)
+    events = keys(seed, length_s=length_s)
+    times = np.arange(int(length_s * fps)) / fps
+    times = times + random.uniform(0, 0.3 / fps, len(times))
+    spans = {}
+    for key in ("Key.left", "x"):
+        t = np.array([e.t for e in events if e.key == key]).reshape(-1, 2)
+        spans[key] = t + lag_s + drift_s_per_s * t
+    change = random.gamma(1.0, 0.4, (len(times), CELLS[0] * CELLS[1]))
+    change[:, :12] += 2.0 * held_share(times, spans["Key.left"], 0)[:, None]
+    change[:, 20:24] += 1.0 * held_share(times, spans["x"], 0)[:, None]
+    return times, events, np.log1p(change).astype(np.float32)
+
+
+@pytest.mark.parametrize("fps", [10, 15, 30])
+@pytest.mark.parametrize("lag_ms", [-50, -20, 0, 20, 50])
+def test_a_known_lag_is_found_within_5_ms(fps, lag_ms):
+    times, events, change = recording(fps, lag_ms / 1000, seed=fps)
+    found = certificate(times, np.ones(len(times), bool), events, change, seed=0)
+    assert found.lag_ms == pytest.approx(lag_ms, abs=5)
+    assert found.lag_low_ms - 2 <= lag_ms <= found.lag_high_ms + 2
+    assert found.lag_high_ms - found.lag_low_ms < 15
+    assert abs(found.drift_ms_per_min) <= 2 * found.drift_pm_ms_per_min + 1
+
+
+@pytest.mark.parametrize("moved_ms", [-50, -20, 20, 50])
+def test_keys_that_are_logged_late_move_the_certificate_by_as_much(moved_ms):
+    times, events, change = recording(10, 0.1, seed=3)
+    inside = np.ones(len(times), bool)
+    before = certificate(times, inside, events, change, seed=0)
+    late = [replace(event, t=event.t + moved_ms / 1000) for event in events]
+    after = certificate(times, inside, late, change, seed=0)
+    assert before.lag_ms - after.lag_ms == pytest.approx(moved_ms, abs=5)
+
+
+def test_a_drift_is_found():
+    times, events, change = recording(30, 0.0, seed=5, drift_s_per_s=0.0005)  # 30 ms a minute
+    found = certificate(times, np.ones(len(times), bool), events, change, seed=0)
+    assert found.drift_ms_per_min == pytest.approx(30, abs=8)
+    assert found.drift_ms_per_min > 2 * found.drift_pm_ms_per_min
+
+
+def test_keys_without_an_effect_give_no_number():
+    times, _, change = recording(10, 0.0, seed=6)
+    found = certificate(times, np.ones(len(times), bool), keys(99), change, seed=0)
+    assert found.why_not == "the keys have no effect on the picture that could be seen"
+    assert np.isnan(found.lag_ms)
+
+
+def test_too_little_gives_no_number():
+    times, events, change = recording(10, 0.0, seed=7)
+    few = [event for event in events if event.t < 20]
+    assert "20 times" in certificate(times, np.ones(len(times), bool), few, change, seed=0).why_not
+    assert "frames" in certificate(times, times < 20, events, change, seed=0).why_not
+
+
+def test_sessions_together_are_known_better_than_one():
+    one = Certificate(lag_ms=10, lag_low_ms=0, lag_high_ms=20, r2=0.2)
+    unknown = Certificate(why_not="no key is pressed 20 times")
+    assert pooled_lag([one, unknown]) is None
+    mean, low, high = pooled_lag([one, replace(one), replace(one), replace(one), unknown])
+    assert mean == pytest.approx(10) and (high - low) == pytest.approx(10)  # four: half of the interval
+    far = replace(one, lag_ms=110, lag_low_ms=100, lag_high_ms=120)
+    mean, low, high = pooled_lag([one, far])
+    assert mean == pytest.approx(60) and low < 15 and high > 105  # they differ by more than either says
+    precise = replace(one, lag_ms=30, lag_low_ms=29, lag_high_ms=31)
+    assert pooled_lag([one, precise])[0] == pytest.approx(30, abs=0.5)
+
+
+def test_held_share_by_hand():
+    times = np.array([0.0, 0.1, 0.2, 0.3, 0.4])
+    spans = np.array([[0.05, 0.12], [0.25, 0.26]])
+    np.testing.assert_allclose(held_share(times, spans, 0.0), [0, 0.5, 0.2, 0.1, 0.0], atol=1e-9)
+    np.testing.assert_allclose(held_share(times, spans, 0.1), [0, 0, 0.5, 0.2, 0.1], atol=1e-9)
+    forever = np.array([[0.15, np.inf]])
+    np.testing.assert_allclose(held_share(times, forever, 0.0), [0, 0, 0.5, 1, 1], atol=1e-9)
+
+
+def test_change_is_where_the_picture_changes():
+    dark = np.zeros((72, 96, 3), np.uint8)
+    bright = dark.copy()
+    bright[:12, :12] = 200  # the first of 8 x 6 cells
+    change = change_of([dark, dark, bright])
+    assert change.shape == (3, 48) and not change[:2].any()
+    assert change[2, 0] == pytest.approx(np.log1p(200), rel=1e-5) and not change[2, 1:].any()
