@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
+from stages.models.latent_action import LatentActionDesign, LatentActionModel
 from stages.params import read_params
 from stages.preset import PRESETS, names, with_preset
 
@@ -29,6 +31,21 @@ def test_a_preset_sets_what_it_names_and_keeps_the_rest_and_its_comments(name, t
     assert after == before | preset and after != before
     assert text.count("#") >= TEXT.count("#") - len(preset)  # lines that became one may lose theirs
     assert with_preset(text, preset) == text
+
+
+@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize(("height", "width"), [(45, 61), (39, 50)])
+def test_the_latent_action_model_of_every_preset_fits_odd_sizes(name, height, width, tmp_path):
+    preset = yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "params.yaml").write_text(with_preset(TEXT, preset), encoding="utf-8")
+    own = read_params(tmp_path / "params.yaml").latent_action
+    design = LatentActionDesign.from_section(own, labels=0, height=height, width=width, in_channels=3)
+    model = LatentActionModel(design).eval()
+    frames = torch.rand(2, own.past_frames + 2, 3, height, width)
+    with torch.no_grad():
+        said, vectors = model(frames), model.vectors(frames)
+    assert said.frame.shape == (2, 3, height, width)
+    assert vectors.shape == (2, own.tokens[0] * own.tokens[1], own.code_dim)
 
 
 def test_an_unknown_key_and_an_impossible_value_are_refused():
