@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from stages.evaluation import comparison, page
-from stages.evaluation.experiments import Experiment, finished, ranked, read_at, show_experiments
 from stages.evaluation.figures import compare as figures
 from stages.evaluation.figures import style
 from stages.evaluation.figures.head import eventful_stretch
-from stages.evaluation.glossary import HEADLINE, headline_rows, lower_is_better, with_interval
 from stages.evaluation.predictions import parse_predictions
+from stages.pages import comparison, page
+from stages.pages.experiments import Experiment, finished, ranked, read_at, show_experiments
+from stages.pages.glossary import HEADLINE, headline_rows, lower_is_better, with_interval
 from stages.run import run_stage
 
 PAGE, CSV, FIGURES = Path("reports/comparison.html"), Path("reports/comparison.csv"), Path("reports/comparison")

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 
 from stages.episodes.store import EpisodeStore
-from stages.evaluation.breakout_objects import NEEDED, object_metrics
-from stages.evaluation.effects import change_classes
 from stages.evaluation.figures.latent_action import rollout_figure
 from stages.evaluation.figures.style import save
-from stages.evaluation.key_probe import (
+from stages.latent_actions.breakout_objects import NEEDED, object_metrics
+from stages.latent_actions.effects import change_classes
+from stages.latent_actions.folder import Shown, write_effects, write_figures, write_videos
+from stages.latent_actions.key_probe import (
     best_lag,
     classifier_answers,
     code_answers,
@@ -25,8 +26,7 @@ from stages.evaluation.key_probe import (
     majority_answers,
     mlp_probe,
 )
-from stages.evaluation.latent_action_folder import Shown, write_effects, write_figures, write_videos
-from stages.evaluation.latent_actions import (
+from stages.latent_actions.measures import (
     PROBES,
     code_metrics,
     no_probe_metrics,
@@ -35,10 +35,10 @@ from stages.evaluation.latent_actions import (
     prediction_metrics,
     probe_metrics,
 )
-from stages.evaluation.predicted_frames import picture_sums
-from stages.evaluation.rollouts import DRIVEN, psnr_by_step, rollout_errors, rollout_metrics, rollout_starts
-from stages.evaluation.transition_truth import Case, effect_known, effect_of, lagged_classes, states_of
-from stages.evaluation.transitions import batches, prediction_errors, spread_samples, transitions_of
+from stages.latent_actions.predicted_frames import picture_sums
+from stages.latent_actions.rollouts import DRIVEN, psnr_by_step, rollout_errors, rollout_metrics, rollout_starts
+from stages.latent_actions.transitions import batches, prediction_errors, spread_samples, transitions_of
+from stages.latent_actions.truth import Case, effect_known, effect_of, lagged_classes, states_of
 from stages.learning.checkpoints import write_json
 from stages.learning.compute import Compute, prepare_compute
 from stages.learning.training import FitSettings, scratch_folder

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from stages.episodes.store import EpisodeStore, StoreWriter
 from stages.episodes.windows import transition_indices
-from stages.evaluation.transitions import BATCH
+from stages.latent_actions.transitions import BATCH
 from stages.learning.compute import prepare_compute
 from stages.models.latent_action import codes_of, load_latent_action
 from stages.params import read_params

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 from tqdm import tqdm
 
-from stages.evaluation.experiments import Experiment, queue_states, run_dvc, show_experiments, start_worker
+from stages.pages.experiments import Experiment, queue_states, run_dvc, show_experiments, start_worker
 from stages.run import run_stage
 
 AXES = {"latent_dim": "128,256,512,1024", "cell": "lstm,gru", "loss": "focal"}

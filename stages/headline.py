@@ -5,8 +5,8 @@ No DVC stage: it reads reports/metrics.json and reports/test/metrics.json.
 
 from pathlib import Path
 
-from stages.evaluation.glossary import headline_rows
-from stages.evaluation.page import read_json
+from stages.pages.glossary import headline_rows
+from stages.pages.page import read_json
 from stages.run import run_stage
 
 METRICS, TEST_METRICS, PAGE = (

@@ -18,15 +18,13 @@ import numpy as np
 import torch
 
 from stages.episodes.store import EpisodeStore
-from stages.evaluation import page
 from stages.evaluation.acting import RULES, Hands
-from stages.evaluation.few_label_policies import WHO, Policies, learn_codes
-from stages.evaluation.few_labels import CHOICES, absent_actions, chosen, naming_of
-from stages.evaluation.labels_page import labels_page, printed
-from stages.evaluation.naming import WAYS, Namers, Video, read_video
 from stages.evaluation.returns import compared
 from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, records_bundled_game
 from stages.games.rollout import GameSetting, Played, Workers, play_agent
+from stages.latent_actions.few_label_policies import WHO, Policies, learn_codes
+from stages.latent_actions.few_labels import CHOICES, absent_actions, chosen, naming_of
+from stages.latent_actions.naming import WAYS, Namers, Video, read_video
 from stages.learning.checkpoints import load_weights, save_model, write_json
 from stages.learning.compute import Compute, prepare_compute
 from stages.learning.ledger import Ledger
@@ -35,6 +33,8 @@ from stages.models.agent import Agent
 from stages.models.autoencoder import load_autoencoder
 from stages.models.latent_action import load_latent_action
 from stages.models.policy import RecurrentPolicy
+from stages.pages import page
+from stages.pages.labels_page import labels_page, printed
 from stages.params import Params, read_params
 from stages.run import run_stage
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import cv2
 
-from stages.evaluation.glossary import with_interval
-from stages.evaluation.labels_page import readme_table
-from stages.evaluation.page import read_json
-from stages.evaluation.score_tables import best_baseline, named_predictor, scores
 from stages.learning.checkpoints import load_config
+from stages.pages.glossary import with_interval
+from stages.pages.labels_page import readme_table
+from stages.pages.page import read_json
+from stages.pages.score_tables import best_baseline, named_predictor, scores
 from stages.run import run_stage
 
 README, PICTURE = Path("README.md"), Path("reports/agent.png")

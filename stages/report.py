@@ -13,14 +13,14 @@ import numpy as np
 
 from stages.episodes.preprocess import preprocess
 from stages.episodes.store import EpisodeStore
-from stages.evaluation import chapters, page, score_tables
 from stages.evaluation.figures.head import eventful_stretch
-from stages.evaluation.glossary import HEADLINE, TEST_FIRST, headline_first, headline_rows, test_name, with_interval
-from stages.evaluation.latent_action_chapter import latent_action_chapter
 from stages.evaluation.overlay import overlay_frames, write_video
 from stages.evaluation.predictions import Predictions, parse_predictions
 from stages.evaluation.tables import write_metrics
-from stages.evaluation.targets import targets, weaknesses
+from stages.pages import chapters, page, score_tables
+from stages.pages.glossary import HEADLINE, TEST_FIRST, headline_first, headline_rows, test_name, with_interval
+from stages.pages.latent_action_chapter import latent_action_chapter
+from stages.pages.targets import targets, weaknesses
 from stages.params import read_params
 from stages.recordings.files import session_path
 from stages.recordings.timeline import read_timeline

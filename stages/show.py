@@ -7,8 +7,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from stages.evaluation.experiments import Experiment, changed_params, finished, ranked, show_experiments
-from stages.evaluation.glossary import HEADLINE
+from stages.pages.experiments import Experiment, changed_params, finished, ranked, show_experiments
+from stages.pages.glossary import HEADLINE
 from stages.run import run_stage
 
 WIDTH = 120

@@ -12,8 +12,8 @@ from stages.episodes.store import EpisodeStore, action_columns
 from stages.evaluation.figures.codes import codes_figure
 from stages.evaluation.figures.latent_action import predictions_figure
 from stages.evaluation.figures.style import save
-from stages.evaluation.latent_actions import gain_db, key_classes, perplexity, shuffle_drop_db
-from stages.evaluation.transitions import (
+from stages.latent_actions.measures import gain_db, key_classes, perplexity, shuffle_drop_db
+from stages.latent_actions.transitions import (
     Transitions,
     batches,
     codes_in,

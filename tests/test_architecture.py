@@ -27,6 +27,8 @@ WINGS = {
     "learning": set(),
     "models": {"learning", "episodes"},
     "evaluation": {"episodes", "recordings", "learning", "models"},
+    "latent_actions": {"episodes", "learning", "models", "evaluation"},
+    "pages": {"episodes", "evaluation", "latent_actions"},
     "games": set(),
     "live": {"recordings", "evaluation"},
     "commands": {"recordings", "episodes", "learning", "models", "evaluation", "live"},

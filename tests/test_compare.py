@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from stages import compare
-from stages.evaluation import comparison, experiments
-from stages.evaluation.experiments import Experiment, finished, parse_queue, parse_shown, ranked
 from stages.evaluation.figures.compare import row_shades
 from stages.evaluation.predictions import parse_predictions
+from stages.pages import comparison, experiments
+from stages.pages.experiments import Experiment, finished, parse_queue, parse_shown, ranked
 
 
 def entry(rev, name, params, metrics, error=None):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from stages.evaluation.breakout_objects import ball_x_px, bricks_in, object_metrics, paddle_x_px
-from stages.evaluation.driven_video import captioned, driven_frames, tiled
-from stages.evaluation.effects import (
+from stages.latent_actions.breakout_objects import ball_x_px, bricks_in, object_metrics, paddle_x_px
+from stages.latent_actions.driven_video import captioned, driven_frames, tiled
+from stages.latent_actions.effects import (
     change_classes,
     codes_of_classes,
     consistency,
@@ -14,7 +14,7 @@ from stages.evaluation.effects import (
     events_of,
     image_shift_px,
 )
-from stages.evaluation.transition_truth import effect_of
+from stages.latent_actions.truth import effect_of
 
 
 @pytest.mark.parametrize("shift", [-12, 0, 4])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.evaluation.few_label_fits import FOLDS, clone_few, folds_of, long_enough
+from stages.latent_actions.few_label_fits import FOLDS, clone_few, folds_of, long_enough
 from stages.learning.compute import prepare_compute
 from stages.learning.training import FitSettings
 from stages.models.cloning import Windows

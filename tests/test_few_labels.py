@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from stages.evaluation.few_labels import (
+from stages.latent_actions.few_labels import (
     CERTAIN,
     KeyDecoder,
     absent_actions,

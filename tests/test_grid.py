@@ -1,7 +1,7 @@
 import pytest
 
 from stages import grid
-from stages.evaluation.experiments import Experiment
+from stages.pages.experiments import Experiment
 
 PARAMS = {
     **{"latent_dim": 128, "cell": "gru", "loss": "focal", "rare_factor": 6, "class_weights": False, "seed": 0},

@@ -8,8 +8,8 @@ from sklearn.metrics import adjusted_mutual_info_score
 
 from stages.evaluation.figures.codes import codes_figure, effects_figure, tsne_figure
 from stages.evaluation.figures.latent_action import every_code_figure, predictions_figure, rollout_figure
-from stages.evaluation.key_probe import best_lag, code_answers, linear_probe, mlp_probe
-from stages.evaluation.latent_actions import (
+from stages.latent_actions.key_probe import best_lag, code_answers, linear_probe, mlp_probe
+from stages.latent_actions.measures import (
     PROBES,
     code_metrics,
     gain_db,

@@ -11,8 +11,8 @@ import zarr
 
 from stages import evaluate_latent_action, extract_latent_actions, train_latent_action
 from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, episode_name
-from stages.evaluation.latent_actions import perplexity
-from stages.evaluation.transitions import codes_in, prediction_errors, spread_samples, transitions_of
+from stages.latent_actions.measures import perplexity
+from stages.latent_actions.transitions import codes_in, prediction_errors, spread_samples, transitions_of
 from stages.train_latent_action import known_labels, require_several_codes, warm_up_steps
 
 PARAMS = Path("params.yaml").resolve()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages import readme
-from stages.evaluation.labels_page import readme_table
+from stages.pages.labels_page import readme_table
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,12 +9,12 @@ import pytest
 
 from stages import headline, report
 from stages.episodes.store import EpisodeInfo, StoreWriter
-from stages.evaluation import chapters, page, score_tables
 from stages.evaluation.figures import report as figures
 from stages.evaluation.figures import style
-from stages.evaluation.glossary import HEADLINE, headline_first, in_words, lower_is_better, with_interval
-from stages.evaluation.latent_action_chapter import latent_action_chapter
-from stages.evaluation.targets import targets, weaknesses
+from stages.pages import chapters, page, score_tables
+from stages.pages.glossary import HEADLINE, headline_first, in_words, lower_is_better, with_interval
+from stages.pages.latent_action_chapter import latent_action_chapter
+from stages.pages.targets import targets, weaknesses
 from stages.recordings.session import SessionWriter
 from stages.recordings.timeline import Timeline, write_timeline
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from stages.evaluation.rollouts import delta_db, psnr_by_step, rollout_errors, rollout_metrics, rollout_starts
-from stages.evaluation.transitions import Transitions
+from stages.latent_actions.rollouts import delta_db, psnr_by_step, rollout_errors, rollout_metrics, rollout_starts
+from stages.latent_actions.transitions import Transitions
 
 DRAWN = {"resamples": 50, "seed": 0}
 

@@ -1,8 +1,8 @@
 import pytest
 
 from stages import show
-from stages.evaluation.experiments import Experiment
-from stages.evaluation.glossary import HEADLINE
+from stages.pages.experiments import Experiment
+from stages.pages.glossary import HEADLINE
 
 
 def experiment(name, score, **params):

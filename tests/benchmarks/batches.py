@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from stages.episodes.store import EpisodeStore
-from stages.evaluation.transitions import transitions_of
+from stages.latent_actions.transitions import transitions_of
 from stages.learning.compute import prepare_compute
 from stages.learning.training import FitSettings, fit
 from stages.models.latent_action import LatentActionDesign, LatentActionModel

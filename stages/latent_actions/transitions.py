@@ -62,7 +62,7 @@ def codes_in(transitions: Transitions, samples: np.ndarray, codes_of: CodesOf) -
 def prediction_errors(
     transitions: Transitions, samples: np.ndarray, codes: np.ndarray, predict: PredictNext, *, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Errors float64 [M, ERRORS] of `latent_actions`, and which pairs are identical, bool [M].
+    """Errors float64 [M, ERRORS] of `measures`, and which pairs are identical, bool [M].
 
     codes int64 [M] or [M, n] of the transitions `samples` [M]. The shuffled codes are a permutation of them. Errors
     are in grey levels, squared or absolute, summed over a frame.

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from stages.evaluation.intervals import Interval, sums_interval
-from stages.evaluation.latent_actions import decibels, sums_by_episode
-from stages.evaluation.transitions import PredictNext, Transitions, spread_samples
+from stages.latent_actions.measures import decibels, sums_by_episode
+from stages.latent_actions.transitions import PredictNext, Transitions, spread_samples
 
 DRIVEN = ("inferred", "random", "copy")
 WHITE = 255.0

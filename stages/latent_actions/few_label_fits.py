@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from stages.evaluation.acting import Acting, fit_acting
-from stages.evaluation.transitions import Transitions, batches
+from stages.latent_actions.transitions import Transitions, batches
 from stages.learning.compute import Compute
 from stages.learning.losses import bce_loss
 from stages.learning.training import FitSettings, fit

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stages.evaluation.chapters import metrics_table
-from stages.evaluation.glossary import in_words
-from stages.evaluation.page import Table, VideoBudget, number, pictures, read_json
+from stages.pages.chapters import metrics_table
+from stages.pages.glossary import in_words
+from stages.pages.page import Table, VideoBudget, number, pictures, read_json
 
 LATENT_ACTION = {
     "predictions.png": "Transitions of validation fights, their prediction, what a copy and it get wrong.",

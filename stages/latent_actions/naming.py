@@ -14,9 +14,9 @@ import torch
 
 from stages.episodes.store import EpisodeStore, action_columns
 from stages.evaluation.acting import Acting
-from stages.evaluation.few_label_fits import clone_few, inverse_from_few, keys_shown, long_enough, vectors_shown
-from stages.evaluation.few_labels import KeyDecoder, keys_by_code, surroundings
-from stages.evaluation.transitions import Transitions, transitions_of
+from stages.latent_actions.few_label_fits import clone_few, inverse_from_few, keys_shown, long_enough, vectors_shown
+from stages.latent_actions.few_labels import KeyDecoder, keys_by_code, surroundings
+from stages.latent_actions.transitions import Transitions, transitions_of
 from stages.learning.compute import Compute
 from stages.learning.training import FitSettings
 from stages.models.cloning import Windows

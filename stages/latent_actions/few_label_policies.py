@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from stages.evaluation.acting import Acting, fit_acting
-from stages.evaluation.few_label_fits import clone
-from stages.evaluation.naming import Namers, Video, codes_around
+from stages.latent_actions.few_label_fits import clone
+from stages.latent_actions.naming import Namers, Video, codes_around
 from stages.learning.training import FitSettings, fit
 from stages.models.cloning import Windows
 from stages.models.latent_policy import CodeTask, DecodedPolicy

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.episodes.store import EpisodeStore, action_columns
-from stages.evaluation.effects import IMAGE_SHIFT, columns_of, image_shift_px
-from stages.evaluation.latent_actions import key_classes
-from stages.evaluation.transitions import Transitions, batches
+from stages.latent_actions.effects import IMAGE_SHIFT, columns_of, image_shift_px
+from stages.latent_actions.measures import key_classes
+from stages.latent_actions.transitions import Transitions, batches
 
 FULL_TURN = 360.0  # of columns that end in _deg
 States = tuple[dict, dict, dict]  # columns float [N] by name, before, at and after each transition's current frame

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from stages.evaluation.glossary import with_interval
-from stages.evaluation.page import Table, number, read_rows
+from stages.pages.glossary import with_interval
+from stages.pages.page import Table, number, read_rows
 
 PREDICTORS = {
     "model": "the model",

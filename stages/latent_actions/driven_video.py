@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import cv2
 import numpy as np
 
-from stages.evaluation.transitions import PredictNext
+from stages.latent_actions.transitions import PredictNext
 
 TILE_WIDTH = 240  # px, about
 CAPTION = 18  # px high

@@ -14,8 +14,8 @@ import numpy as np
 from stages.episodes.store import EpisodeInfo
 from stages.evaluation.figures import report as figures
 from stages.evaluation.figures import style
-from stages.evaluation.glossary import in_words, test_name, with_interval
-from stages.evaluation.page import (
+from stages.pages.glossary import in_words, test_name, with_interval
+from stages.pages.page import (
     Picture,
     Table,
     VideoBudget,
@@ -26,7 +26,7 @@ from stages.evaluation.page import (
     read_json,
     read_rows,
 )
-from stages.evaluation.score_tables import keys_table, onset_table, predictors_table, scores
+from stages.pages.score_tables import keys_table, onset_table, predictors_table, scores
 
 SPLITS = {"train": "learned from (train)", "val": "to choose by (val)", "test": "unseen until the end (test)"}
 EXPLORE = {

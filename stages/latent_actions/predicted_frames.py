@@ -3,7 +3,7 @@
 import numpy as np
 
 from stages.evaluation.images import image_sums, moving_pixels
-from stages.evaluation.transitions import PredictNext, Transitions, batches
+from stages.latent_actions.transitions import PredictNext, Transitions, batches
 
 
 def picture_sums(

@@ -7,8 +7,8 @@ missed.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stages.evaluation.glossary import with_interval
-from stages.evaluation.score_tables import actions_of, best_baseline, named_predictor
+from stages.pages.glossary import with_interval
+from stages.pages.score_tables import actions_of, best_baseline, named_predictor
 
 RETURN_FRACTION = 0.65
 OBJECT_SHARE = 0.8  # of what the probe of the raw frame finds

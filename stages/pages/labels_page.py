@@ -8,11 +8,11 @@ from io import BytesIO
 
 from matplotlib.figure import Figure
 
-from stages.evaluation.few_label_policies import WHO
 from stages.evaluation.figures.labels import naming_figure, returns_figure
-from stages.evaluation.glossary import with_interval
-from stages.evaluation.naming import WAYS
-from stages.evaluation.page import Picture, Table, bytes_uri, render
+from stages.latent_actions.few_label_policies import WHO
+from stages.latent_actions.naming import WAYS
+from stages.pages.glossary import with_interval
+from stages.pages.page import Picture, Table, bytes_uri, render
 
 # The same in the fewest words, for the columns of the README.
 SHORT = {

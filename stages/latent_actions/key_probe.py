@@ -1,6 +1,6 @@
 """Which key a transition shows: from its code, and from classifiers with all labels that say what could be known.
 
-Conventions: N transitions; classes are those of `latent_actions.key_classes`, one dictionary entry a split. Everything
+Conventions: N transitions; classes are those of `measures.key_classes`, one dictionary entry a split. Everything
 is fitted on train and scored on other fights; a classifier's best epoch is chosen on val.
 """
 
@@ -16,8 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from torch.nn import functional
 
-from stages.evaluation.latent_actions import joined_codes
-from stages.evaluation.transitions import Transitions, batches
+from stages.latent_actions.measures import joined_codes
+from stages.latent_actions.transitions import Transitions, batches
 from stages.learning.compute import Compute
 from stages.learning.training import FitSettings, fit
 from stages.models.transition_classifier import TransitionClassifier

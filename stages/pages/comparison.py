@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.evaluation.experiments import Experiment, changed_params
-from stages.evaluation.glossary import HEADLINE, headline_first, with_interval
-from stages.evaluation.page import Table, number
+from stages.pages.experiments import Experiment, changed_params
+from stages.pages.glossary import HEADLINE, headline_first, with_interval
+from stages.pages.page import Table, number
 
 CRITERIA = ("val_return_fraction", "val_onset_f1", "val_composite_f1", "val_frame_f1")
 KINDS = ("val_", "ae_", "lam_")

@@ -19,8 +19,8 @@ from sklearn.svm import SVC
 
 from stages.evaluation.acting import sigmoid
 from stages.evaluation.intervals import Interval, sums_interval
-from stages.evaluation.latent_actions import sums_by_episode
 from stages.evaluation.metrics import ratio
+from stages.latent_actions.measures import sums_by_episode
 
 CHOICES = ("random", "spread")
 STRICTNESS = 10.0  # C of the decoders: labels have few slips

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.evaluation.driven_video import captioned, driven_frames, tiled
-from stages.evaluation.effects import codes_of_classes, consistency, effect_rows, event_rows, events_of
 from stages.evaluation.figures.codes import codes_figure, effects_figure, tsne_figure
 from stages.evaluation.figures.latent_action import every_code_figure, predictions_figure
 from stages.evaluation.figures.style import save
 from stages.evaluation.intervals import finite
 from stages.evaluation.overlay import write_video
-from stages.evaluation.rollouts import rollout_starts
-from stages.evaluation.transition_truth import Case
-from stages.evaluation.transitions import PredictNext, batches, spread_samples
+from stages.latent_actions.driven_video import captioned, driven_frames, tiled
+from stages.latent_actions.effects import codes_of_classes, consistency, effect_rows, event_rows, events_of
+from stages.latent_actions.rollouts import rollout_starts
+from stages.latent_actions.transitions import PredictNext, batches, spread_samples
+from stages.latent_actions.truth import Case
 from stages.learning.checkpoints import write_json
 from stages.models.latent_action import LatentActionModel
 
