@@ -87,6 +87,14 @@ def test_the_doctor_of_a_folder(project, monkeypatch, capsys):
     assert "sync not known: no key is pressed 20 times" in printed
 
 
+def test_keys_on_the_command_line_say_which_actions_there_are(project, monkeypatch, capsys):
+    """A game whose actions do not stand in params.yaml needs no edit of it to be looked at."""
+    for stem in ("a", "b", "c"):
+        write(project / "mine", stem)
+    printed = run(monkeypatch, capsys, "doctor", "mine", "--keys", "JUMP=Key.space")
+    assert printed.count(" good") == 3 and "JUMP" in printed and "SHOOT" not in printed
+
+
 def test_the_doctor_refuses_what_is_bad_and_repairs_what_can_be(project, monkeypatch, capsys):
     write(project / "mine", "a", stuck=True)
     write(project / "mine", "b", presses=0)

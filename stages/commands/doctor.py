@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.commands.options import add_keys, keys_of, read_project, session_of
+from stages.commands.options import actions_of, add_keys, keys_of, read_project, session_of
 from stages.episodes.enough import enough_lines, splits_of, supplies
 from stages.evaluation.figures import style
 from stages.evaluation.figures.recording import session_figure
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> None:
     if options.recordings is None:
         raise ValueError("say what to look at: understudy doctor data/raw/mine (a folder or a session)")
     folder, stems = folder_and_stems(options.recordings)
-    vocabulary = ActionVocabulary.from_params(params.actions, keys_of(options, params))
+    vocabulary = ActionVocabulary.from_params(actions_of(options, params), keys_of(options, params))
     worst_is_bad = report_on(folder, stems, vocabulary, params, out=options.out, sync=not options.no_sync)
     if options.fix:
         for line in repairs(folder, stems, params):

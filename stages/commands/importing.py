@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stages.commands.doctor import report_on
-from stages.commands.options import add_keys, keys_of, read_project
+from stages.commands.options import actions_of, add_keys, keys_of, read_project
 from stages.recordings.actions import ActionVocabulary
 from stages.recordings.importers.imported import Imported, write_session
 from stages.recordings.importers.owamcap import imported_owamcap
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     params = read_project()
     keys = keys_of(options, params)
-    vocabulary = ActionVocabulary.from_params(params.actions, keys)
+    vocabulary = ActionVocabulary.from_params(actions_of(options, params), keys)
     imported = read_source(options.source, keys, options.fps or None, params.align.picture_fps)
     for one in imported:
         write_session(options.out, one, keys, crf=params.collect.crf)

@@ -61,6 +61,11 @@ def keys_of(options: argparse.Namespace, params: Params) -> dict[str, tuple[str,
     return keys
 
 
+def actions_of(options: argparse.Namespace, params: Params) -> tuple[str, ...]:
+    """The actions that are looked at: those that --keys names, else those of params.yaml."""
+    return tuple(keys_of(options, params)) if options.keys else params.actions
+
+
 def session_of(text: str) -> tuple[Path, str]:
     """Folder and name of a session that is given by name, by any of its files, or as a folder of pictures."""
     path = Path(text)
