@@ -20,7 +20,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # DVC runs `python -m stages.<name>`: that must be the environment's Python, in queued experiments too.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-# Where bytecode is not written, every stage compiles its libraries anew: some three minutes of a run.
+# Where bytecode is not written, every stage compiles its libraries anew: a minute of a run.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: repro show grid labels readme live test test-live lint bench bench-scale lock
