@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from stages.episodes.store import EpisodeStore, StoreWriter
+from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter
 from stages.episodes.windows import transition_indices
 from stages.latent_actions.transitions import BATCH
 from stages.learning.compute import prepare_compute
+from stages.learning.threads import in_threads
 from stages.models.latent_action import codes_of, load_latent_action
 from stages.params import read_params
 from stages.run import run_stage
@@ -53,14 +54,17 @@ def main() -> None:
     copied = [name for name in ("actions", "t") if store.has(name)]
     attrs = {key: value for key, value in store.attrs.items() if key != "schema"}
     attrs |= {"frame_gap": gap, "past_frames": model.past_frames, "codes": model.codes, "tokens": model.tokens}
-    found = 0
     with StoreWriter(LATENT_ACTIONS, attrs=attrs) as writer:
-        for episode in tqdm(store.episodes(), desc="latent actions", unit="fight"):
+
+        def extract(episode: EpisodeInfo) -> int:
             frames = store.read(episode.name, "frames")
             codes = codes_of_frames(frames, encode, past_frames=model.past_frames, gap=gap, tokens=model.tokens)
-            found += int((codes[:, 0] != NO_CODE).sum())
             arrays = {name: store.read(episode.name, name) for name in copied}
             writer.episode(episode, {"frames": frames, "codes": codes[:, 0] if model.tokens == 1 else codes} | arrays)
+            return int((codes[:, 0] != NO_CODE).sum())
+
+        done = in_threads(extract, store.episodes())
+        found = sum(tqdm(done, total=len(store.episodes()), desc="latent actions", unit="fight"))
     print(f"read {len(store.episodes())} fights from {EPISODES}")
     print(f"wrote {LATENT_ACTIONS}: {found} transitions, each with {model.tokens} of {model.codes} codes")
 

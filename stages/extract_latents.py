@@ -4,8 +4,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stages.episodes.store import EpisodeStore, StoreWriter
+from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter
 from stages.learning.compute import prepare_compute
+from stages.learning.threads import in_threads
 from stages.models.autoencoder import encode_frames, load_autoencoder
 from stages.params import read_params
 from stages.run import run_stage
@@ -23,11 +24,15 @@ def main() -> None:
     store = EpisodeStore(EPISODES)
     model = load_autoencoder(MODEL).to(compute.device)
     with StoreWriter(LATENTS, attrs={key: value for key, value in store.attrs.items() if key != "schema"}) as writer:
-        for episode in tqdm(store.episodes(), desc="latents", unit="fight"):
+
+        def extract(episode: EpisodeInfo) -> int:
             copied = {name: store.read(episode.name, name) for name in ("actions", "t")}
             latents = encode_frames(model, store.read(episode.name, "frames"), compute)
             writer.episode(episode, {"latents": latents, **copied})
-    frames = sum(episode.length for episode in store.episodes())
+            return episode.length
+
+        done = in_threads(extract, store.episodes())
+        frames = sum(tqdm(done, total=len(store.episodes()), desc="latents", unit="fight"))
     print(f"read {frames} frames of {len(store.episodes())} fights from {EPISODES}")
     print(f"wrote {LATENTS}: {' x '.join(map(str, model.latent_shape))} numbers a frame")
 

@@ -64,7 +64,7 @@ class PolicyGames:
             load_autoencoder(AUTOENCODER), self.policy, sequence_length=self.sequence_length, compute=compute,
             batch=self.lanes,
         )  # fmt: skip
-        return play_agent(self.setting, agent, self.hands, seeds, self.lanes)
+        return play_agent(self.setting, agent, [(self.hands, seed) for seed in seeds], self.lanes)
 
 
 def main() -> None:

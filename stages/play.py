@@ -35,18 +35,17 @@ VAL, TEST = Path("reports/play"), Path("reports/test/play")
 
 @dataclass(frozen=True)
 class AgentGames:
-    """Plays seeds with the trained agent; picklable, since every worker loads the agent itself."""
+    """Plays (acting rule, seed) with the trained agent; picklable, since every worker loads the agent itself."""
 
     setting: GameSetting
-    hands: Hands
     lanes: int
     device: str
     precision: str
 
-    def __call__(self, seeds: Sequence[int]) -> list[Played]:
+    def __call__(self, tasks: Sequence[tuple[Hands, int]]) -> list[Played]:
         compute = prepare_compute(self.device, self.precision, threads=1, seed=0)
         agent = Agent.load(AUTOENCODER, HEAD, compute, batch=self.lanes)
-        return play_agent(self.setting, agent, self.hands, seeds, self.lanes)
+        return play_agent(self.setting, agent, tasks, self.lanes)
 
 
 def main() -> None:
@@ -75,12 +74,14 @@ def let_play(params: Params, workers: Workers) -> None:
     baselines = read_returns(BASELINES / "returns.csv")
     bootstrap = {"resamples": params.evaluate.bootstrap, "seed": params.seed}
 
-    def games(rule: str, seeds: Sequence[int], title: str) -> list[Played]:
-        work = AgentGames(setting, Hands(rule, acting), play.lanes, params.device, params.precision)
-        return workers.run(work, seeds, chunk=-(-len(seeds) // params.workers), title=title)
+    work = AgentGames(setting, play.lanes, params.device, params.precision)
 
-    val_seeds = game_seeds(VALIDATION_SEEDS, params.seed, play.val_episodes)
-    tried = {rule: games(rule, val_seeds, f"{rule}, val") for rule in RULES}
+    def games(rules: Sequence[str], seeds: Sequence[int], title: str) -> dict[str, list[Played]]:
+        tasks = [(Hands(rule, acting), seed) for rule in rules for seed in seeds]
+        played = workers.run(work, tasks, chunk=-(-len(tasks) // params.workers), title=title)
+        return {rule: played[i * len(seeds) :][: len(seeds)] for i, rule in enumerate(rules)}
+
+    tried = games(RULES, game_seeds(VALIDATION_SEEDS, params.seed, play.val_episodes), "agent, val")
     rule = max(RULES, key=lambda name: scores(tried[name]).mean())
     val = {"agent": scores(tried[rule]), **baselines["val"]}
     write_json(VAL / "metrics.json", fraction_metrics(val, "val_", bootstrap))
@@ -92,7 +93,7 @@ def let_play(params: Params, workers: Workers) -> None:
     print("validation: " + ", ".join(f"{name} {mean:.2f}" for name, mean in means.items()) + f"; acting rule: {rule}")
 
     test_seeds = game_seeds(TEST_SEEDS, params.seed, play.test_episodes)
-    episodes = games(rule, test_seeds, "agent, test")
+    episodes = games([rule], test_seeds, "agent, test")[rule]
     blindfolded = KeysOfOther(tuple(episode.keys for episode in episodes), tuple(test_seeds))
     tasks = [(blindfolded, seed) for seed in test_seeds]
     shown_others = workers.run(partial(play_rows, setting), tasks, chunk=50, title="blindfolded")

@@ -16,6 +16,7 @@ from stages.evaluation.probe import probe_columns
 from stages.learning.checkpoints import save_model, write_json
 from stages.learning.compute import prepare_compute
 from stages.learning.losses import pixel_weights, weighted_mse
+from stages.learning.threads import in_threads
 from stages.learning.training import FitSettings, fit, open_live, scratch_folder
 from stages.models.autoencoder import Autoencoder, reconstruct_frames
 from stages.params import read_params
@@ -51,9 +52,13 @@ class ReconstructionTask:
     def validate(self, model) -> dict[str, float]:
         parts = np.split(np.arange(len(self._val)), range(self._batch, len(self._val), self._batch))
         sizes = [len(part) for part in parts]
-        errors = [[error.item() for error in self._errors(model, self._val, part)] for part in parts]
+        errors = list(in_threads(partial(self._validation_errors, model), parts))
         loss, plain = np.average(errors, axis=0, weights=sizes)
         return {"loss": loss, "psnr_db": float(psnr_db(plain * 255**2))}
+
+    @torch.no_grad()
+    def _validation_errors(self, model, part: np.ndarray) -> list[float]:
+        return [error.item() for error in self._errors(model, self._val, part)]
 
     def _errors(self, model, bank: FrameBank, samples: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Weighted squared error in units of the frames' variance, and the plain one of frames in 0..1."""

@@ -48,11 +48,12 @@ def same(first, second):
 @pytest.mark.parametrize("rule", [above_zero, drawn])
 def test_the_number_of_lanes_changes_no_episode(rule):
     seeds = [11, 12, 13, 14, 15]
-    same(play_agent(SETTING, Brightness(), rule, seeds, 1), play_agent(SETTING, Brightness(), rule, seeds, 3))
+    tasks = [(rule, seed) for seed in seeds] + [(above_zero, seed) for seed in seeds]  # the same seed by two rules
+    same(play_agent(SETTING, Brightness(), tasks, 1), play_agent(SETTING, Brightness(), tasks, 3))
 
 
 def test_an_episode_is_cut_off_and_can_be_played_again_from_its_keys():
-    [episode] = play_agent(SETTING, Brightness(), above_zero, [21], 1)
+    [episode] = play_agent(SETTING, Brightness(), [(above_zero, 21)], 1)
     assert episode.length == 35 and episode.logits.shape == (35, 4)
     frames = list(replayed_frames(SETTING, episode))
     assert len(frames) == 35

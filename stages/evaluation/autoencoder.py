@@ -26,6 +26,7 @@ from stages.evaluation.probe import (
     raw_features,
     raw_size,
 )
+from stages.learning.threads import in_threads
 
 Squeeze = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 SIGHTS = {"latent": "", "raw": "_raw"}  # what a probe sees (the latent, or the shrunken frame) -> its metrics' suffix
@@ -68,15 +69,20 @@ def study_train(store: EpisodeStore, squeeze: Squeeze, latent_size: int, scoring
     chosen["latent"][probe_rows(total, latent_size)] = True
     chosen["raw"][probe_rows(total, raw_size(store.row_layout("frames")[0]))] = True
     features: dict[str, list[np.ndarray]] = {"latent": [], "raw": []}
-    errors, first = [], 0
-    for _, frames, _ in _blocks(store, "train"):
-        picked = {sight: frames[rows[first : first + len(frames)]] for sight, rows in chosen.items()}
-        latents, pictures = squeeze(picked["latent"])
-        errors.append(squared_error(picked["latent"], pictures).mean(axis=(1, 2), dtype=np.float64))
+    errors = []
+
+    def studied(block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        frames = block.read(store)
+        latent, raw = (frames[rows[block.row : block.row + len(frames)]] for rows in chosen.values())
+        latents, pictures = squeeze(latent)
+        error = squared_error(latent, pictures).mean(axis=(1, 2), dtype=np.float64)
+        return error, latents.reshape(len(latents), -1), raw_features(raw) if probing else None
+
+    for error, latents, raw in _in_blocks(studied, store, "train"):
+        errors.append(error)
         if probing:
-            features["latent"].append(latents.reshape(len(latents), -1))
-            features["raw"].append(raw_features(picked["raw"]))
-        first += len(frames)
+            features["latent"].append(latents)
+            features["raw"].append(raw)
     psnr = float(psnr_db(np.concatenate(errors).mean()))
     if not probing:
         return TrainFindings(psnr, None, math.nan)
@@ -101,17 +107,27 @@ def judge_split(
     fights = len(store.episodes(split))
     totals: dict[str, dict[str, np.ndarray]] = {"": {}, "background_": {}}
     said: dict[tuple[str, str], list[np.ndarray]] = {}
-    for fight, frames, previous in _blocks(store, split):
+
+    def judged(block: Block) -> tuple[int, dict, dict]:
+        frames, previous = block.read(store), block.read_previous(store)
         latents, pictures = squeeze(frames)
         moving = moving_pixels(frames, previous, scoring.change_threshold)
         empty = np.repeat(background[None], len(frames), axis=0)
-        for prefix, shown in (("", pictures), ("background_", empty)):
-            for name, values in image_sums(frames, shown, moving).items():
-                totals[prefix].setdefault(name, np.zeros(fights))[fight] += values.sum()
-        if found.probes:
-            seen = {"latent": latents.reshape(len(latents), -1), "raw": raw_features(frames)}
-            for key, values in _predictions(found.probes, seen).items():
-                said.setdefault(key, []).append(values)
+        sums = {
+            prefix: {name: values.sum() for name, values in image_sums(frames, shown, moving).items()}
+            for prefix, shown in (("", pictures), ("background_", empty))
+        }
+        if not found.probes:
+            return block.fight, sums, {}
+        seen = {"latent": latents.reshape(len(latents), -1), "raw": raw_features(frames)}
+        return block.fight, sums, _predictions(found.probes, seen)
+
+    for fight, sums, predictions in _in_blocks(judged, store, split):
+        for prefix, own in sums.items():
+            for name, value in own.items():
+                totals[prefix].setdefault(name, np.zeros(fights))[fight] += value
+        for key, values in predictions.items():
+            said.setdefault(key, []).append(values)
     scores = image_scores(totals[""], **scoring.bootstrap)
     metrics = {key: value for name in SCORES for key, value in scores[name].as_metrics(f"ae_{name}").items()}
     blind = image_scores(totals["background_"], resamples=1, seed=scoring.seed)
@@ -122,16 +138,38 @@ def judge_split(
     return metrics | _probe_metrics(joined, *_objects(store, split, scoring.prefix), found.median_x_px, scoring)
 
 
-def _blocks(store: EpisodeStore, split: str) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """(number of the fight, frames [n, C, H, W], the frames before each); the first frame is its own predecessor."""
+@dataclass(frozen=True)
+class Block:
+    """Frames in a row: of which fight (its number in the split and name), from where to where, its first row in the
+    split."""
+
+    fight: int
+    name: str
+    start: int
+    stop: int
+    row: int
+
+    def read(self, store: EpisodeStore) -> np.ndarray:
+        """uint8 [n, C, H, W]"""
+        return store.read(self.name, "frames", self.start, self.stop)
+
+    def read_previous(self, store: EpisodeStore) -> np.ndarray:
+        """The frame before each; a fight's first frame is its own predecessor."""
+        earlier = store.read(self.name, "frames", max(self.start - 1, 0), self.stop - 1)
+        return earlier if self.start else np.concatenate([self.read(store)[:1], earlier])
+
+
+def _in_blocks(work: Callable[[Block], tuple], store: EpisodeStore, split: str) -> Iterator[tuple]:
+    """What `work` says of every block of a split, in order."""
     shape, _ = store.row_layout("frames")
     size = max(1, BLOCK_VALUES // math.prod(shape) // CHUNK) * CHUNK
-    for fight, episode in enumerate(tqdm(store.episodes(split), desc=f"judge {split}", unit="fight", leave=False)):
-        last = None
+    blocks, row = [], 0
+    for fight, episode in enumerate(store.episodes(split)):
         for start in range(0, episode.length, size):
-            frames = store.read(episode.name, "frames", start, start + size)
-            yield fight, frames, np.concatenate([frames[:1] if last is None else last, frames[:-1]])
-            last = frames[-1:]
+            stop = min(start + size, episode.length)
+            blocks.append(Block(fight, episode.name, start, stop, row + start))
+        row += episode.length
+    yield from tqdm(in_threads(work, blocks), total=len(blocks), desc=f"judge {split}", unit="block", leave=False)
 
 
 def _objects(store: EpisodeStore, split: str, prefix: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

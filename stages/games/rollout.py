@@ -18,6 +18,7 @@ from stages.games.players import HumanLikePlayer
 from stages.params import BreakoutParams, PlayerParams
 
 RowsOf = Callable[[int, int], np.ndarray]  # (seed, frames) -> keys uint8 [frames, A]
+Rule = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # logits float32 [A] -> pressed bool [A]
 
 
 @dataclass(frozen=True)
@@ -115,16 +116,16 @@ class Lane:
         self.game = setting.start()
         self._limit = setting.frames(self.game)
 
-    def reset(self, seed: int) -> None:
-        self.seed = seed
+    def reset(self, number: int, rule: Rule, seed: int) -> None:
+        self.number, self.rule, self.seed = number, rule, seed
         self.random = np.random.default_rng([seed, 2])
         self.keys: list[np.ndarray] = []
         self.logits: list[np.ndarray] = []
         self.game.reset(seed)
 
-    def step(self, pressed: np.ndarray, logits: np.ndarray) -> bool:
-        """Hold the keys pressed bool [A] for a frame; whether the episode goes on."""
-        row = pressed.astype(np.uint8)
+    def step(self, logits: np.ndarray) -> bool:
+        """Hold the keys for a frame that the rule makes of the logits float32 [A]; whether the episode goes on."""
+        row = self.rule(logits, self.random).astype(np.uint8)
         self.keys.append(row)
         self.logits.append(logits)
         self.game.step(_held(row, self.game, self._setting.actions))
@@ -134,36 +135,39 @@ class Lane:
         return Played(self.seed, self.game.score, np.array(self.keys), np.array(self.logits, np.float32))
 
 
-def play_agent(setting: GameSetting, agent, pressed: Callable, seeds: Sequence[int], lanes: int) -> list[Played]:
-    """An agent that sees the frames, up to `lanes` games in one batch.
+def play_agent(setting: GameSetting, agent, tasks: Sequence[tuple[Rule, int]], lanes: int) -> list[Played]:
+    """An agent that sees the frames, up to `lanes` games in one batch; `tasks` are pairs of an acting rule and a seed.
 
-    `agent.reset(lane)` forgets a lane's past, `agent.logits({lane: image BGR}) -> {lane: float32 [A]}`;
-    `pressed(logits [A], generator) -> bool [A]` is the acting rule.
+    `agent.reset(lane)` forgets a lane's past, `agent.logits({lane: image BGR}) -> {lane: float32 [A]}`.
     """
-    waiting = list(reversed(seeds))
+    waiting = list(reversed(list(enumerate(tasks))))
     running: dict[int, Lane] = {}
     done: dict[int, Played] = {}
-    all_lanes = [Lane(setting) for _ in range(min(lanes, len(seeds)))]
+    all_lanes = [Lane(setting) for _ in range(min(lanes, len(tasks)))]
+
+    def start(place: int, lane: Lane) -> None:
+        number, (rule, seed) = waiting.pop()
+        lane.reset(number, rule, seed)
+        agent.reset(place)
+        running[place] = lane
+
     try:
-        for number, lane in enumerate(all_lanes):
-            lane.reset(waiting.pop())
-            agent.reset(number)
-            running[number] = lane
+        for place, lane in enumerate(all_lanes):
+            start(place, lane)
         while running:
-            logits = agent.logits({number: lane.game.frame() for number, lane in running.items()})
-            for number, lane in list(running.items()):
-                if lane.step(pressed(logits[number], lane.random), logits[number]):
+            logits = agent.logits({place: lane.game.frame() for place, lane in running.items()})
+            for place, lane in list(running.items()):
+                if lane.step(logits[place]):
                     continue
-                done[lane.seed] = lane.played()
-                agent.reset(number)
+                done[lane.number] = lane.played()
                 if waiting:
-                    lane.reset(waiting.pop())
+                    start(place, lane)
                 else:
-                    del running[number]
+                    del running[place]
     finally:
         for lane in all_lanes:
             lane.game.close()
-    return [done[seed] for seed in seeds]
+    return [done[number] for number in range(len(tasks))]
 
 
 class Workers:

@@ -5,6 +5,7 @@ is fitted on train and scored on other fights; a classifier's best epoch is chos
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch.nn import functional
 from stages.latent_actions.measures import joined_codes
 from stages.latent_actions.transitions import Transitions, batches
 from stages.learning.compute import Compute
+from stages.learning.threads import in_threads
 from stages.learning.training import FitSettings, fit
 from stages.models.transition_classifier import TransitionClassifier
 
@@ -46,14 +48,15 @@ class LabelTask:
     def validate(self, model) -> dict[str, float]:
         return {"accuracy": float((self.predict(model, "val") == self._classes["val"]).mean())}
 
-    @torch.no_grad()
     def predict(self, model, split: str) -> np.ndarray:
         """The likeliest class of every transition of a split, int64 [N]."""
-        found = []
-        for part in batches(np.arange(len(self._transitions[split]))):
-            with self._compute.autocast():
-                found.append(model(self._frames(split, part)).argmax(dim=1).cpu().numpy())
-        return np.concatenate(found)
+        parts = batches(np.arange(len(self._transitions[split])))
+        return np.concatenate(list(in_threads(partial(self._likeliest, model, split), parts)))
+
+    @torch.no_grad()
+    def _likeliest(self, model, split: str, part: np.ndarray) -> np.ndarray:
+        with self._compute.autocast():
+            return model(self._frames(split, part)).argmax(dim=1).cpu().numpy()
 
     def _frames(self, split: str, samples: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(self._transitions[split].take(samples)).to(self._compute.device).float() / 255

@@ -7,6 +7,7 @@ import numpy as np
 
 from stages.episodes.store import EpisodeStore
 from stages.episodes.windows import FrameBank, transition_indices
+from stages.learning.threads import in_threads
 
 BATCH = 256  # transitions a pass
 
@@ -56,7 +57,7 @@ def transitions_of(store: EpisodeStore, split: str, *, past_frames: int, gap: in
 
 def codes_in(transitions: Transitions, samples: np.ndarray, codes_of: CodesOf) -> np.ndarray:
     """The codes int64 [M] of transitions `samples` [M]."""
-    return np.concatenate([codes_of(transitions.take(part)) for part in batches(samples)])
+    return np.concatenate(list(in_threads(lambda part: codes_of(transitions.take(part)), batches(samples))))
 
 
 def prediction_errors(
@@ -68,17 +69,19 @@ def prediction_errors(
     are in grey levels, squared or absolute, summed over a frame.
     """
     shuffled = np.random.default_rng(seed).permutation(codes)
-    parts, identical = [], []
-    for part, own, other in zip(batches(samples), batches(codes), batches(shuffled), strict=True):
-        frames = transitions.take(part)
+
+    def errors_of(part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        own, other = codes[part], shuffled[part]
+        frames = transitions.take(samples[part])
         context, following = frames[:, :-1], frames[:, -1].astype(np.float32)
         guesses = (predict(context, own), context[:, -1], predict(context, other), predict(context, None))
         away = [guess - following for guess in guesses]
         errors = [np.square(each).sum(axis=(1, 2, 3), dtype=np.float64) for each in away]
         errors += [np.abs(each).sum(axis=(1, 2, 3), dtype=np.float64) for each in away[:2]]
-        parts.append(np.stack(errors, axis=1))
-        identical.append((context[:, -1] == frames[:, -1]).all(axis=(1, 2, 3)))
-    return np.concatenate(parts), np.concatenate(identical)
+        return np.stack(errors, axis=1), (context[:, -1] == frames[:, -1]).all(axis=(1, 2, 3))
+
+    errors, identical = zip(*in_threads(errors_of, batches(np.arange(len(samples)))), strict=True)
+    return np.concatenate(errors), np.concatenate(identical)
 
 
 def batches(values: np.ndarray) -> list[np.ndarray]:

@@ -134,11 +134,12 @@ def _compared(fps: float, pressed, drawn: list[dict], session, shown: np.ndarray
 
 def _picture_errors(times, repeats, shown, drawn_at: dict[int, float]):
     """Per frame the ms by which its time lies outside of the time its picture was on the screen, and the range of
-    offsets (ms) that every frame allows, leaving out one frame in a hundred at each end."""
+    offsets (ms) that every frame allows, leaving out one frame in a hundred at each end. The first number says
+    nothing: an empty window looks like it, from a moment that nobody wrote down."""
     errors, late, early = [], [], []
-    end = max(drawn_at.values()) + LAST_S
+    first, end = min(drawn_at), max(drawn_at.values()) + LAST_S
     for t, repeat, number in zip(times.tolist(), repeats.tolist(), shown.tolist(), strict=True):
-        if repeat or number not in drawn_at or t > end:
+        if repeat or number == first or number not in drawn_at or t > end:
             continue
         since, until = drawn_at[number], drawn_at.get(number + 1, np.inf)
         errors.append(max(since - t, t - until, 0.0) * 1000)

@@ -64,6 +64,13 @@ class Down(nn.Module):
         return maps
 
 
-def group_norm(channels: int) -> nn.GroupNorm:
+class GroupNorm(nn.GroupNorm):
+    """torch's own, whose kernel for processors is up to 16 times as fast with the channels first, copies included."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.contiguous()).contiguous(memory_format=torch.channels_last)
+
+
+def group_norm(channels: int) -> GroupNorm:
     """In groups of eight channels' number or one: the same for a batch of 1 and of 1,000."""
-    return nn.GroupNorm(math.gcd(8, channels) if channels > 8 else 1, channels)
+    return GroupNorm(math.gcd(8, channels) if channels > 8 else 1, channels)
