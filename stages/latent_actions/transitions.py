@@ -9,7 +9,7 @@ from stages.episodes.store import EpisodeStore
 from stages.episodes.windows import FrameBank, transition_indices
 from stages.learning.threads import in_threads
 
-BATCH = 256  # transitions a pass
+BATCH = 128  # transitions a pass
 
 CodesOf = Callable[[np.ndarray], np.ndarray]  # uint8 [B, P + 2, C, H, W] -> int64 [B] or [B, n]
 # uint8 [B, P + 1, C, H, W], codes [B] or [B, n], or None for no code -> [B, C, H, W]
