@@ -82,7 +82,7 @@ endef
 	@touch $@
 
 # On top of the tests' set, and without dependencies: all that is needed stands in the lock, except evdev, which pynput
-# asks for on Linux. It would have to be compiled, and is for consoles, not for X11.
+# asks for on Linux (it would have to be compiled, and is for consoles, not for X11), and what reports OpenVINO's use.
 .venv/installed-live: requirements-live.lock .venv/installed-test
 	$(PIP) --no-compile --no-deps -r requirements-live.lock
 	@touch $@
@@ -94,7 +94,7 @@ endef
 
 # uv writes one lock for all systems and Pythons (markers). The CUDA packages stay out of it: torch's own CUDA
 # wheels for Linux pin them, and its CPU wheels have no use for them. httpx2-jsfetch is for browsers only.
-NOT_LOCKED := evdev triton cuda-bindings cuda-pathfinder cuda-toolkit httpx2-jsfetch $(addprefix nvidia-,cublas cuda-cupti \
+NOT_LOCKED := evdev openvino-telemetry triton cuda-bindings cuda-pathfinder cuda-toolkit httpx2-jsfetch $(addprefix nvidia-,cublas cuda-cupti \
   cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 nvjitlink \
   nvshmem-cu13 nvtx)
 COMPILE = .venv-lock/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --fork-strategy fewest \

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 Count = Annotated[int, Field(gt=0, strict=True)]
 Whole = Annotated[int, Field(ge=0, strict=True)]
@@ -17,7 +17,10 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Channels = Annotated[tuple[Count, ...], Field(min_length=1)]
-
+# `dvc exp run -S` writes 'no' back without its quotes, and YAML 1.1 reads that as false.
+Precision = Annotated[
+    Literal["auto", "no", "bf16", "fp16"], BeforeValidator(lambda value: "no" if value is False else value)
+]
 
 MOST_CODES = 2**15 - 1  # what int16 holds: the type of the codes in the stores
 BUNDLED = ("doom_center", "doom_line", "breakout")  # the games of games/catalog.py
@@ -216,7 +219,7 @@ class Params(Section):
     threads: Count
     workers: Count
     device: Literal["auto", "cpu", "cuda", "mps"]
-    precision: Literal["auto", "no", "bf16", "fp16"]
+    precision: Precision
     launcher: str
     keys: dict[str, tuple[str, ...]]
     collect: CollectParams

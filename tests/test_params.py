@@ -56,6 +56,13 @@ def test_what_does_not_fit_is_named(tmp_path, change, message):
     assert message in str(error.value)
 
 
+def test_precision_no_survives_dvc_which_writes_it_without_quotes(tmp_path):
+    path = changed(tmp_path, precision="no")
+    path.write_text(path.read_text(encoding="utf-8").replace("'no'", "no"), encoding="utf-8")
+    assert "precision: no\n" in path.read_text(encoding="utf-8")
+    assert read_params(path).precision == "no"
+
+
 def test_keys_of_actions_that_are_not_learned_do_not_disturb(tmp_path):
     params = read_params(
         changed(tmp_path, actions=["UP"], keys__UP=["Key.left"], rare_actions=[], evaluate__composite={"UP": 1.0},

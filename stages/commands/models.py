@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from stages.commands.engines import load_agent
 from stages.episodes.store import EpisodeStore
 from stages.evaluation.acting import Acting, read_acting
 from stages.learning.checkpoints import read_json
@@ -35,14 +36,14 @@ def rule_of(options: argparse.Namespace) -> str:
     return json.loads(CHOICE.read_text(encoding="utf-8")).get("acting_rule", RULES[0]) if CHOICE.is_file() else RULES[0]
 
 
-def load_brain(model: Path) -> tuple[Acting, Agent, tuple[str, ...]]:
-    """Acting rule, agent for one game and its actions; ValueError when a file is missing."""
+def load_brain(model: Path, engine: str = "torch") -> tuple[Acting, Agent, tuple[str, ...]]:
+    """Acting rule, agent for one game and its actions; ValueError when a file or the engine is missing."""
     if not (model / "head" / "config.json").is_file():
         raise ValueError(f"{model} holds no trained agent (no {model / 'head' / 'config.json'}); run dvc repro first")
     actions = tuple(read_json(model / "head" / "config.json")["actions"])
     compute = prepare_compute("auto", "auto", threads=1, seed=0)
-    agent = Agent.load(model / "autoencoder", model / "head", compute, batch=1)
-    return read_acting(model / "head" / "acting.json", actions), agent, actions
+    acting = read_acting(model / "head" / "acting.json", actions)
+    return acting, load_agent(model, engine, compute, acting), actions
 
 
 def recorded_fps() -> float:

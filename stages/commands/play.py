@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stages.commands.engines import add_engine
 from stages.commands.models import add_model, add_rule, load_brain, recorded_fps, rule_of
 from stages.commands.options import add_keys, add_place, keys_of, on_signals, place_of, read_project
 from stages.live.desktop import open_desktop
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
     add_keys(parser)
     add_rule(parser)
+    add_engine(parser)
     parser.add_argument("--fps", type=float, help="decisions a second (default: of the recordings it learned from)")
     parser.add_argument("--seconds", type=float, help="stop after so long")
     parser.add_argument(
@@ -45,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     params = read_project()
-    acting, brain, actions = load_brain(options.model)
+    acting, brain, actions = load_brain(options.model, "torch" if options.random else options.engine)
     keys = _first_keys(keys_of(options, params), actions)
     require_free_hot_keys({options.panic_key: "panic"}, keys.values())
     if options.random:

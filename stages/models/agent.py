@@ -69,10 +69,15 @@ class Agent:
         config = self._autoencoder.config
         color = "gray" if config["in_channels"] == 1 else "rgb"
         small = [preprocess(image, width=config["width"], height=config["height"], color=color) for image in images]
-        return encode_frames(self._autoencoder, self._padded(np.stack(small)), self._compute)
+        return self._encoded(self._padded(np.stack(small)))
+
+    def _encoded(self, frames: np.ndarray) -> np.ndarray:
+        """uint8 [batch, C, H, W] -> latents float32 [batch, ...]."""
+        return encode_frames(self._autoencoder, frames, self._compute)
 
     @torch.inference_mode()
     def _answered(self, windows: np.ndarray) -> np.ndarray:
+        """Latents float32 [batch, T, ...] -> logits float32 [batch, A]."""
         return self._policy(torch.from_numpy(windows).to(self._compute.device)).float().cpu().numpy()
 
     def _padded(self, rows: np.ndarray) -> np.ndarray:

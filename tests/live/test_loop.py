@@ -1,0 +1,74 @@
+"""The whole way on a real screen: a game is recorded, learned from by DVC, and played in the same window."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.live.conftest import PLAYED, close, finished, understudy
+from tests.test_pipeline import clone
+
+SESSIONS, SESSION_S, PLAY_S = 3, 40, 30
+FPS = 11.6667
+# More than the tiny params of the clone: enough to learn that keys are pressed at all, not enough to play well.
+LEARNED = (
+    "recordings=data/raw/screen", "keys.SHOOT=[Key.ctrl]", "autoencoder.epochs=3", "head.epochs=10", "latent_dim=32",
+)  # fmt: skip
+
+
+def in_clone(folder: Path, *command: str) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+def recorded(doom, into: Path) -> None:
+    """Sessions of the bundled player at the real keyboard, as `understudy record` sees them."""
+    for session in range(SESSIONS):
+        game, _ = doom(SESSION_S + 8, 100 + session, script=True)
+        finished(
+            understudy(
+                *("record", "--no-window", "--window", "VIZDOOM", "--out", into, "--name", f"session-{session}"),
+                *("--fps", FPS, "--seconds", SESSION_S, *PLAYED),
+            )
+        )
+        game.wait(timeout=60)  # the player lets go of its keys
+        close(game)
+
+
+def played(doom, model: Path, *extra: str) -> tuple[list[float], str]:
+    """The scores of the games in a window of its own, and what `understudy play` printed."""
+    game, out = doom(PLAY_S + 15, 11)
+    arguments = ("--window", "VIZDOOM", "--fps", FPS, "--countdown", 1, "--seconds", PLAY_S, *PLAYED, *extra)
+    printed = finished(understudy("play", model, *arguments))
+    game.wait(timeout=60)
+    scores = [row["score"] for row in json.loads(out.read_text())["scores"]]
+    close(game)
+    return scores, printed
+
+
+def test_a_game_is_recorded_learned_and_played_in_the_same_window(desktop, doom, tmp_path):
+    folder = clone(tmp_path / "repository")
+    recorded(doom, folder / "data/raw/screen")
+    verdicts = finished(understudy("doctor", folder / "data/raw/screen"))
+    assert "do not train on this" not in verdicts, verdicts
+
+    in_clone(folder, "dvc", "add", "-q", "data/raw/screen")
+    in_clone(folder, "git", "add", "-A")
+    in_clone(folder, "git", "commit", "-qm", "recordings of the screen")
+    settings = [word for setting in LEARNED for word in ("-S", setting)]
+    in_clone(folder, "dvc", "exp", "run", *settings)
+    metrics = json.loads((folder / "reports/metrics.json").read_text(encoding="utf-8"))
+    assert metrics["val_frame_f1"] is not None and metrics["val_return_fraction"] is None  # nobody plays it unseen
+    print({name: metrics[name] for name in ("val_frame_f1", "val_onset_f1", "val_ap", "lam_gain_db")})
+
+    scores = {}
+    for name, extra in {"agent": (), "random": ("--random",)}.items():
+        scores[name], printed = played(doom, folder / "data/models", *extra)
+        print(f"{name}: {scores[name]}\n{printed}")
+        assert "picture to keys: p50" in printed
+    # With so little to learn from no score is promised; both stand in the log, side by side.
+    assert all(scores.values())
