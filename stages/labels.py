@@ -48,23 +48,22 @@ CHEAP = ("code", "codes", "vectors", "latents")  # ways to name keys that take s
 
 @dataclass(frozen=True)
 class PolicyGames:
-    """Plays seeds with a policy on the trained autoencoder's latents; picklable, the workers get the policy itself."""
+    """Plays (acting rule, seed) with a policy on the trained autoencoder's latents; picklable, policy included."""
 
     setting: GameSetting
     policy: torch.nn.Module
-    hands: Hands
     sequence_length: int
     lanes: int
     device: str
     precision: str
 
-    def __call__(self, seeds: Sequence[int]) -> list[Played]:
+    def __call__(self, tasks: Sequence[tuple[Hands, int]]) -> list[Played]:
         compute = prepare_compute(self.device, self.precision, threads=1, seed=0)
         agent = Agent(
             load_autoencoder(AUTOENCODER), self.policy, sequence_length=self.sequence_length, compute=compute,
             batch=self.lanes,
         )  # fmt: skip
-        return play_agent(self.setting, agent, [(self.hands, seed) for seed in seeds], self.lanes)
+        return play_agent(self.setting, agent, tasks, self.lanes)
 
 
 def main() -> None:
@@ -183,16 +182,20 @@ def played_row(params: Params, policies: Policies, workers: Workers, count: int,
         params.game, collect.width, collect.height, params.actions, play.max_episode_s, params.game_options
     )
 
-    def scores(rule: str, seeds: Sequence[int]) -> list[float]:
-        work = PolicyGames(setting, policy.cpu(), Hands(rule, acting), params.sequence_length, play.lanes,
-                           params.device, params.precision)  # fmt: skip
-        games = workers.run(work, seeds, chunk=-(-len(seeds) // params.workers), title=f"{who} {count}, {rule}")
-        return [game.score for game in games]
+    work = PolicyGames(setting, policy.cpu(), params.sequence_length, play.lanes, params.device, params.precision)
 
-    val_seeds = game_seeds(VALIDATION_SEEDS, params.seed, play.val_episodes)
-    tried = {rule: float(np.mean(scores(rule, val_seeds))) for rule in RULES}
+    def scores(rules: Sequence[str], seeds: Sequence[int], split: str) -> dict[str, list[float]]:
+        tasks = [(Hands(rule, acting), seed) for rule in rules for seed in seeds]
+        games = workers.run(work, tasks, chunk=-(-len(tasks) // params.workers), title=f"{who} {count}, {split}")
+        return {rule: [game.score for game in games[i * len(seeds) :][: len(seeds)]] for i, rule in enumerate(rules)}
+
+    val_seeds, test_seeds = (
+        game_seeds(first, params.seed, episodes)
+        for first, episodes in ((VALIDATION_SEEDS, play.val_episodes), (TEST_SEEDS, play.test_episodes))
+    )
+    tried = {rule: float(np.mean(found)) for rule, found in scores(RULES, val_seeds, "val").items()}
     rule = max(RULES, key=tried.__getitem__)
-    returns = scores(rule, game_seeds(TEST_SEEDS, params.seed, play.test_episodes))
+    returns = scores([rule], test_seeds, "test")[rule]
     absent = absent_actions(held, params.actions)
     return {"labels": count, "who": who, "acting_rule": rule, "mean_score_by_rule": tried, "absent": absent,
             "returns": returns}  # fmt: skip
