@@ -9,8 +9,6 @@ seeds. What is finished stays in .resume: a second run does only what is missing
 Writes reports/labels.json and reports/labels.html.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from stages.episodes.store import EpisodeStore
 from stages.evaluation.acting import RULES, Hands
 from stages.evaluation.returns import compared
 from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, records_bundled_game
-from stages.games.rollout import GameSetting, Played, Workers, play_agent
+from stages.games.rollout import AgentGames, GameSetting, Workers
 from stages.latent_actions.few_label_policies import WHO, Policies, learn_codes
 from stages.latent_actions.few_labels import CHOICES, absent_actions, chosen, naming_of
 from stages.latent_actions.naming import WAYS, Namers, Video, read_video
@@ -46,24 +44,10 @@ MARKS = {"agent": "cloning from all labels", "best_blind": "best blind policy", 
 CHEAP = ("code", "codes", "vectors", "latents")  # ways to name keys that take seconds: told for every choice of labels
 
 
-@dataclass(frozen=True)
-class PolicyGames:
-    """Plays (acting rule, seed) with a policy on the trained autoencoder's latents; picklable, policy included."""
-
-    setting: GameSetting
-    policy: torch.nn.Module
-    sequence_length: int
-    lanes: int
-    device: str
-    precision: str
-
-    def __call__(self, tasks: Sequence[tuple[Hands, int]]) -> list[Played]:
-        compute = prepare_compute(self.device, self.precision, threads=1, seed=0)
-        agent = Agent(
-            load_autoencoder(AUTOENCODER), self.policy, sequence_length=self.sequence_length, compute=compute,
-            batch=self.lanes,
-        )  # fmt: skip
-        return play_agent(self.setting, agent, tasks, self.lanes)
+def agent_of(policy: torch.nn.Module, sequence_length: int, device: str, precision: str, lanes: int) -> Agent:
+    """A policy on the trained autoencoder's latents, for so many games at a time, on one thread."""
+    compute = prepare_compute(device, precision, threads=1, seed=0)
+    return Agent(load_autoencoder(AUTOENCODER), policy, sequence_length=sequence_length, compute=compute, batch=lanes)
 
 
 def main() -> None:
@@ -181,21 +165,18 @@ def played_row(params: Params, policies: Policies, workers: Workers, count: int,
     setting = GameSetting(
         params.game, collect.width, collect.height, params.actions, play.max_episode_s, params.game_options
     )
-
-    work = PolicyGames(setting, policy.cpu(), params.sequence_length, play.lanes, params.device, params.precision)
-
-    def scores(rules: Sequence[str], seeds: Sequence[int], split: str) -> dict[str, list[float]]:
-        tasks = [(Hands(rule, acting), seed) for rule in rules for seed in seeds]
-        games = workers.run(work, tasks, chunk=-(-len(tasks) // params.workers), title=f"{who} {count}, {split}")
-        return {rule: [game.score for game in games[i * len(seeds) :][: len(seeds)]] for i, rule in enumerate(rules)}
-
-    val_seeds, test_seeds = (
-        game_seeds(first, params.seed, episodes)
-        for first, episodes in ((VALIDATION_SEEDS, play.val_episodes), (TEST_SEEDS, play.test_episodes))
-    )
-    tried = {rule: float(np.mean(found)) for rule, found in scores(RULES, val_seeds, "val").items()}
+    make_agent = partial(agent_of, policy.cpu(), params.sequence_length, params.device, params.precision)
+    games = AgentGames(setting, make_agent, play.lanes)
+    rules = {rule: Hands(rule, acting) for rule in RULES}
+    val_seeds = game_seeds(VALIDATION_SEEDS, params.seed, play.val_episodes)
+    tried = {
+        rule: float(np.mean([game.score for game in played]))
+        for rule, played in games.by_rule(workers, rules, val_seeds, title=f"{who} {count}, val").items()
+    }
     rule = max(RULES, key=tried.__getitem__)
-    returns = scores([rule], test_seeds, "test")[rule]
+    test_seeds = game_seeds(TEST_SEEDS, params.seed, play.test_episodes)
+    played = games.by_rule(workers, {rule: rules[rule]}, test_seeds, title=f"{who} {count}, test")[rule]
+    returns = [game.score for game in played]
     absent = absent_actions(held, params.actions)
     return {"labels": count, "who": who, "acting_rule": rule, "mean_score_by_rule": tried, "absent": absent,
             "returns": returns}  # fmt: skip

@@ -8,7 +8,6 @@ reports/play/ (validation) and reports/test/play/ (test, with videos); null wher
 import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +21,8 @@ from stages.evaluation.overlay import overlay_frames, write_video
 from stages.evaluation.returns import return_fraction
 from stages.games.blind import KeysOfOther
 from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, records_bundled_game
-from stages.games.rollout import GameSetting, Played, Workers, play_agent, play_rows, replayed_frames
+from stages.games.rollout import AgentGames, GameSetting, Played, Workers, play_rows, replayed_frames
+from stages.learning.checkpoints import write_json
 from stages.learning.compute import prepare_compute
 from stages.models.agent import Agent
 from stages.params import Params, read_params
@@ -33,19 +33,9 @@ BASELINES = Path("reports/play_baselines")
 VAL, TEST = Path("reports/play"), Path("reports/test/play")
 
 
-@dataclass(frozen=True)
-class AgentGames:
-    """Plays (acting rule, seed) with the trained agent; picklable, since every worker loads the agent itself."""
-
-    setting: GameSetting
-    lanes: int
-    device: str
-    precision: str
-
-    def __call__(self, tasks: Sequence[tuple[Hands, int]]) -> list[Played]:
-        compute = prepare_compute(self.device, self.precision, threads=1, seed=0)
-        agent = Agent.load(AUTOENCODER, HEAD, compute, batch=self.lanes)
-        return play_agent(self.setting, agent, tasks, self.lanes)
+def load_agent(device: str, precision: str, lanes: int) -> Agent:
+    """The trained agent, for so many games at a time, on one thread."""
+    return Agent.load(AUTOENCODER, HEAD, prepare_compute(device, precision, threads=1, seed=0), batch=lanes)
 
 
 def main() -> None:
@@ -74,14 +64,10 @@ def let_play(params: Params, workers: Workers) -> None:
     baselines = read_returns(BASELINES / "returns.csv")
     bootstrap = {"resamples": params.evaluate.bootstrap, "seed": params.seed}
 
-    work = AgentGames(setting, play.lanes, params.device, params.precision)
-
-    def games(rules: Sequence[str], seeds: Sequence[int], title: str) -> dict[str, list[Played]]:
-        tasks = [(Hands(rule, acting), seed) for rule in rules for seed in seeds]
-        played = workers.run(work, tasks, chunk=-(-len(tasks) // params.workers), title=title)
-        return {rule: played[i * len(seeds) :][: len(seeds)] for i, rule in enumerate(rules)}
-
-    tried = games(RULES, game_seeds(VALIDATION_SEEDS, params.seed, play.val_episodes), "agent, val")
+    games = AgentGames(setting, partial(load_agent, params.device, params.precision), play.lanes)
+    rules = {rule: Hands(rule, acting) for rule in RULES}
+    val_seeds = game_seeds(VALIDATION_SEEDS, params.seed, play.val_episodes)
+    tried = games.by_rule(workers, rules, val_seeds, title="agent, val")
     rule = max(RULES, key=lambda name: scores(tried[name]).mean())
     val = {"agent": scores(tried[rule]), **baselines["val"]}
     write_json(VAL / "metrics.json", fraction_metrics(val, "val_", bootstrap))
@@ -93,13 +79,13 @@ def let_play(params: Params, workers: Workers) -> None:
     print("validation: " + ", ".join(f"{name} {mean:.2f}" for name, mean in means.items()) + f"; acting rule: {rule}")
 
     test_seeds = game_seeds(TEST_SEEDS, params.seed, play.test_episodes)
-    episodes = games([rule], test_seeds, "agent, test")[rule]
+    episodes = games.by_rule(workers, {rule: rules[rule]}, test_seeds, title="agent, test")[rule]
     blindfolded = KeysOfOther(tuple(episode.keys for episode in episodes), tuple(test_seeds))
     tasks = [(blindfolded, seed) for seed in test_seeds]
     shown_others = workers.run(partial(play_rows, setting), tasks, chunk=50, title="blindfolded")
     test = {"agent": scores(episodes), **baselines["test"], "blindfolded": scores(shown_others)}
     write_test(test, choice, test_seeds, bootstrap)
-    write_videos(setting, Hands(rule, acting), episodes, play.videos, workers)
+    write_videos(setting, rules[rule], episodes, play.videos, workers)
 
 
 def scores(episodes: Sequence[Played]) -> np.ndarray:
@@ -169,10 +155,6 @@ def write_video_of(setting: GameSetting, hands: Hands, named: Sequence[tuple[str
             fps = game.fps
         write_video(TEST / f"{name}.mp4", frames, fps)
     return [None] * len(named)
-
-
-def write_json(path: Path, content: dict) -> None:
-    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -66,14 +66,20 @@ def clone(into: Path) -> Path:
     return into
 
 
-def repro(folder: Path) -> str:
+def dvc(folder: Path, *arguments: str) -> str:
+    """What DVC printed, in the environment that the tests run in."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", "repro"], cwd=folder, env={**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"},
+        [sys.executable, "-m", "dvc", *arguments], cwd=folder,
+        env={**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"},
         capture_output=True, text=True, encoding="utf-8", errors="replace",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return done.stdout
+
+
+def repro(folder: Path) -> str:
+    return dvc(folder, "repro")
 
 
 def test_the_pipeline_runs_repeats_itself_and_is_then_up_to_date(tmp_path):

@@ -28,14 +28,19 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 def load_agent(model: Path, engine: str, compute: Compute, acting: Acting) -> Agent:
     """The agent of a folder of trained files for one game; ValueError when the engine is not there."""
+
+    def load(name: str) -> Agent:
+        return KINDS[name].load(model / "autoencoder", model / "head", compute, batch=1)
+
     installed = find_spec("openvino") is not None
     if engine == "openvino" and not installed:
         raise ValueError("OpenVINO is not installed; install it (pip install openvino) or take --engine torch")
-    if engine == "auto" and (not installed or compute.device.type != "cpu"):
-        engine = "torch"
-    wanted = KINDS if engine == "auto" else {engine: KINDS[engine]}
-    agents = {name: kind.load(model / "autoencoder", model / "head", compute, batch=1) for name, kind in wanted.items()}
-    return agents[quicker(agents, acting) if engine == "auto" else engine]
+    if engine != "auto":
+        return load(engine)
+    if not installed or compute.device.type != "cpu":
+        return load("torch")
+    agents = {name: load(name) for name in KINDS}
+    return agents[quicker(agents, acting)]
 
 
 def quicker(agents: dict[str, Agent], acting: Acting) -> str:

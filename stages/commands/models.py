@@ -6,10 +6,9 @@ from pathlib import Path
 
 from stages.commands.engines import load_agent
 from stages.episodes.store import EpisodeStore
-from stages.evaluation.acting import Acting, read_acting
+from stages.evaluation.acting import RULES, Acting, read_acting
 from stages.learning.checkpoints import read_json
 from stages.learning.compute import prepare_compute
-from stages.live.player import RULES
 from stages.models.agent import Agent
 
 STORE = Path("data/episodes.zarr")

@@ -109,7 +109,7 @@ def judge_split(
     said: dict[tuple[str, str], list[np.ndarray]] = {}
 
     def judged(block: Block) -> tuple[int, dict, dict]:
-        frames, previous = block.read(store), block.read_previous(store)
+        frames, previous = block.read_with_previous(store)
         latents, pictures = squeeze(frames)
         moving = moving_pixels(frames, previous, scoring.change_threshold)
         empty = np.repeat(background[None], len(frames), axis=0)
@@ -153,10 +153,13 @@ class Block:
         """uint8 [n, C, H, W]"""
         return store.read(self.name, "frames", self.start, self.stop)
 
-    def read_previous(self, store: EpisodeStore) -> np.ndarray:
-        """The frame before each; a fight's first frame is its own predecessor."""
-        earlier = store.read(self.name, "frames", max(self.start - 1, 0), self.stop - 1)
-        return earlier if self.start else np.concatenate([self.read(store)[:1], earlier])
+    def read_with_previous(self, store: EpisodeStore) -> tuple[np.ndarray, np.ndarray]:
+        """The frames, and the one before each; a fight's first frame is its own predecessor."""
+        if not self.start:
+            frames = self.read(store)
+            return frames, np.concatenate([frames[:1], frames[:-1]])
+        frames = store.read(self.name, "frames", self.start - 1, self.stop)
+        return frames[1:], frames[:-1]
 
 
 def _in_blocks(work: Callable[[Block], tuple], store: EpisodeStore, split: str) -> Iterator[tuple]:

@@ -4,7 +4,7 @@ A row of keys is uint8 [A], one a frame, held for all its tics. Whatever plays, 
 episode, however many games run at a time: an episode's randomness is drawn from its own seed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -174,6 +174,7 @@ class Workers:
     """Processes that play games in parallel, kept from one piece of work to the next; a context manager."""
 
     def __init__(self, count: int):
+        self.count = count
         self._pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
 
     def run(self, work: Callable[[Sequence], list], items: Sequence, *, chunk: int, title: str) -> list:
@@ -194,6 +195,26 @@ class Workers:
 
     def __exit__(self, kind, error, traceback) -> None:
         self._pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class AgentGames:
+    """Episodes of an agent, shared out; picklable, since every worker makes its own agent by `make_agent(lanes)`."""
+
+    setting: GameSetting
+    make_agent: Callable
+    lanes: int
+
+    def __call__(self, tasks: Sequence[tuple[Rule, int]]) -> list[Played]:
+        return play_agent(self.setting, self.make_agent(self.lanes), tasks, self.lanes)
+
+    def by_rule(
+        self, workers: Workers, rules: Mapping[str, Rule], seeds: Sequence[int], *, title: str
+    ) -> dict[str, list[Played]]:
+        """Every seed by every acting rule, in the seeds' order; one piece a worker, whose lanes stay full for long."""
+        tasks = [(rule, seed) for rule in rules.values() for seed in seeds]
+        played = workers.run(self, tasks, chunk=-(-len(tasks) // workers.count), title=title)
+        return {name: played[i * len(seeds) :][: len(seeds)] for i, name in enumerate(rules)}
 
 
 def _row(held: frozenset[str], actions: tuple[str, ...]) -> np.ndarray:

@@ -16,7 +16,6 @@ from stages.live.slots import Slots
 from stages.live.witness import Witness
 
 WAIT_S = 0.05
-RULES = ("threshold", "sampled")
 
 
 class Brain(Protocol):

@@ -23,7 +23,7 @@ from stages.learning.checkpoints import load_config, load_weights
 from stages.learning.compute import Compute
 
 KINDS = ("dense", "spatial")
-BATCH = 64  # frames a pass outside of training: more do not fit a processor's cache, and take longer each
+BATCH = 64  # frames a pass outside of training
 
 
 class Autoencoder(nn.Module):

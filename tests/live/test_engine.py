@@ -2,7 +2,6 @@
 
 import sys
 import time
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -38,7 +37,6 @@ def compute():
     return prepare_compute("cpu", "no", threads=1, seed=0)
 
 
-@pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed: make live installs it")
 def test_both_engines_give_the_same_probabilities(model, compute):
     trials = {name: tried(load_agent(model, name, compute, ACTING), ACTING) for name in KINDS}
     said = trials["torch"].probabilities

@@ -1,13 +1,11 @@
 """The whole way on a real screen: a game is recorded, learned from by DVC, and played in the same window."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 from tests.live.conftest import PLAYED, close, finished, understudy
-from tests.test_pipeline import clone
+from tests.test_pipeline import clone, dvc
 
 SESSIONS, SESSION_S, PLAY_S = 3, 40, 30
 FPS = 11.6667
@@ -15,14 +13,6 @@ FPS = 11.6667
 LEARNED = (
     "recordings=data/raw/screen", "keys.SHOOT=[Key.ctrl]", "autoencoder.epochs=3", "head.epochs=10", "latent_dim=32",
 )  # fmt: skip
-
-
-def in_clone(folder: Path, *command: str) -> str:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    return done.stdout
 
 
 def recorded(doom, into: Path) -> None:
@@ -56,11 +46,11 @@ def test_a_game_is_recorded_learned_and_played_in_the_same_window(desktop, doom,
     verdicts = finished(understudy("doctor", folder / "data/raw/screen"))
     assert "do not train on this" not in verdicts, verdicts
 
-    in_clone(folder, "dvc", "add", "-q", "data/raw/screen")
-    in_clone(folder, "git", "add", "-A")
-    in_clone(folder, "git", "commit", "-qm", "recordings of the screen")
+    dvc(folder, "add", "-q", "data/raw/screen")
+    for command in (["add", "-A"], ["commit", "-qm", "recordings of the screen"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
     settings = [word for setting in LEARNED for word in ("-S", setting)]
-    in_clone(folder, "dvc", "exp", "run", *settings)
+    dvc(folder, "exp", "run", *settings)
     metrics = json.loads((folder / "reports/metrics.json").read_text(encoding="utf-8"))
     assert metrics["val_frame_f1"] is not None and metrics["val_return_fraction"] is None  # nobody plays it unseen
     print({name: metrics[name] for name in ("val_frame_f1", "val_onset_f1", "val_ap", "lam_gain_db")})
