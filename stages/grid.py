@@ -1,7 +1,7 @@
 """`make grid`: a grid of experiments through DVC's queue, then the comparison page.
 
-Latent sizes by cells with the focal loss, and two naive rows (the spatial latent, plain cross entropy, no weights) that
-show what the rest is for. One worker: shared stages run once and come from DVC's run-cache afterwards. What is done or
+Latent sizes by cells with the focal loss, and two naive rows (the spatial latent, plain cross entropy, no weights) to
+hold the rest against. One worker: shared stages run once and come from DVC's run-cache afterwards. What is done or
 queued already with the same params is not queued again, so a stopped grid goes on where it was.
 
     python -m stages.grid                            the grid as it stands
