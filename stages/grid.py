@@ -1,8 +1,9 @@
 """`make grid`: a grid of experiments through DVC's queue, then the comparison page.
 
-Latent sizes by cells with the focal loss, and two naive rows (the spatial latent, plain cross entropy, no weights) to
-hold the rest against. One worker: shared stages run once and come from DVC's run-cache afterwards. What is done or
-queued already with the same params is not queued again, so a stopped grid goes on where it was.
+Latent sizes by cells with the focal loss and weights for rare actions, and two naive rows (the spatial latent, plain
+cross entropy, no weights) to hold the rest against. One worker: shared stages run once and come from DVC's run-cache
+afterwards. What is done or queued already with the same params is not queued again, so a stopped grid goes on where
+it was.
 
     python -m stages.grid                            the grid as it stands
     python -m stages.grid loss=focal,bce seed=0,1,2  with further axes, or other values of one
@@ -23,7 +24,7 @@ from tqdm import tqdm
 from stages.pages.experiments import Experiment, queue_states, run_dvc, show_experiments, start_worker
 from stages.run import run_stage
 
-AXES = {"latent_dim": "128,256,512,1024", "cell": "lstm,gru", "loss": "focal"}
+AXES = {"latent_dim": "128,256,512,1024", "cell": "lstm,gru", "loss": "focal", "rare_factor": "6"}
 NAIVE = {"autoencoder.kind": "spatial", "loss": "bce", "rare_factor": "1", "class_weights": "false"}
 POLL_S = 60  # DVC takes some seconds of a core to say how the queue stands
 LOG_LINES = 25  # of a failed experiment

@@ -23,7 +23,7 @@ def test_the_default_grid_is_eight_models_and_two_naive_rows():
     assert len(wanted) == 10
     sizes = {(settings["latent_dim"], settings["cell"]) for settings in wanted[:8]}
     assert sizes == {(size, cell) for size in ("128", "256", "512", "1024") for cell in ("lstm", "gru")}
-    assert all(settings["loss"] == "focal" for settings in wanted[:8])
+    assert {(settings["loss"], settings["rare_factor"]) for settings in wanted[:8]} == {("focal", "6")}
     for settings, cell in zip(wanted[8:], ("lstm", "gru"), strict=True):
         assert settings == {
             **{"cell": cell, "autoencoder.kind": "spatial", "loss": "bce", "rare_factor": "1"},

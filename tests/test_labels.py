@@ -11,6 +11,7 @@ import yaml
 
 from stages import extract_latent_actions, labels, train_latent_action
 from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, episode_name
+from stages.evaluation.acting import RULES
 from stages.games.catalog import TEST_SEEDS, game_seeds
 from stages.learning.checkpoints import save_model
 from stages.learning.compute import prepare_compute
@@ -118,7 +119,7 @@ def test_who_plays_is_compared_on_the_seeds_of_the_stage_play(found):
     rows = {(row["labels"], row["who"]): row for row in found["play"]}
     assert set(rows) == {(20, "named"), (20, "decoded"), (20, "cloning")}
     for row in rows.values():
-        assert row["games"] == 2 and row["acting_rule"] in ("threshold", "sampled") and row["absent"] == ["DASH"]
+        assert row["games"] == 2 and row["acting_rule"] in RULES and row["absent"] == ["DASH"]
         assert row["share_of_all_labels"] == pytest.approx(row["return"] / PLAYERS["agent"])
         assert row["return_fraction"] == pytest.approx((row["return"] + 2) / 8)
     assert found["marks"]["cloning from all labels"] == PLAYERS["agent"]

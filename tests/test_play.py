@@ -32,10 +32,12 @@ def test_no_fraction_where_the_teacher_is_no_better_than_blind():
     assert metrics["val_return"] == 3 and metrics["val_return_blind"] == 5 and metrics["val_return_scripted"] == 5
 
 
-def test_thresholds_are_the_tuned_ones_and_samples_follow_calibrated_probabilities():
+def test_thresholds_are_the_tuned_ones_and_the_other_rules_follow_calibrated_probabilities():
     acting = Acting(np.array([0.5, 0.9]), scale=np.array([1.0, 1.0]), shift=np.array([0.0, 2.0]))
     logits = np.array([0.1, 2.0], np.float32)
     assert Hands("threshold", acting)(logits, None).tolist() == [True, False]
+    assert Hands("likely", acting)(logits, None).tolist() == [True, True]
+    assert Hands("likely", acting)(np.array([-0.1, -1.9], np.float32), None).tolist() == [False, True]
     generator = np.random.default_rng(1)
     drawn = np.mean([Hands("sampled", acting)(np.array([0.0, -2.0]), generator) for _ in range(4000)], axis=0)
     assert drawn == pytest.approx([0.5, 0.5], abs=0.03)

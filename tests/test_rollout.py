@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stages.games.blind import Independent, KeysOfOther, Nothing, Replay, SquareWave, candidates, chained
-from stages.games.rollout import GameSetting, Workers, play_agent, play_rows, play_scripted, replayed_frames
+from stages.games.rollout import AgentGames, GameSetting, Workers, play_agent, play_rows, play_scripted, replayed_frames
 from stages.params import read_params
 
 SETTING = GameSetting("doom_center", 256, 144, ("LEFT", "RIGHT", "SHOOT", "DASH"), max_episode_s=3)
@@ -50,6 +50,18 @@ def test_the_number_of_lanes_changes_no_episode(rule):
     seeds = [11, 12, 13, 14, 15]
     tasks = [(rule, seed) for seed in seeds] + [(above_zero, seed) for seed in seeds]  # the same seed by two rules
     same(play_agent(SETTING, Brightness(), tasks, 1), play_agent(SETTING, Brightness(), tasks, 3))
+
+
+def brightness(lanes):
+    return Brightness()
+
+
+def test_every_rule_plays_every_seed():
+    rules, seeds = {"above": above_zero, "drawn": drawn}, [31, 32, 33]
+    with Workers(2) as workers:
+        found = AgentGames(SETTING, brightness, 2).by_rule(workers, rules, seeds, title="test")
+    for name, rule in rules.items():
+        same(found[name], play_agent(SETTING, Brightness(), [(rule, seed) for seed in seeds], 1))
 
 
 def test_an_episode_is_cut_off_and_can_be_played_again_from_its_keys():

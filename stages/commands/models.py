@@ -24,7 +24,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 def add_rule(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rule", choices=RULES,
-        help="press above the tuned threshold, or draw by probability (default: what did better in validation games)",
+        help="press above the tuned threshold, press what the player more likely would than not, or draw by "
+        "probability (default: what did best in validation games)",
     )  # fmt: skip
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from stages.commands.doctor import reading_of
 from stages.commands.models import add_model, add_rule, load_brain, rule_of
 from stages.commands.options import add_keys, keys_of, read_project, session_of
-from stages.evaluation.acting import Acting
 from stages.evaluation.metrics import f1
 from stages.evaluation.overlay import overlay_frames, write_video
 from stages.live.player import Brain
@@ -39,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
     found = examined_session(folder, stem, vocabulary, reading_of(params))
     logits = logits_of(brain, found)
     probabilities = acting.calibrated(logits)
-    pressed = pressed_by(acting, logits, probabilities, rule_of(options), params.seed)
+    pressed = acting.held(rule_of(options), logits, np.random.default_rng(params.seed)).astype(np.uint8)
     human = found.actions if found.session.keys_logged else None
     options.out.mkdir(parents=True, exist_ok=True)
     table = options.out / f"{stem}.csv"
@@ -64,13 +63,6 @@ def logits_of(brain: Brain, found: Examined) -> np.ndarray:
         before = fight
         rows.append(brain.logits({0: image})[0])
     return np.array(rows, np.float64)
-
-
-def pressed_by(acting: Acting, logits: np.ndarray, probabilities: np.ndarray, rule: str, seed: int) -> np.ndarray:
-    """uint8 [T, A]"""
-    if rule == "threshold":
-        return acting.pressed(logits).astype(np.uint8)
-    return (np.random.default_rng(seed).random(probabilities.shape) < probabilities).astype(np.uint8)
 
 
 def write_table(path: Path, found: Examined, actions: tuple[str, ...], probabilities, pressed) -> None:

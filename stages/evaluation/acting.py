@@ -1,6 +1,6 @@
 """From logits to keys: the threshold of each action, and probabilities that mean what they say.
 
-Both are fitted on validation data. The threshold applies to sigmoid(logit). Sampling needs calibrated
+Both are fitted on validation data. The threshold applies to sigmoid(logit). The other two rules need calibrated
 probabilities, which focal loss and weighted windows do not give: Platt's scaling brings them back.
 """
 
@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import precision_recall_curve
+
+RULES = ("threshold", "likely", "sampled")
 
 
 @dataclass(frozen=True)
@@ -27,24 +29,31 @@ class Acting:
         return sigmoid(logits) >= self.thresholds
 
     def calibrated(self, logits: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities [..., A], to be sampled from."""
+        """Calibrated probabilities [..., A]."""
         return sigmoid(logits * self.scale + self.shift)
 
+    def held(self, rule: str, logits: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """bool [..., A]: the keys of an acting rule.
 
-RULES = ("threshold", "sampled")
+        "threshold": those that reach the tuned threshold; "likely": those that the player more likely holds than
+        not; "sampled": drawn with the calibrated probabilities.
+        """
+        if rule == "threshold":
+            return self.pressed(logits)
+        if rule == "likely":
+            return self.calibrated(logits) >= 0.5
+        return generator.random(np.shape(logits)) < self.calibrated(logits)
 
 
 @dataclass(frozen=True)
 class Hands:
-    """An acting rule, logits float32 [A] -> keys bool [A]: by tuned thresholds, or drawn as calibrated."""
+    """An acting rule, one of RULES: logits float32 [A] -> keys bool [A]."""
 
     rule: str
     acting: Acting
 
     def __call__(self, logits: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        if self.rule == "threshold":
-            return self.acting.pressed(logits.astype(np.float64))
-        return generator.random(len(logits)) < self.acting.calibrated(logits.astype(np.float64))
+        return self.acting.held(self.rule, logits.astype(np.float64), generator)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

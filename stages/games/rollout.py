@@ -212,9 +212,9 @@ class AgentGames:
         self, workers: Workers, rules: Mapping[str, Rule], seeds: Sequence[int], *, title: str
     ) -> dict[str, list[Played]]:
         """Every seed by every acting rule, in the seeds' order; one piece a worker, whose lanes stay full for long."""
-        tasks = [(rule, seed) for rule in rules.values() for seed in seeds]
+        tasks = [(rule, seed) for seed in seeds for rule in rules.values()]
         played = workers.run(self, tasks, chunk=-(-len(tasks) // workers.count), title=title)
-        return {name: played[i * len(seeds) :][: len(seeds)] for i, name in enumerate(rules)}
+        return {name: played[place :: len(rules)] for place, name in enumerate(rules)}
 
 
 def _row(held: frozenset[str], actions: tuple[str, ...]) -> np.ndarray:

@@ -100,10 +100,13 @@ def _has_bf16(device: torch.device) -> bool:
 
 
 def _be_deterministic() -> None:
-    """Same bits from run to run; where torch has no such kernel it warns instead of failing."""
+    """Same bits from run to run; where torch has no such kernel it warns instead of failing.
+
+    `use_deterministic_algorithms` would do the same, but imports torch's compiler first: a second of every stage.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS when it starts
     torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")
     # Filling memory that is about to be overwritten only costs time: we read nothing uninitialised.
     torch.utils.deterministic.fill_uninitialized_memory = False
 

@@ -27,7 +27,7 @@ class Brain(Protocol):
 
 @dataclass(frozen=True)
 class Decider:
-    """Logits of one frame to keys: by the tuned thresholds, or drawn with the calibrated probabilities."""
+    """Logits of one frame to keys, by an acting rule."""
 
     acting: Acting
     actions: tuple[str, ...]
@@ -38,12 +38,9 @@ class Decider:
     def __call__(self, logits: np.ndarray) -> tuple[list[str], np.ndarray]:
         """float32 [A] -> the keys to hold, and the calibrated probabilities [A]."""
         logits = logits.astype(np.float64)
-        probabilities = self.acting.calibrated(logits)
-        if self.rule == "threshold":
-            pressed = self.acting.pressed(logits)
-        else:
-            pressed = self.generator.random(len(logits)) < probabilities
-        return [self.keys[name] for name, on in zip(self.actions, pressed, strict=True) if on], probabilities
+        held = self.acting.held(self.rule, logits, self.generator)
+        keys = [self.keys[name] for name, on in zip(self.actions, held, strict=True) if on]
+        return keys, self.acting.calibrated(logits)
 
 
 class Chance:
