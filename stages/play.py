@@ -82,7 +82,7 @@ def let_play(params: Params, workers: Workers) -> None:
     episodes = games.by_rule(workers, {rule: rules[rule]}, test_seeds, title="agent, test")[rule]
     blindfolded = KeysOfOther(tuple(episode.keys for episode in episodes), tuple(test_seeds))
     tasks = [(blindfolded, seed) for seed in test_seeds]
-    shown_others = workers.run(partial(play_rows, setting), tasks, chunk=50, title="blindfolded")
+    shown_others = workers.run(partial(play_rows, setting), tasks, title="blindfolded")
     test = {"agent": scores(episodes), **baselines["test"], "blindfolded": scores(shown_others)}
     write_test(test, choice, test_seeds, bootstrap)
     write_videos(setting, rules[rule], episodes, play.videos, workers)

@@ -60,7 +60,7 @@ def play_all(params: Params, setting: GameSetting, seeds: Mapping[str, Sequence[
     scripted = partial(play_scripted, setting, params.collect.player)
     results = {}
     for split, some in seeds.items():
-        results[split, "scripted"] = workers.run(scripted, some, chunk=20, title=f"scripted, {split}")
+        results[split, "scripted"] = workers.run(scripted, some, title=f"scripted, {split}")
         episodes = blind([(policy, seed) for policy in policies.values() for seed in some], title=f"blind, {split}")
         for number, name in enumerate(policies):
             results[split, name] = episodes[number * len(some) :][: len(some)]
@@ -78,7 +78,7 @@ def play_all(params: Params, setting: GameSetting, seeds: Mapping[str, Sequence[
 
 def play_blind(setting: GameSetting, tasks: Sequence, *, workers: Workers, title: str) -> list[Played]:
     """Episodes of blind policies, given as (policy, seed)."""
-    return workers.run(partial(play_rows, setting), tasks, chunk=100, title=title)
+    return workers.run(partial(play_rows, setting), tasks, title=title)
 
 
 def recordings_of(store: EpisodeStore, actions: Sequence[str]) -> tuple[tuple[np.ndarray, ...], PressStatistics]:
