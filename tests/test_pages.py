@@ -28,6 +28,12 @@ def test_numbers_stand_with_their_interval(metrics, words):
     assert with_interval(metrics, "x", 2) == words
 
 
+def test_errors_of_pixels_keep_their_digits():
+    val, test = {"lam_l2": 0.00071, "val_ap": 0.80004}, {"lam_l2": 0.00122, "ap": 0.7}
+    table = chapters.metrics_table(val, test, list(val))
+    assert table.rows == [["L2", "0.00071", "0.00122"], ["AP", "0.800", "0.700"]]
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [(None, "–"), ("", "–"), (float("nan"), "–"), (3.0, "3"), (0.12345, "0.123"), (True, "yes"), ("0.5", "0.500"),

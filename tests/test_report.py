@@ -185,7 +185,8 @@ def test_the_page_of_a_bundled_game_holds_everything_inside(built):
     assert found.links <= found.ids
     assert found.kinds.count("video/mp4") == 2 and "@import" not in found.words and "url(" not in found.words
     assert found.tags.count("img") == 3  # a frame, the figure of explore, the curves of the head
-    for words in ("0.80 (0.70-0.90)", "14.00 (13.00-15.00)", "square wave", "DASH has 3 presses", "not certain",
+    for words in ("0.80 (0.70-0.90)", "14.00 (13.00-15.00)", "above the limit in the table", "square wave",
+                  "DASH has 3 presses", "not certain",
                   "still down <at> the end", "latent_dim: 128"):  # fmt: skip
         assert words in found.words, words
 

@@ -14,7 +14,7 @@ import numpy as np
 from stages.episodes.store import EpisodeInfo
 from stages.evaluation.figures import report as figures
 from stages.evaluation.figures import style
-from stages.pages.glossary import in_words, test_name, with_interval
+from stages.pages.glossary import digits_of, in_words, test_name, with_interval
 from stages.pages.page import (
     Picture,
     Table,
@@ -42,6 +42,11 @@ HEAD = {
     "confusion.png": "Keys held or not, player against model.",
 }
 PLAY = {"returns.png": "What each player earned in the same games."}
+RULE_WORDS = {
+    "threshold": "it holds a key above the limit in the table of keys",
+    "likely": "it holds what the player more likely held than not",
+    "sampled": "it draws its keys with the probabilities it gives them",
+}
 DOCTOR = {  # key of a session's report -> heading
     "fights": "fights",
     "frames": "frames",
@@ -182,7 +187,10 @@ def learned(reports: Path, val: Mapping, test: Mapping, thresholds: Mapping[str,
 def metrics_table(val: Mapping, test: Mapping, names: Sequence[str]) -> Table:
     """Metrics by name on val and on test; the ends of intervals stand in brackets behind their value."""
     plain = [name for name in names if not name.endswith(("_low", "_high"))]
-    rows = [[in_words(name), with_interval(val, name, 3), with_interval(test, test_name(name), 3)] for name in plain]
+    rows = []
+    for name in plain:
+        digits = digits_of(name)
+        rows.append([in_words(name), with_interval(val, name, digits), with_interval(test, test_name(name), digits)])
     return Table(["", "val", "test"], rows)
 
 
@@ -231,7 +239,7 @@ def played(folder: Path, budget: VideoBudget) -> dict | None:
     return {
         "returns": Table(["player", "mean score", "games", "worst", "median", "best"], rows, strong=strong),
         "paired": Table(["in the same games", "mean difference", "above 0?"], paired),
-        "rule": _in_words(summary.get("acting_rule")),
+        "rule": RULE_WORDS.get(summary.get("acting_rule"), "not said"),
         "blind": _in_words(summary.get("blind_policy")),
         "pictures": pictures(folder, list(PLAY), PLAY),
         "videos": [budget.video(folder / f"{name}.mp4", words[name]) for name in ("median", "best", "worst")],

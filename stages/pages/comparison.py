@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from stages.pages.experiments import Experiment, changed_params
-from stages.pages.glossary import HEADLINE, headline_first, with_interval
+from stages.pages.glossary import HEADLINE, digits_of, headline_first, with_interval
 from stages.pages.page import Table, number
 
 CRITERIA = ("val_return_fraction", "val_onset_f1", "val_composite_f1", "val_frame_f1")
@@ -80,7 +80,9 @@ def headline_table(rows: Sequence[Experiment], labels: dict[str, str]) -> Table:
 def full_table(rows: Sequence[Experiment], labels: dict[str, str]) -> Table:
     """One row a metric, one column a model, with intervals."""
     head = ["metric", *(labels[row.name].replace(", ", "\n") for row in rows)]
-    cells = [[name, *(with_interval(row.metrics, name, 3) for row in rows)] for name in metric_names(rows)]
+    cells = [
+        [name, *(with_interval(row.metrics, name, digits_of(name)) for row in rows)] for name in metric_names(rows)
+    ]
     return Table(head, cells)
 
 

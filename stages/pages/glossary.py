@@ -84,6 +84,11 @@ def lower_is_better(name: str) -> bool:
     return any(part in name for part in LOWER_IS_BETTER)
 
 
+def digits_of(name: str) -> int:
+    """Digits behind the point in tables of all metrics; the errors of pixels in 0..1 are small numbers."""
+    return 5 if name.startswith("lam_") and name.endswith(("_l1", "_l2")) else 3
+
+
 def with_interval(metrics: Mapping, name: str, digits: int) -> str:
     """ "0.81 (0.74-0.87)", "0.81" without an interval, a dash where the metric is missing or null."""
     value, low, high = (metrics.get(name + end) for end in ("", "_low", "_high"))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stages.pages.chapters import metrics_table
-from stages.pages.glossary import in_words
+from stages.pages.glossary import digits_of, in_words
 from stages.pages.page import Table, VideoBudget, number, pictures, read_json
 
 LATENT_ACTION = {
@@ -26,7 +26,8 @@ def latent_action_chapter(reports: Path, val: Mapping, test: Mapping, budget: Vi
     folder, names = reports / "latent_action", [name for name in val if name.startswith("lam_")]
     beside = read_json(reports / "test" / "latent_action" / "splits.json") or {}
     rows = [
-        [in_words(name), *(number(found.get(name), 3) for found in beside.values())] for name in beside.get("train", {})
+        [in_words(name), *(number(found.get(name), digits_of(name)) for found in beside.values())]
+        for name in beside.get("train", {})
     ]
     effects = read_json(folder / "effects.json") or {"effect": "", "codes": [], "events": []}
     return {

@@ -69,7 +69,7 @@ def tsne_figure(
     else:
         for index, name in enumerate(names):
             by_action.scatter(*places[classes == index].T, s=5, color=_color(index, names), label=name)
-        legend(by_action, ncols=len(names))
+        legend(by_action, ncols=len(names), loc="lower center", bbox_to_anchor=(0.5, 0.98))
     by_code.scatter(*places.T, s=5, c=codes, cmap="nipy_spectral")
     for code in np.unique(codes):
         by_code.annotate(str(code), np.median(places[codes == code], axis=0), fontsize=8, ha="center")
