@@ -1,5 +1,6 @@
 """The command `understudy` as a person types it, as far as it needs no screen: help, doctor, import, predict."""
 
+import argparse
 import csv
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from stages import understudy
+from stages.commands.models import add_model, add_rule, rule_of
 from stages.evaluation.acting import Acting, write_acting
 from stages.learning.checkpoints import save_model
 from stages.models.autoencoder import Autoencoder
@@ -143,6 +145,23 @@ def test_predict_writes_a_row_and_a_picture_a_frame(project, model, monkeypatch,
     assert {(row["press_LEFT"], row["press_RIGHT"], row["press_SHOOT"]) for row in rows} == {("1", "0", "1")}
     assert all(0 <= float(row[f"p_{action}"]) <= 1 for row in rows for action in ACTIONS)
     assert "SHOOT: F1 against the player's own keys 0." in printed
+
+
+def test_the_rule_chosen_in_play_is_that_of_the_agent_that_played(project):
+    """Another folder's agent, as every test's, must not depend on what the last run of the project chose."""
+    chosen = project / "reports/play/choice.json"
+    chosen.parent.mkdir(parents=True)
+    chosen.write_text('{"acting_rule": "likely"}')
+
+    def rule(*words: str) -> str:
+        parser = argparse.ArgumentParser()
+        add_model(parser)
+        add_rule(parser)
+        return rule_of(parser.parse_args(words))
+
+    assert rule("data/models") == "likely"
+    assert rule("models") == "threshold"
+    assert rule("data/models", "--rule", "sampled") == "sampled"
 
 
 def test_predict_without_a_trained_agent_says_what_to_run(project, monkeypatch, capsys):

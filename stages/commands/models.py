@@ -12,6 +12,7 @@ from stages.learning.compute import prepare_compute
 from stages.models.agent import Agent
 
 STORE = Path("data/episodes.zarr")
+TRAINED = Path("data/models")
 CHOICE = Path("reports/play/choice.json")
 
 
@@ -25,15 +26,20 @@ def add_rule(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rule", choices=RULES,
         help="press above the tuned threshold, press what the player more likely would than not, or draw by "
-        "probability (default: what did best in validation games)",
+        "probability (default: for data/models what did best in validation games, else the threshold)",
     )  # fmt: skip
 
 
 def rule_of(options: argparse.Namespace) -> str:
-    """The acting rule asked for, else the one that the stage play chose, else thresholds."""
+    """The acting rule asked for; else, for the project's own agent, the one that the stage play chose; else the first.
+
+    Another folder's agent was not played here: what was chosen for this one says nothing about it.
+    """
     if options.rule:
         return options.rule
-    return json.loads(CHOICE.read_text(encoding="utf-8")).get("acting_rule", RULES[0]) if CHOICE.is_file() else RULES[0]
+    if options.model.resolve() != TRAINED.resolve() or not CHOICE.is_file():
+        return RULES[0]
+    return json.loads(CHOICE.read_text(encoding="utf-8")).get("acting_rule", RULES[0])
 
 
 def load_brain(model: Path, engine: str = "torch") -> tuple[Acting, Agent, tuple[str, ...]]:

@@ -55,7 +55,9 @@ def run(options: argparse.Namespace) -> None:
     with closing(open_desktop()) as desktop:
         require_known((*keys.values(), options.panic_key))
         region, window = place_of(options, desktop)
-    decide = Decider(acting, actions, keys, rule_of(options), np.random.default_rng(params.seed))
+    rule = rule_of(options)
+    print(f"acting rule: {rule}")
+    decide = Decider(acting, actions, keys, rule, np.random.default_rng(params.seed))
     stop = threading.Event()
     on_signals(stop.set)
     asked = Run(
