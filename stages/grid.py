@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -26,7 +27,10 @@ from stages.run import run_stage
 
 AXES = {"latent_dim": "128,256,512,1024", "cell": "lstm,gru", "loss": "focal", "rare_factor": "6"}
 NAIVE = {"autoencoder.kind": "spatial", "loss": "bce", "rare_factor": "1", "class_weights": "false"}
-POLL_S = 60  # DVC takes some seconds of a core to say how the queue stands
+ASK_S = 180  # between questions to DVC how the queue stands: an answer takes seconds of a core that the trainings want
+IDLE_S = 60  # the same while nothing runs
+LOOK_S = 5  # until a result of the worker is seen
+RESULTS = Path(".dvc/tmp/exps/celery/result")  # the worker's: a file for each experiment that ended
 LOG_LINES = 25  # of a failed experiment
 
 
@@ -90,6 +94,7 @@ def wait_for(names: set[str]) -> list[str]:
     bar = tqdm(total=len(names), desc="experiments", unit="exp")
     idle_polls = 0
     while True:
+        results = _results()
         states = {name: state for name, state in queue_states().items() if name in names}
         running = [name for name, state in states.items() if state == "running"]
         left = len(running) + sum(state == "queued" for state in states.values())
@@ -103,7 +108,13 @@ def wait_for(names: set[str]) -> list[str]:
             start_worker()
         if idle_polls > 5:
             raise ValueError("the queue's worker does not take up the experiments; see `dvc queue status`")
-        time.sleep(POLL_S)
+        next_question = time.monotonic() + (ASK_S if running else IDLE_S)
+        while time.monotonic() < next_question and _results() == results:
+            time.sleep(LOOK_S)
+
+
+def _results() -> set[str]:
+    return {path.name for path in RESULTS.glob("*")}
 
 
 def _current_stage(name: str) -> str:

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from stages import grid
@@ -81,7 +83,8 @@ def queue(monkeypatch):
     monkeypatch.setattr(grid, "queue_states", lambda: answers.pop(0) if len(answers) > 1 else answers[0])
     monkeypatch.setattr(grid, "start_worker", lambda: started.append(True))
     monkeypatch.setattr(grid, "run_dvc", lambda *words: "Running stage 'align':\nRunning stage 'train_head':\n> python")
-    monkeypatch.setattr(grid, "POLL_S", 0)
+    for pause in ("ASK_S", "IDLE_S"):
+        monkeypatch.setattr(grid, pause, 0)
     return answers, started
 
 
@@ -94,6 +97,17 @@ def test_waits_until_all_are_through_and_returns_the_failed(queue):
     ]
     assert grid.wait_for({"a", "b"}) == ["b"]
     assert not started
+
+
+def test_a_result_of_the_worker_is_seen_at_once(queue, monkeypatch, tmp_path):
+    answers, _ = queue
+    answers += [{"a": "running"}, {"a": "success"}]
+    monkeypatch.setattr(grid, "ASK_S", 60)
+    monkeypatch.setattr(grid, "RESULTS", tmp_path)
+    monkeypatch.setattr(grid.time, "sleep", lambda _: (tmp_path / "celery-task-meta-1").touch())
+    start = time.monotonic()
+    assert grid.wait_for({"a"}) == []
+    assert time.monotonic() - start < 30
 
 
 def test_a_worker_that_is_gone_is_started_again_but_not_for_ever(queue):
