@@ -177,13 +177,14 @@ class Workers:
         self.count = count
         self._pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
 
-    def run(self, work: Callable[[Sequence], list], items: Sequence, *, title: str, chunk: int = 0) -> list:
+    def run(self, work: Callable[[Sequence], list], items: Sequence, *, title: str, chunk: int | None = None) -> list:
         """`work(items)` in pieces of `chunk` items, by default four pieces a worker; results in the items' order.
 
         `work` must be picklable, and its result for an item must not depend on the others of its piece. (Every piece
         starts a game; with fewer pieces a worker waits for the other at the end.)
         """
-        chunk = chunk or -(-len(items) // (4 * self.count))
+        if chunk is None:
+            chunk = max(-(-len(items) // (4 * self.count)), 1)
         pieces = [items[start : start + chunk] for start in range(0, len(items), chunk)]
         results: list = []
         with tqdm(total=len(items), desc=title, unit="episode", leave=False) as bar:

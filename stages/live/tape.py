@@ -11,16 +11,13 @@ import os
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from stages.recordings.actions import key_name
-from stages.recordings.files import KEY_EVENTS, MARKERS, OPTIONAL, REQUIRED, session_path
-from stages.recordings.video import EXACT
+from stages.recordings.files import KEY_EVENTS, MARKERS, new_session_paths
+from stages.recordings.video import VideoWriter
 
 FRAGMENT_US = 500_000
 MP4 = {
@@ -28,51 +25,16 @@ MP4 = {
     "frag_duration": str(FRAGMENT_US),
     "flush_packets": "1",
 }
-X264 = {"preset": "veryfast", "tune": "zerolatency", "x264-params": "mbtree=0:bframes=0:scenecut=0"}
+X264 = {"tune": "zerolatency", "x264-params": "mbtree=0:bframes=0:scenecut=0"}
 
 
-class FragmentedVideo:
-    """H.264 at a constant frame rate, of which a killed process leaves all but the last half second."""
+class FragmentedVideo(VideoWriter):
+    """A session's video, of which a killed process leaves all but the last half second."""
 
     def __init__(self, path: Path, *, width: int, height: int, fps: float, crf: int):
-        self._container = av.open(str(path), "w", format="mp4", container_options=MP4)
-        rate = Fraction(fps).limit_denominator(1001)
-        options = {"crf": str(crf), "g": str(max(round(fps), 1)), **X264}
-        self._stream = self._container.add_stream("libx264", rate=rate, options=options)
-        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
-        context = self._stream.codec_context
-        context.thread_count = 1
-        context.color_range, context.colorspace = ColorRange.MPEG, 5  # BT.601, as recordings/video.py writes it
-        context.color_primaries, context.color_trc = 5, 6
-        self._reformatter = VideoReformatter()
+        encoder = {"g": str(max(round(fps), 1)), **X264}
+        super().__init__(path, width=width, height=height, fps=fps, crf=crf, encoder=encoder, container=MP4)
         self._container.start_encoding()  # the head of the file is there before the first frame
-        self._last: av.VideoFrame | None = None
-        self.frames = 0
-
-    def write(self, image_bgr: np.ndarray) -> None:
-        """Append an image, uint8 [H, W, 3]."""
-        self._last = self._reformatter.reformat(
-            av.VideoFrame.from_ndarray(np.ascontiguousarray(image_bgr), format="bgr24"),
-            format="yuv420p",
-            interpolation=EXACT,
-            dst_colorspace=Colorspace.ITU601,
-            dst_color_range=ColorRange.MPEG,
-            threads=1,
-        )
-        self.repeat()
-
-    def repeat(self) -> None:
-        """Append the last image once more."""
-        self._last.pts = self.frames
-        self._container.mux(self._stream.encode(self._last))
-        self.frames += 1
-
-    def close(self) -> None:
-        try:
-            if self.frames:
-                self._container.mux(self._stream.encode(None))
-        finally:
-            self._container.close()
 
 
 class Tape:
@@ -96,11 +58,7 @@ class Tape:
         """`width`, `height` in px and even; ValueError when the session exists or the name is no file name."""
         if not stem or stem != Path(stem).name or stem.startswith("."):
             raise ValueError(f"{stem!r} cannot be the name of a session: use letters, digits, - and _")
-        self._paths = {part: session_path(directory, stem, part) for part in REQUIRED | OPTIONAL}
-        existing = [path for path in self._paths.values() if path.exists()]
-        if existing:
-            raise ValueError(f"{existing[0]} exists already; a recording is never overwritten: use another name")
-        Path(directory).mkdir(parents=True, exist_ok=True)
+        self._paths = new_session_paths(directory, stem)
         self.directory, self.stem = Path(directory), stem
         self.failure: OSError | None = None
         self._metadata = {**metadata, "fps": round(fps, 6)}

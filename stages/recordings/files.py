@@ -22,3 +22,16 @@ OPTIONAL = {"session": "_session.json", "state": "_state.csv"}
 def session_path(directory: str | Path, stem: str, part: str) -> Path:
     """The path of one file of a session; `part` is video, frames, events, session or state."""
     return Path(directory) / f"{stem}{(REQUIRED | OPTIONAL)[part]}"
+
+
+def new_session_paths(directory: str | Path, stem: str) -> dict[str, Path]:
+    """The path of every part of a session that is to be written, in a folder that is there now.
+
+    ValueError when one of its files exists.
+    """
+    paths = {part: session_path(directory, stem, part) for part in REQUIRED | OPTIONAL}
+    existing = [path for path in paths.values() if path.exists()]
+    if existing:
+        raise ValueError(f"{existing[0]} exists already; a recording is never overwritten: use another name")
+    Path(directory).mkdir(parents=True, exist_ok=True)
+    return paths

@@ -4,7 +4,7 @@ Colours are BT.601, limited range, 4:2:0. Reading converts with the colour matri
 (BT.709 in many foreign recordings), as OpenCV's VideoCapture does, only faster.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,21 +24,36 @@ X264 = {"preset": "veryfast", "x264-params": "mbtree=0:bframes=0"}
 class VideoWriter:
     """H.264 in an mp4 at a constant frame rate. One encoder thread: their number changes bytes and pixels."""
 
-    def __init__(self, path: str | Path, *, width: int, height: int, fps: float, crf: int):
-        """`fps` in frames a second, `crf` 0..51 (lower is better); ValueError for odd sizes (4:2:0)."""
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        width: int,
+        height: int,
+        fps: float,
+        crf: int,
+        encoder: Mapping[str, str] | None = None,
+        container: Mapping[str, str] | None = None,
+    ):
+        """`fps` in frames a second, `crf` 0..51 (lower is better); ValueError for odd sizes (4:2:0).
+
+        `encoder` and `container`: further options of x264, in place of X264's where both name one, and of the mp4.
+        """
         if width % 2 or height % 2:
             raise ValueError(f"{path}: {width}x{height} is no size for H.264 video; width and height must be even")
         self._shape = (height, width, 3)
         self._path = Path(path)
-        self._container = av.open(str(path), "w", format="mp4")
+        self._container = av.open(str(path), "w", format="mp4", container_options=dict(container or {}))
         rate = Fraction(fps).limit_denominator(1001)
-        self._stream = self._container.add_stream("libx264", rate=rate, options={"crf": str(crf), **X264})
+        options = {"crf": str(crf), **X264, **(encoder or {})}
+        self._stream = self._container.add_stream("libx264", rate=rate, options=options)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         context = self._stream.codec_context
         context.thread_count = 1
         context.color_range, context.colorspace = ColorRange.MPEG, 5  # 5, 5, 6: BT.601 in the terms of H.264
         context.color_primaries, context.color_trc = 5, 6
         self._reformatter = VideoReformatter()
+        self._last: av.VideoFrame | None = None
         self.frames, self._closed = 0, False
 
     def write(self, image: np.ndarray) -> None:
@@ -48,7 +63,7 @@ class VideoWriter:
                 f"{self._path}: frame {self.frames} is {image.dtype} {list(image.shape)}, "
                 f"expected uint8 {list(self._shape)} (height, width, BGR)"
             )
-        frame = self._reformatter.reformat(
+        self._last = self._reformatter.reformat(
             av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24"),
             format="yuv420p",
             interpolation=EXACT,
@@ -56,8 +71,12 @@ class VideoWriter:
             dst_color_range=ColorRange.MPEG,
             threads=1,
         )
-        frame.pts = self.frames
-        self._container.mux(self._stream.encode(frame))
+        self.repeat()
+
+    def repeat(self) -> None:
+        """Append the last image once more."""
+        self._last.pts = self.frames
+        self._container.mux(self._stream.encode(self._last))
         self.frames += 1
 
     def close(self) -> None:

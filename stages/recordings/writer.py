@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.recordings.actions import key_name
-from stages.recordings.files import KEY_EVENTS, MARKERS, OPTIONAL, REQUIRED, session_path
+from stages.recordings.files import KEY_EVENTS, MARKERS, new_session_paths
 from stages.recordings.video import VideoWriter
 
 
@@ -35,14 +35,10 @@ class SessionWriter:
 
         Raises ValueError when the session exists already.
         """
-        self._paths = {part: session_path(directory, stem, part) for part in REQUIRED | OPTIONAL}
-        existing = [path for path in self._paths.values() if path.exists()]
-        if existing:
-            raise ValueError(f"{existing[0]} exists already; a recording is never overwritten: use another name")
         own = {"fps", "closed", "fights"} & metadata.keys()
         if own:
             raise ValueError(f"metadata holds {sorted(own)}, which the writer itself fills in")
-        Path(directory).mkdir(parents=True, exist_ok=True)
+        self._paths = new_session_paths(directory, stem)
         self._metadata = {**metadata, "fps": round(fps, 6)}
         self._columns = None if state_columns is None else tuple(state_columns)
         self._results: list[dict | None] = []
