@@ -121,7 +121,7 @@ def probed(case: Case, probes: dict, params: Params) -> dict[str, float | None]:
 
 
 def judged(case: Case, predict, model, params: Params) -> tuple[dict, np.ndarray]:
-    """The metrics of a split that need no labels, and PSNRs of roll-outs [S, 3]."""
+    """The metrics of a split that need no labels, and PSNRs of roll-outs [S, 4]."""
     found, codes = case.transitions, case.codes
     own, drawn = params.latent_action, {"resamples": params.evaluate.bootstrap, "seed": params.seed}
     chosen = spread_samples(len(found), JUDGED)
@@ -133,7 +133,8 @@ def judged(case: Case, predict, model, params: Params) -> tuple[dict, np.ndarray
     metrics |= code_metrics(codes, model.codes)
     rolled = {"steps": ROLLOUT_STEPS, "gap": own.frame_gap}
     starts = rollout_starts(found, most=ROLLOUTS, **rolled)
-    ahead = rollout_errors(found, starts, codes, predict, count=model.codes, seed=params.seed, **rolled)
+    mean = model.views.background.cpu().numpy() * 255
+    ahead = rollout_errors(found, starts, codes, predict, count=model.codes, mean=mean, seed=params.seed, **rolled)
     metrics |= rollout_metrics(ahead, found.episode[starts], DELTAS, **drawn)
     return metrics, psnr_by_step(ahead)
 

@@ -153,7 +153,8 @@ class LatentActionParams(FitParams):
     entropy_weight: NonNegative
     search_px: tuple[Whole, Whole]
     past_dropout: Share
-    context_noise: NonNegative
+    rollout_share: Share
+    rollout_steps: Annotated[int, Field(ge=1, strict=True)]
     channels: Channels
     cell_px: Literal[2, 4]
     conditioning: Literal["film", "cross_attention"]

@@ -12,6 +12,7 @@ from stages.episodes.store import EpisodeStore, action_columns
 from stages.evaluation.figures.codes import codes_figure
 from stages.evaluation.figures.latent_action import predictions_figure
 from stages.evaluation.figures.style import save
+from stages.latent_actions.continuing import OwnContexts
 from stages.latent_actions.measures import gain_db, key_classes, perplexity, shuffle_drop_db
 from stages.latent_actions.transitions import (
     Transitions,
@@ -57,13 +58,13 @@ class LatentActionTask:
     def __init__(
         self, model: LatentActionModel, train: Transitions, val: Transitions, *,
         change_weight: float, change_threshold: float, quantise_after: int, compute: Compute, seed: int,
-        labels: np.ndarray | None = None, label_weight: float = 0.0, watch=None,
+        contexts: OwnContexts, labels: np.ndarray | None = None, label_weight: float = 0.0, watch=None,
     ):  # fmt: skip
         """labels int64 [N] of the transitions of train, -1 where unknown; `watch` is called after every step."""
         self.model, self._train, self._val = model, train, val
         self._weigh = partial(pixel_weights, threshold=change_threshold, weight=change_weight)
         self._quantise_after, self._compute, self._seed = quantise_after, compute, seed
-        self._labels, self._label_weight, self._watch = labels, label_weight, watch
+        self._contexts, self._labels, self._label_weight, self._watch = contexts, labels, label_weight, watch
 
     def epoch_order(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self._seed, epoch]).permutation(len(self._train))
@@ -75,7 +76,7 @@ class LatentActionTask:
             self._weigh(now, other, self.model.views.background)
             for now, other in ((following, current), (current, following))
         )
-        said = model(levels.float() / 255)
+        said = model(levels.float() / 255, self._contexts(samples, levels[:, :-1]).float() / 255)
         error = weighted_mse(said.frame, following / 255, torch.maximum(arriving, leaving))
         # Divided by the usual change: of copy-last's size in every game, like the other terms.
         terms = {"prediction": error / self.model.views.change**2, "commitment": said.commitment}
@@ -218,6 +219,7 @@ def main() -> None:
     task = LatentActionTask(
         model, train, val, change_weight=own.change_weight, change_threshold=own.change_threshold,
         quantise_after=warm_up, compute=compute, seed=params.seed, labels=labels, label_weight=own.label_weight,
+        contexts=OwnContexts(model, train, own.rollout_share, own.rollout_steps, own.frame_gap, compute),
         watch=Watch(model, val, compute, own.picture_every_steps, PICTURES),
     )  # fmt: skip
     if not warm_up:

@@ -19,7 +19,7 @@ from stages.models.transition_classifier import TransitionClassifier
 SIZES = {
     "past_frames": 2, "tokens": (1, 1), "quantizer": "vq", "codes": 4, "fsq_levels": (3, 3), "code_dim": 6,
     "cosine": True, "commitment": 0.25, "ema_decay": 0.8, "dead_code_threshold": 1.0, "entropy_weight": 0.0,
-    "search_px": (8, 4), "past_dropout": 0.5, "context_noise": 0.0, "channels": (4, 8), "cell_px": 4,
+    "search_px": (8, 4), "past_dropout": 0.5, "channels": (4, 8), "cell_px": 4,
     "conditioning": "film", "prediction": "moved", "skips": "past", "gradient_checkpointing": False, "labels": 0,
     "height": 21, "width": 30, "in_channels": 1,
 }  # fmt: skip
@@ -103,14 +103,6 @@ def test_the_past_is_hidden_in_training_only():
     hidden = model.forward_model._without_past(views)
     assert torch.equal(hidden[:, :1], views[:, :1]) and not hidden[:, 1:].any()
     assert torch.equal(model.eval().forward_model._without_past(views), views)
-
-
-def test_noise_is_for_training_only():
-    model = model_of(context_noise=20.0)
-    context = torch.full((50, 3, 1, 21, 30), 0.5)
-    away = (model._blurred(context) - context).std(dim=(1, 2, 3, 4)) * 255
-    assert 0 < away.min() and 15 < away.max() < 21 and away.std() > 3  # a strength of its own each
-    assert model.eval()._blurred(context) is context
 
 
 def test_codes_are_the_nearest_entries_and_survive_a_round_trip(tmp_path):

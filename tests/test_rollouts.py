@@ -8,6 +8,7 @@ import pytest
 from stages.latent_actions.rollouts import delta_db, psnr_by_step, rollout_errors, rollout_metrics, rollout_starts
 from stages.latent_actions.transitions import Transitions
 
+MEAN = np.full((1, 2, 2), 20.0)
 DRAWN = {"resamples": 50, "seed": 0}
 
 
@@ -48,28 +49,30 @@ def test_inferred_codes_follow_the_truth_and_random_ones_drift_away():
     found = transitions(levels, [7])
     codes = np.diff(levels)[1:]
     starts = rollout_starts(found, steps=4, gap=1, most=99)
-    errors = rollout_errors(found, starts, codes, brighten, steps=4, gap=1, count=4, seed=0)
-    assert errors.shape == (2, 4, 3)
+    errors = rollout_errors(found, starts, codes, brighten, steps=4, gap=1, count=4, mean=MEAN, seed=0)
+    assert errors.shape == (2, 4, 4)
     assert not errors[..., 0].any()
     assert errors[0, :, 2].tolist() == [9.0, 25.0, 64.0, 100.0]  # the first picture stays
+    assert errors[0, :, 3].tolist() == [49.0, 25.0, 4.0, 0.0]  # 20 less the truth
     random = np.random.default_rng(0).integers(4, size=(2, 4))
     assert errors[0, 1, 1] == (10 + random[0, :2].sum() - 15) ** 2
 
 
 def test_delta_is_the_decibels_between_inferred_and_random_codes():
-    errors = np.array([[[1.0, 10.0, 4.0]], [[3.0, 30.0, 4.0]]])
+    errors = np.array([[[1.0, 10.0, 4.0, 8.0]], [[3.0, 30.0, 4.0, 8.0]]])
     assert delta_db(errors, 1, np.array([0, 1]), **DRAWN).value == pytest.approx(10)
-    assert psnr_by_step(errors)[0] == pytest.approx(10 * np.log10(255**2 / np.array([2.0, 20.0, 4.0])))
+    assert psnr_by_step(errors)[0] == pytest.approx(10 * np.log10(255**2 / np.array([2.0, 20.0, 4.0, 8.0])))
 
 
 def test_metrics_of_roll_outs_and_of_none():
-    errors = np.array([[[1.0, 10.0, 4.0], [2.0, 2.0, 20.0]]])
+    errors = np.array([[[1.0, 10.0, 4.0, 4.0], [2.0, 2.0, 20.0, 4.0]]])
     found = rollout_metrics(errors, np.array([0]), (1, 4), **DRAWN)
     assert found["lam_delta1_db"] == pytest.approx(10) and found["lam_delta4_db"] is None
     assert found["lam_rollout_gain_db"] == pytest.approx(10)
+    assert found["lam_rollout_over_mean_db"] == pytest.approx(10 * math.log10(2))
     assert found["lam_rollout_drift_db"] == pytest.approx(10 * math.log10(2))
     short = transitions(range(4), [4])
-    none = rollout_errors(short, np.zeros(0, int), np.zeros(2), brighten, steps=3, gap=1, count=4, seed=0)
-    assert none.shape == (0, 3, 3) and np.isnan(psnr_by_step(none)).all()
+    none = rollout_errors(short, np.zeros(0, int), np.zeros(2), brighten, steps=3, gap=1, count=4, mean=MEAN, seed=0)
+    assert none.shape == (0, 3, 4) and np.isnan(psnr_by_step(none)).all()
     nothing = rollout_metrics(none, np.zeros(0, int), (1, 4), **DRAWN)
     assert nothing.keys() == found.keys() and set(nothing.values()) == {None}

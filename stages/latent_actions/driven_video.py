@@ -1,7 +1,7 @@
 """The forward model as a game: videos in which codes drive the picture, each prediction fed back as the next frame.
 
 A picture of such a video is a grid of captioned tiles, uint8 [H, W, 3] in OpenCV's channel order, with even sides.
-Conventions: P past frames; frames uint8 [C, H, W]; predict as in `transitions.PredictNext`.
+Conventions: frames uint8 [C, H, W].
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,22 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import cv2
 import numpy as np
 
-from stages.latent_actions.transitions import PredictNext
-
 TILE_WIDTH = 240  # px, about
 CAPTION = 18  # px high
 COLUMNS = 4
 TEXT, BACKGROUND = (235, 232, 228), (30, 27, 24)
-
-
-def driven_frames(predict: PredictNext, context: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Frames [S, C, H, W] from context [P + 1, C, H, W] when codes [S] or [S, n] drive the model."""
-    shown, found = context[None], []
-    for step in range(len(codes)):
-        following = predict(shown, codes[step : step + 1]).round().astype(np.uint8)
-        shown = np.concatenate([shown[:, 1:], following[:, None]], axis=1)
-        found.append(following[0])
-    return np.stack(found)
 
 
 def tiled(films: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:

@@ -10,7 +10,8 @@ from stages.evaluation.figures.latent_action import every_code_figure, predictio
 from stages.evaluation.figures.style import save
 from stages.evaluation.intervals import finite
 from stages.evaluation.overlay import write_video
-from stages.latent_actions.driven_video import captioned, driven_frames, tiled
+from stages.latent_actions.continuing import continued
+from stages.latent_actions.driven_video import captioned, tiled
 from stages.latent_actions.effects import codes_of_classes, consistency, effect_rows, event_rows, events_of
 from stages.latent_actions.rollouts import rollout_starts
 from stages.latent_actions.transitions import PredictNext, batches, spread_samples
@@ -81,15 +82,19 @@ def write_videos(
     found, codes = shown.case.transitions, shown.case.codes
     steps = min(VIDEO_STEPS, int(np.bincount(found.episode).max()) // gap)
     now = rollout_starts(found, steps=steps, gap=gap, most=2)[-1] + np.arange(steps) * gap
-    context = found.take(now[:1])[0, :-1]
-    films = {"true": found.take(now)[:, -1], "inferred codes": driven_frames(predict, context, codes[now])}
+    context = found.take(now[:1])[:, :-1]
+
+    def driven(by: np.ndarray) -> np.ndarray:
+        return continued(context, by[None], predict)[0]
+
+    films = {"true": found.take(now)[:, -1], "inferred codes": driven(codes[now])}
     if model.tokens == 1:
         often = np.argsort(-np.bincount(codes, minlength=model.codes), kind="stable")[:HELD]
-        films |= {f"code {code} held": driven_frames(predict, context, np.full(steps, code)) for code in often}
+        films |= {f"code {code} held": driven(np.full(steps, code)) for code in often}
     write_video(directory / "rollouts.mp4", tiled(films), fps)
     if shown.classes is None or model.tokens > 1:
         return
     typical = codes_of_classes(codes, shown.classes, model.codes, len(shown.names))
     order = np.repeat(np.arange(len(shown.names)), HELD_STEPS)
     captions = [f"{shown.names[kind]}: code {typical[kind]}" for kind in order]
-    write_video(directory / "driven.mp4", captioned(driven_frames(predict, context, typical[order]), captions), fps)
+    write_video(directory / "driven.mp4", captioned(driven(typical[order]), captions), fps)

@@ -4,7 +4,7 @@ delta_t asks what the codes do t steps later: how many dB a roll-out with the co
 with random codes, at step t (Bruce et al. 2024, Genie, section 3). Errors are pooled over roll-outs before the
 logarithm is taken, as everywhere here.
 
-Conventions: M roll-outs of S steps; errors are squared grey levels, the mean over a frame, float64 [M, S, 3], with the
+Conventions: M roll-outs of S steps; errors are squared grey levels, the mean over a frame, float64 [M, S, 4], with the
 columns of DRIVEN.
 """
 
@@ -13,10 +13,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from stages.evaluation.intervals import Interval, sums_interval
+from stages.latent_actions.continuing import continued
 from stages.latent_actions.measures import decibels, sums_by_episode
 from stages.latent_actions.transitions import PredictNext, Transitions, spread_samples
 
-DRIVEN = ("inferred", "random", "copy")
+DRIVEN = ("inferred", "random", "copy", "mean picture")
 WHITE = 255.0
 
 
@@ -39,28 +40,25 @@ def rollout_errors(
     steps: int,
     gap: int,
     count: int,
+    mean: np.ndarray,
     seed: int,
 ) -> np.ndarray:
-    """Errors [M, S, 3] of roll-outs from transitions `starts` [M].
+    """Errors [M, S, 4] of roll-outs from transitions `starts` [M].
 
     codes int64 [N] or [N, n] of all transitions, of `count` kinds. Random codes are drawn evenly from all kinds. The
-    copy is the frame the roll-out starts from.
+    copy is the frame the roll-out starts from; `mean` [C, H, W], in grey levels, the mean picture of train.
     """
     errors = np.empty((len(starts), steps, len(DRIVEN)))
     if not len(starts):
         return errors
     random = np.random.default_rng(seed).integers(count, size=(len(starts), steps, *codes.shape[1:]))
     first = transitions.take(starts)[:, :-1]
-    shown = {"inferred": first, "random": first}
+    ahead = starts[:, None] + np.arange(steps) * gap
+    inferred, drifting = (continued(first, driving, predict) for driving in (codes[ahead], random))
     for step in range(steps):
-        now = starts + step * gap
-        truth = transitions.take(now)[:, -1].astype(np.float32)
-        guesses = {"copy": first[:, -1]}
-        for name, driving in (("inferred", codes[now]), ("random", random[:, step])):
-            guesses[name] = predict(shown[name], driving).round().astype(np.uint8)
-            shown[name] = np.concatenate([shown[name][:, 1:], guesses[name][:, None]], axis=1)
-        for column, name in enumerate(DRIVEN):
-            errors[:, step, column] = np.square(guesses[name] - truth).mean(axis=(1, 2, 3), dtype=np.float64)
+        truth = transitions.take(ahead[:, step])[:, -1].astype(np.float32)
+        for column, guess in enumerate((inferred[:, step], drifting[:, step], first[:, -1], mean)):
+            errors[:, step, column] = np.square(guess - truth).mean(axis=(1, 2, 3), dtype=np.float64)
     return errors
 
 
@@ -71,7 +69,7 @@ def delta_db(errors: np.ndarray, step: int, episode: np.ndarray, *, resamples: i
 
 
 def psnr_by_step(errors: np.ndarray) -> np.ndarray:
-    """PSNR in dB at each step, float64 [S, 3]; NaN without a roll-out."""
+    """PSNR in dB at each step, float64 [S, 4]; NaN without a roll-out."""
     if not len(errors):
         return np.full(errors.shape[1:], np.nan)
     return decibels(np.full(errors.shape[1:], WHITE**2), errors.mean(axis=0))
@@ -80,7 +78,8 @@ def psnr_by_step(errors: np.ndarray) -> np.ndarray:
 def rollout_metrics(
     errors: np.ndarray, episode: np.ndarray, deltas: Sequence[int], *, resamples: int, seed: int
 ) -> dict[str, float | None]:
-    """delta_t of the steps `deltas`, gain over the copy at the last step, and how many dB are lost on the way.
+    """delta_t of the steps `deltas`; at the last step gain over the copy and over the mean picture, and how many dB are
+    lost on the way.
 
     Null for steps that no episode is long enough for.
     """
@@ -94,6 +93,7 @@ def rollout_metrics(
         found |= interval.as_metrics(f"lam_delta{step}_db")
     last = {
         "lam_rollout_gain_db": psnr[-1, 0] - psnr[-1, 2],
+        "lam_rollout_over_mean_db": psnr[-1, 0] - psnr[-1, 3],
         "lam_rollout_drift_db": psnr[0, 0] - psnr[-1, 0],
     }
     return found | {name: float(value) if np.isfinite(value) else None for name, value in last.items()}

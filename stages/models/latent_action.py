@@ -56,7 +56,6 @@ class LatentActionDesign:
     entropy_weight: float
     search_px: tuple[int, int]
     past_dropout: float
-    context_noise: float
     channels: tuple[int, ...]
     cell_px: int
     conditioning: str
@@ -123,22 +122,17 @@ class LatentActionModel(nn.Module):
         """The most that the codes of a transition can tell."""
         return self.tokens * math.log2(self.codes)
 
-    def forward(self, frames: Tensor) -> Predicted:
+    def forward(self, frames: Tensor, context: Tensor | None = None) -> Predicted:
+        """`context` [B, P + 1, C, H, W]: what the forward model continues, in place of the true past and current
+        frames."""
         self._require(frames, self.past_frames + 2)
+        context = frames[:, :-1] if context is None else context
         mismatch = self._mismatch(frames)
         vectors, _, commitment = self.codebook(self._part(self._vectors, frames, mismatch))
-        prediction, shares = self._part(self._forward, self._blurred(frames[:, :-1]), vectors)
+        prediction, shares = self._part(self._forward, context, vectors)
         expected = None if mismatch is None else (shares * mismatch).sum(dim=1)
         labels = None if self.labels is None else self.labels(vectors.flatten(1))
         return Predicted(prediction, expected, commitment, labels)
-
-    def _blurred(self, context: Tensor) -> Tensor:
-        """In training with noise of up to `context_noise` grey levels, a strength a transition: roll-outs are fed
-        predictions, and a model that knows only true frames adds error to error (Valevski et al. 2024, GameNGen)."""
-        if not self.training or not self.design.context_noise:
-            return context
-        strength = torch.rand(len(context), 1, 1, 1, 1, device=context.device) * self.design.context_noise / 255
-        return context + strength * torch.randn_like(context)
 
     def vectors(self, frames: Tensor) -> Tensor:
         """The transitions before quantisation: frames [B, P + 2, C, H, W] -> float32 [B, N, D]."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from stages.episodes.store import EpisodeStore
+from stages.latent_actions.continuing import OwnContexts
 from stages.latent_actions.transitions import transitions_of
 from stages.learning.compute import prepare_compute
 from stages.learning.training import FitSettings, fit
@@ -64,6 +65,7 @@ def measure(folder: Path, batch: int) -> dict[str, float]:
         LatentActionTask(
             model, train, val, change_weight=own.change_weight, change_threshold=own.change_threshold,
             quantise_after=2, compute=compute, seed=params.seed,
+            contexts=OwnContexts(model, train, own.rollout_share, own.rollout_steps, own.frame_gap, compute),
         )
     )  # fmt: skip
     settings = FitSettings.from_sections(own.model_dump() | {"epochs": 2, "batch_size": batch}, params.training)
