@@ -24,6 +24,7 @@ from stages.latent_actions.measures import (
     sums_by_episode,
     zeroed_drop_db,
 )
+from stages.latent_actions.rollouts import DRIVEN
 
 DRAWN = {"resamples": 200, "seed": 0}
 
@@ -150,8 +151,8 @@ def test_moving_pixels_and_likeness_are_pooled():
 
 
 def test_a_roll_out_is_drawn_with_a_line_for_each_way_of_driving():
-    figure = rollout_figure(np.array([[30.0, 29.0, 28.0], [29.0, 27.0, 26.0]]), ("inferred", "random", "copy"))
-    assert [line.get_ydata().tolist() for line in figure.axes[0].lines] == [[30, 29], [29, 27], [28, 26]]
+    figure = rollout_figure(np.array([[30.0, 29.0, 28.0, 27.0], [29.0, 27.0, 26.0, 27.0]]), DRIVEN)
+    assert [line.get_ydata().tolist() for line in figure.axes[0].lines] == [[30, 29], [29, 27], [28, 26], [27, 27]]
 
 
 def test_sums_skip_episodes_without_a_transition():
