@@ -165,7 +165,7 @@ def main() -> None:
     if not compute.is_main:
         return
     predict = partial(predict_next, model, compute=compute)
-    beside = {"train": seen_in_training(cases["train"], predict, model, params)}
+    beside = {"train": seen_in_training(cases.pop("train"), predict, model, params)}  # its frames leave the memory
     for split, directory in REPORTS.items():
         case = cases[split]
         metrics, psnr = judged(case, predict, model, params)
