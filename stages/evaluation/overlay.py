@@ -19,7 +19,7 @@ PICTURE_WIDTH, PICTURE_HEIGHT = 640, 360  # the box that the game picture is fit
 PANEL_WIDTH = 256
 LABEL_WIDTH = 76
 STRIP_HEIGHT = 11  # of one player's lane in the timeline
-CRF = 31  # H.264 quality, lower is better; 31 is about 35 kB a second, small enough to stand inside a page
+CRF = 30  # H.264 quality, lower is better; 30 is about 35 kB a second, small enough to stand inside a page
 
 BACKGROUND = (30, 27, 24)
 TRACK = (62, 57, 52)
@@ -126,7 +126,7 @@ def _video_stream(container, width: int, height: int, fps: float):
     stream = container.add_stream("libx264", rate=rate)
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     stream.codec_context.thread_count = 1
-    stream.options = {"crf": str(CRF), "preset": "medium", "threads": "1"}
+    stream.options = {"crf": str(CRF), "preset": "veryfast", "threads": "1"}
     return stream
 
 

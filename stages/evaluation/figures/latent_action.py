@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from stages.evaluation.figures.style import DIFFERENCE_MAP, MODEL, MUTED, grid, legend, new_figure
+from stages.evaluation.figures.style import DIFFERENCE_MAP, INK, MODEL, MUTED, grid, legend, new_figure
 
 LOUDEST = 64  # grey levels at which the colours of the differences end
-ROLLOUT_COLORS = (MODEL, "#56B4E9", MUTED, "#222222")  # inferred codes, random codes, copy, mean picture
+ROLLOUT_COLORS = (MODEL, "#56B4E9", MUTED, INK)  # inferred codes, random codes, copy, mean picture
 COLUMNS = 6  # pictures in a row of the grid of codes
 
 
