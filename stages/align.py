@@ -13,8 +13,11 @@ from tqdm import tqdm
 from stages.params import read_params
 from stages.recordings.actions import ActionVocabulary
 from stages.recordings.doctor import check, totals, usable_frames
+from stages.recordings.files import session_path
+from stages.recordings.logs import read_metadata
 from stages.recordings.session import read_session, session_stems
 from stages.recordings.timeline import Timeline, fight_ids, labels, write_timeline
+from stages.recordings.verdict import require_no_twins
 from stages.recordings.video import readable_frames
 from stages.run import run_stage
 
@@ -65,6 +68,7 @@ def align(
 ) -> dict:
     """Write `<stem>.csv` for every session and alignment.json into `out`, all or nothing; returns the report."""
     stems = session_stems(recordings)
+    require_no_twins({stem: read_metadata(session_path(recordings, stem, "session"))[0] for stem in stems})
     work = out.with_name(f"{out.name}.partial")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)

@@ -39,7 +39,7 @@ def main() -> None:
     keys = tuple(bundled(params.game).game.keys)
     setting = GameSetting(params.game, collect.width, collect.height, keys, collect.max_fight_s, params.game_options)
     recording = Recording(setting, collect.player, collect.crf, Path("data/raw") / params.game)
-    seeds = game_seeds(RECORDING_SEEDS, params.seed, collect.sessions * collect.fights_per_session)
+    seeds = game_seeds(RECORDING_SEEDS, collect.seed, collect.sessions * collect.fights_per_session)
     fights = [seeds[n * collect.fights_per_session :][: collect.fights_per_session] for n in range(collect.sessions)]
     with Workers(params.workers) as workers:
         recorded = workers.run(partial(record_sessions, recording), list(enumerate(fights)), chunk=1, title="recording")

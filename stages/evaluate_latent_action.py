@@ -36,7 +36,14 @@ from stages.latent_actions.measures import (
     probe_metrics,
 )
 from stages.latent_actions.predicted_frames import picture_sums
-from stages.latent_actions.rollouts import DRIVEN, psnr_by_step, rollout_errors, rollout_metrics, rollout_starts
+from stages.latent_actions.rollouts import (
+    DRIVEN,
+    longest_rollout,
+    psnr_by_step,
+    rollout_errors,
+    rollout_metrics,
+    rollout_starts,
+)
 from stages.latent_actions.transitions import batches, prediction_errors, spread_samples, transitions_of
 from stages.latent_actions.truth import Case, effect_known, effect_of, lagged_classes, states_of
 from stages.learning.checkpoints import write_json
@@ -128,14 +135,14 @@ def judged(case: Case, predict, model, params: Params) -> tuple[dict, np.ndarray
     errors, identical = prediction_errors(found, chosen, codes[chosen], predict, seed=params.seed)
     metrics = prediction_metrics(errors, identical, found.episode[chosen], int(np.prod(found.bank.shape)), **drawn)
     looked_at = spread_samples(len(found), LOOKED_AT)
-    pictures = picture_sums(found, looked_at, codes, predict, threshold=own.change_threshold)
+    pictures = picture_sums(found, looked_at, codes, predict, threshold=own.change_threshold, seed=params.seed)
     metrics |= picture_metrics(pictures, found.episode[looked_at], **drawn)
     metrics |= code_metrics(codes, model.codes)
-    rolled = {"steps": ROLLOUT_STEPS, "gap": own.frame_gap}
+    rolled = {"steps": min(ROLLOUT_STEPS, longest_rollout(found, own.frame_gap)), "gap": own.frame_gap}
     starts = rollout_starts(found, most=ROLLOUTS, **rolled)
     mean = model.views.background.cpu().numpy() * 255
     ahead = rollout_errors(found, starts, codes, predict, count=model.codes, mean=mean, seed=params.seed, **rolled)
-    metrics |= rollout_metrics(ahead, found.episode[starts], DELTAS, **drawn)
+    metrics |= rollout_metrics(ahead, found.episode[starts], DELTAS, ROLLOUT_STEPS, **drawn)
     return metrics, psnr_by_step(ahead)
 
 
@@ -157,6 +164,9 @@ def main() -> None:
     store, extracted = EpisodeStore(EPISODES), EpisodeStore(LATENT_ACTIONS)
     model = load_latent_action(MODEL).to(compute.device)
     cases = {split: case_of(split, store, extracted, params) for split in ("train", *REPORTS)}
+    for split, case in cases.items():
+        if case.transitions.too_short:
+            print(f"left out: {case.transitions.too_short} fights of {split}, too short for a transition")
     lag, probes = classes_of(store, cases, params)
     effect = effect_known(params.latent_action.effect, store)
     if effect != params.latent_action.effect:

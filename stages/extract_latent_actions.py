@@ -5,12 +5,12 @@ data/latent_actions.zarr is an episode store (zarr v3, one group an episode): `f
 keys were recorded, `actions` uint8 [T, A]. codes[i] is the code of the transition from frame i to frame i + frame_gap;
 -1 where there is none (the first frames lack a past, the last ones a next frame). Each frame is stored once. Root
 attributes beside those of every episode store: `frame_gap`, `past_frames`, `codes` (how many there are), `tokens`.
-(frame, code, next frame) in three lines:
+(frame, code, next frame), and the keys as actions[now] where there are any, in three lines:
 
     root = zarr.open_group("data/latent_actions.zarr", mode="r")
     frames, codes = (root["episode_00000"][name][:] for name in ("frames", "codes"))
-    current = np.flatnonzero(codes >= 0); triples = frames[current], codes[current], frames[current + root.attrs["frame_gap"]]
-"""  # noqa: E501
+    now = np.unique(np.nonzero(codes >= 0)[0]); triples = frames[now], codes[now], frames[now + root.attrs["frame_gap"]]
+"""
 
 from functools import partial
 from pathlib import Path

@@ -53,6 +53,11 @@ def agent_of(policy: torch.nn.Module, sequence_length: int, device: str, precisi
 def main() -> None:
     params = read_params()
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
+    if params.latent_action.label_share:
+        raise ValueError(
+            f"latent_action.label_share is {params.latent_action.label_share}: the codes have seen more labels than "
+            f"the few that they are to be named by; set it to 0 and repeat dvc repro"
+        )
     for path in (EPISODES, LATENTS, EXTRACTED, MODEL, AUTOENCODER):
         if not path.exists():
             raise ValueError(f"{path} does not exist; `make labels` reads what `dvc repro` writes: run that first")
@@ -168,13 +173,13 @@ def played_row(params: Params, policies: Policies, workers: Workers, count: int,
     make_agent = partial(agent_of, policy.cpu(), params.sequence_length, params.device, params.precision)
     games = AgentGames(setting, make_agent, play.lanes)
     rules = {rule: Hands(rule, acting) for rule in RULES}
-    val_seeds = game_seeds(VALIDATION_SEEDS, params.seed, play.val_episodes)
+    val_seeds = game_seeds(VALIDATION_SEEDS, play.seed, play.val_episodes)
     tried = {
         rule: float(np.mean([game.score for game in played]))
         for rule, played in games.by_rule(workers, rules, val_seeds, title=f"{who} {count}, val").items()
     }
     rule = max(RULES, key=tried.__getitem__)
-    test_seeds = game_seeds(TEST_SEEDS, params.seed, play.test_episodes)
+    test_seeds = game_seeds(TEST_SEEDS, play.seed, play.test_episodes)
     played = games.by_rule(workers, {rule: rules[rule]}, test_seeds, title=f"{who} {count}, test")[rule]
     returns = [game.score for game in played]
     absent = absent_actions(held, params.actions)
@@ -187,7 +192,7 @@ def read_players(params: Params) -> dict[str, np.ndarray]:
     found: dict[str, list[tuple[int, float]]] = {}
     for row in page.read_rows(PLAYED):
         found.setdefault(row["policy"], []).append((int(row["seed"]), float(row["return"])))
-    seeds = game_seeds(TEST_SEEDS, params.seed, params.play.test_episodes)
+    seeds = game_seeds(TEST_SEEDS, params.play.seed, params.play.test_episodes)
     for name in ("agent", "best_blind", "scripted"):
         if [seed for seed, _ in found.get(name, [])] != seeds:
             raise ValueError(f"{PLAYED} has not the {len(seeds)} test games of {name}; run `dvc repro` first")

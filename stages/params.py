@@ -42,6 +42,7 @@ class PlayerParams(Section):
 
 
 class CollectParams(Section):
+    seed: Whole
     sessions: Count
     fights_per_session: Count
     max_fight_s: Positive
@@ -129,6 +130,7 @@ class EvaluateParams(Section):
 
 
 class PlayParams(Section):
+    seed: Whole
     val_episodes: Count
     test_episodes: Count
     lanes: Count
@@ -147,6 +149,7 @@ class LatentActionParams(FitParams):
     fsq_levels: Annotated[tuple[Annotated[int, Field(gt=2, strict=True)], ...], Field(min_length=1)]
     code_dim: Count
     cosine: bool
+    gradient: Literal["rotation", "straight_through"]
     commitment: NonNegative
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     dead_code_threshold: NonNegative
@@ -162,6 +165,7 @@ class LatentActionParams(FitParams):
     skips: Literal["past", "none"]
     gradient_checkpointing: bool
     label_share: Share
+    label_lag: Whole
     label_weight: NonNegative
     change_weight: NonNegative
     change_threshold: Whole
@@ -181,10 +185,10 @@ class LatentActionParams(FitParams):
                 f"latent_action.search_px is {list(self.search_px)}: block matching works on cells of 4 px, "
                 f"latent_action.cell_px is {self.cell_px}; set cell_px to 4 or search_px to [0, 0]"
             )
-        if max(self.probe_lags) > self.past_frames * self.frame_gap:
+        if max(*self.probe_lags, self.label_lag) > self.past_frames * self.frame_gap:
             raise ValueError(
-                f"latent_action.probe_lags {list(self.probe_lags)} reach further back than the {self.past_frames} past "
-                f"frames of a transition; raise past_frames or try smaller lags"
+                f"latent_action.probe_lags {list(self.probe_lags)} or label_lag {self.label_lag} reach further back "
+                f"than the {self.past_frames} past frames of a transition; raise past_frames or try smaller lags"
             )
         if math.prod(self.fsq_levels) > MOST_CODES:
             raise ValueError(

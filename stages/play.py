@@ -66,7 +66,7 @@ def let_play(params: Params, workers: Workers) -> None:
 
     games = AgentGames(setting, partial(load_agent, params.device, params.precision), play.lanes)
     rules = {rule: Hands(rule, acting) for rule in RULES}
-    val_seeds = game_seeds(VALIDATION_SEEDS, params.seed, play.val_episodes)
+    val_seeds = game_seeds(VALIDATION_SEEDS, play.seed, play.val_episodes)
     tried = games.by_rule(workers, rules, val_seeds, title="agent, val")
     rule = max(RULES, key=lambda name: scores(tried[name]).mean())
     val = {"agent": scores(tried[rule]), **baselines["val"]}
@@ -78,7 +78,7 @@ def let_play(params: Params, workers: Workers) -> None:
     write_json(VAL / "choice.json", choice)
     print("validation: " + ", ".join(f"{name} {mean:.2f}" for name, mean in means.items()) + f"; acting rule: {rule}")
 
-    test_seeds = game_seeds(TEST_SEEDS, params.seed, play.test_episodes)
+    test_seeds = game_seeds(TEST_SEEDS, play.seed, play.test_episodes)
     episodes = games.by_rule(workers, {rule: rules[rule]}, test_seeds, title="agent, test")[rule]
     blindfolded = KeysOfOther(tuple(episode.keys for episode in episodes), tuple(test_seeds))
     tasks = [(blindfolded, seed) for seed in test_seeds]

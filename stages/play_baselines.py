@@ -38,8 +38,8 @@ def main() -> None:
         params.game_options,
     )  # fmt: skip
     seeds = {
-        "val": game_seeds(VALIDATION_SEEDS, params.seed, params.play.val_episodes),
-        "test": game_seeds(TEST_SEEDS, params.seed, params.play.test_episodes),
+        "val": game_seeds(VALIDATION_SEEDS, params.play.seed, params.play.val_episodes),
+        "test": game_seeds(TEST_SEEDS, params.play.seed, params.play.test_episodes),
     }
     with Workers(params.workers) as workers:
         play_all(params, setting, seeds, workers)

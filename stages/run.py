@@ -1,8 +1,10 @@
 """How a stage starts and how it says that its input is bad."""
 
 import errno
+import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 
 def run_stage(main: Callable[[], None]) -> None:
@@ -14,4 +16,6 @@ def run_stage(main: Callable[[], None]) -> None:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        sys.exit(f"error: the disk is full while writing {error.filename or 'an output'}; free some space and repeat")
+        free_mb = shutil.disk_usage(".").free / 1e6
+        where = error.filename or f"what {Path(sys.argv[0]).stem} writes"
+        sys.exit(f"error: the disk is full while writing {where} ({free_mb:.0f} MB are free); free some and repeat")

@@ -27,7 +27,7 @@ from stages.learning.compute import Compute, prepare_compute
 from stages.learning.losses import pixel_weights, weighted_mse
 from stages.learning.training import FitSettings, fit, open_live, scratch_folder
 from stages.models.latent_action import LatentActionDesign, LatentActionModel, codes_of, predict_next, vectors_in
-from stages.params import read_params
+from stages.params import LatentActionParams, read_params
 from stages.run import run_stage
 
 EPISODES = Path("data/episodes.zarr")
@@ -35,7 +35,7 @@ MODEL = Path("data/models/latent_action")
 LIVE, PICTURES = Path("reports/latent_action_training/live"), Path("reports/latent_action_training/steps")
 COLLAPSED = 1.05  # perplexity of the codes
 WATCHED, PICTURED = 256, 4  # transitions of val whose codes are counted, and that are shown, while training
-CODES_FROM = 2048  # transitions whose k-means are the first codes
+CODES_FROM, PER_CODE = 2048, 8  # transitions whose k-means are the first codes, or so many a code if that is more
 STATISTICS_FROM = 1024  # transitions that the mean picture and the spreads are taken from
 VALIDATED = 1024  # transitions of val that are judged after each epoch
 # The params that the weights are a function of.
@@ -102,7 +102,7 @@ class LatentActionTask:
     @torch.no_grad()
     def set_codes(self) -> None:
         """The codes that the transitions all over the split call for, as the inverse model stands."""
-        parts = batches(spread_samples(len(self._train), CODES_FROM))
+        parts = batches(spread_samples(len(self._train), max(CODES_FROM, PER_CODE * self.model.codes)))
         found = [vectors_in(self.model, self._train.take(part), self._compute) for part in parts]
         self.model.codebook.start(torch.cat(found))
 
@@ -135,18 +135,17 @@ def known_labels(classes: np.ndarray, share: float, seed: int) -> np.ndarray:
     return labels
 
 
-def labels_of(store: EpisodeStore, train: Transitions, actions, share: float, seed: int) -> np.ndarray | None:
+def labels_of(store: EpisodeStore, train: Transitions, own: LatentActionParams, seed: int) -> np.ndarray | None:
     """The keys that help to shape the codes, int64 [N], -1 where not told; None without any."""
-    if not share:
+    if not own.label_share:
         return None
     if not store.has("actions"):
         raise ValueError(
-            f"latent_action.label_share is {share}, but {store.path} has no actions: its recordings came without keys; "
-            f"set label_share to 0"
+            f"latent_action.label_share is {own.label_share}, but {store.path} has no actions: its recordings came "
+            f"without keys; set label_share to 0"
         )
-    columns = action_columns(store, actions)
-    classes = key_classes(store.concatenated("actions", "train")[0][train.current], columns)
-    return known_labels(classes, share, seed)
+    held = store.concatenated("actions", "train")[0][train.current - own.label_lag]
+    return known_labels(key_classes(held, action_columns(store, own.probe_actions)), own.label_share, seed)
 
 
 class Watch:
@@ -201,7 +200,7 @@ def main() -> None:
         )
         for split in ("train", "val")
     )
-    labels = labels_of(store, train, own.probe_actions, own.label_share, params.seed)
+    labels = labels_of(store, train, own, params.seed)
     channels, height, width = train.bank.shape
     design = LatentActionDesign.from_section(
         own, labels=0 if labels is None else len(own.probe_actions) + 1,

@@ -99,6 +99,14 @@ def test_gaps_and_jitter(raw):
     assert session["interval_ms"]["std"] == pytest.approx(1000 * np.diff(times).std(), abs=2e-3)
 
 
+def test_a_pause_between_two_fights_is_no_gap(raw):
+    times = np.array([0, 0.1, 0.2, 0.3, 5.3, 5.4, 5.7, 5.8, 5.9, 6.0])
+    session = report_of(record(raw, times=times, log="start 0 +f 0.1 -f 0.2 end 0.4 start 5.2 end 7"))
+    assert session["pauses"] == 1
+    assert [(gap["frame"], gap["fight"]) for gap in session["gaps"]["list"]] == [(5, 1)]
+    assert session["interval_ms"]["std"] == pytest.approx(1000 * np.std([0.1] * 7 + [0.3]), abs=2e-3)
+
+
 @pytest.mark.parametrize(("rule", "kept"), [("interval", 2), ("state", 1)])
 def test_taps_shorter_than_a_frame(raw, rule, kept):
     """One over a frame's time, one between two frames; a long press, and taps before and after the video."""
@@ -240,6 +248,15 @@ def test_bad_input_leaves_earlier_timelines_as_they_were(raw, workers):
         run(raw, workers=workers)
     assert {path.name: path.read_bytes() for path in timelines.iterdir()} == before
     assert sorted(path.name for path in raw.parent.iterdir()) == ["raw", "timelines"]
+
+
+def test_a_session_and_its_repaired_one_are_not_learned_from_together(raw):
+    record(raw)
+    record(raw, "one-fixed")
+    said = json.loads((raw / "one-fixed_session.json").read_text(encoding="utf-8"))
+    (raw / "one-fixed_session.json").write_text(json.dumps(said | {"repaired_from": "one"}), encoding="utf-8")
+    with pytest.raises(ValueError, match="^one: one-fixed is the same recording, repaired"):
+        run(raw)
 
 
 def test_timelines_of_sessions_that_are_gone_go(raw):

@@ -6,8 +6,8 @@ import torch
 from stages.models.codebook import Codebook
 
 SIZES = {
-    "quantizer": "vq", "codes": 4, "fsq_levels": (3, 5), "dim": 6, "cosine": True, "commitment": 0.25,
-    "ema_decay": 0.8, "dead_code_threshold": 1.0, "entropy_weight": 0.0,
+    "quantizer": "vq", "codes": 4, "fsq_levels": (3, 5), "dim": 6, "cosine": True, "gradient": "rotation",
+    "commitment": 0.25, "ema_decay": 0.8, "dead_code_threshold": 1.0, "entropy_weight": 0.0,
 }  # fmt: skip
 
 
@@ -71,3 +71,14 @@ def test_codes_that_nothing_uses_start_anew():
         book((lonely + 0.01 * torch.randn(64, 6))[:, None])
     centres = book.vectors_of(torch.arange(4)[:, None])[:, 0]
     assert (centres @ lonely.T).min() > 0.9
+
+
+@pytest.mark.parametrize("gradient", ["rotation", "straight_through"])
+def test_the_gradient_goes_straight_through_or_is_turned_with_the_vector(gradient):
+    book = codebook_of(gradient=gradient, cosine=False, commitment=0.0)
+    vectors = book.scaled(near_axes()).requires_grad_()
+    book.start(vectors.detach())
+    weights = torch.randn(vectors.shape)
+    (book.train()(vectors)[0] * weights).sum().backward()
+    assert torch.equal(vectors.grad, weights) == (gradient == "straight_through")
+    assert vectors.grad.abs().sum() > 0

@@ -146,6 +146,14 @@ def test_sessions_with_and_without_state_share_a_store(project):
     assert not np.isnan(store.read("episode_00000", "state")).any()
 
 
+def test_a_state_table_may_begin_with_a_byte_order_mark(project):
+    for path in Path("data/raw/mine").glob("*_state.csv"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    convert.main()
+    store = EpisodeStore(convert.STORE)
+    assert store.state_columns == ("x", "y") and not np.isnan(store.read("episode_00000", "state")).any()
+
+
 def test_without_any_state_there_is_no_state_array(project):
     for path in Path("data/raw/mine").glob("*_state.csv"):
         path.unlink()

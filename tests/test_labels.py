@@ -53,7 +53,7 @@ def write_stores(folder):
                 latents.episode(info, known | {"latents": encode_frames(autoencoder, frames, compute)})
 
 
-def write_params(folder):
+def write_params(folder, **latent_action):
     params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
     params |= {"threads": 1, "workers": 1, "device": "cpu", "precision": "no", "sequence_length": 3}
     params["evaluate"]["bootstrap"] = 20
@@ -71,7 +71,7 @@ def write_params(folder):
     params["latent_action"] |= {
         "codes": 4, "code_dim": 4, "channels": [4, 8], "search_px": [6, 2], "epochs": 2, "batch_size": 16,
         "learning_rate": 0.01, "quantize_after_steps": 4,
-    }  # fmt: skip
+    } | latent_action  # fmt: skip
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
@@ -160,6 +160,13 @@ def test_what_is_missing_is_named(done, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="has not the 2 test games of agent"):
         labels.main()
     write_players(Path("reports/test/play/returns.csv"))
+
+
+def test_codes_that_labels_helped_to_shape_are_not_named_by_few(tmp_path, monkeypatch):
+    write_params(tmp_path, label_share=0.1)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="label_share is 0.1: the codes have seen more labels"):
+        labels.main()
 
 
 def test_labels_are_drawn_from_train_alone(done, monkeypatch):

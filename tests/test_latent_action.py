@@ -18,7 +18,8 @@ from stages.models.transition_classifier import TransitionClassifier
 
 SIZES = {
     "past_frames": 2, "tokens": (1, 1), "quantizer": "vq", "codes": 4, "fsq_levels": (3, 3), "code_dim": 6,
-    "cosine": True, "commitment": 0.25, "ema_decay": 0.8, "dead_code_threshold": 1.0, "entropy_weight": 0.0,
+    "cosine": True, "gradient": "rotation", "commitment": 0.25, "ema_decay": 0.8, "dead_code_threshold": 1.0,
+    "entropy_weight": 0.0,
     "search_px": (8, 4), "past_dropout": 0.5, "channels": (4, 8), "cell_px": 4,
     "conditioning": "film", "prediction": "moved", "skips": "past", "gradient_checkpointing": False, "labels": 0,
     "height": 21, "width": 30, "in_channels": 1,

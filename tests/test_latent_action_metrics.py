@@ -142,11 +142,13 @@ def test_agreement_does_not_care_what_codes_are_called_and_is_none_by_chance():
 
 
 def test_moving_pixels_and_likeness_are_pooled():
-    sums = np.array([[1.0, 10.0, 30.0, 20.0, 40.0], [3.0, 30.0, 10.0, 20.0, 40.0]])
+    sums = np.array([[1.0, 10.0, 2.0, 4.0, 30.0, 20.0, 40.0], [3.0, 30.0, 6.0, 12.0, 10.0, 20.0, 40.0]])
     found = picture_metrics(sums, np.array([0, 1]), **DRAWN)
     assert found["lam_moving_gain_db"] == pytest.approx(10)
+    assert found["lam_moving_shuffle_drop_db"] == pytest.approx(10 * math.log10(2))
+    assert found["lam_moving_zeroed_drop_db"] == pytest.approx(10 * math.log10(4))
     assert found["lam_ssim"] == found["lam_copy_ssim"] == 0.5
-    still = picture_metrics(np.zeros((1, 5)), np.array([0]), **DRAWN)
+    still = picture_metrics(np.zeros((1, 7)), np.array([0]), **DRAWN)
     assert still["lam_moving_gain_db"] is None and still["lam_ssim"] is None
 
 

@@ -10,10 +10,11 @@ import yaml
 import zarr
 
 from stages import evaluate_latent_action, extract_latent_actions, train_latent_action
-from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, episode_name
-from stages.latent_actions.measures import perplexity
+from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, action_columns, episode_name
+from stages.latent_actions.measures import key_classes, perplexity
 from stages.latent_actions.transitions import codes_in, prediction_errors, spread_samples, transitions_of
-from stages.train_latent_action import known_labels, require_several_codes, warm_up_steps
+from stages.params import read_params
+from stages.train_latent_action import known_labels, labels_of, require_several_codes, warm_up_steps
 
 PARAMS = Path("params.yaml").resolve()
 HEIGHT, WIDTH, FRAMES, SHIFT = 18, 26, 30, 4
@@ -100,9 +101,9 @@ def test_val_and_test_are_scored_by_the_same_names(done):
 def test_the_data_set_loads_alone_in_three_lines(done):
     root = zarr.open_group(done / "data/latent_actions.zarr", mode="r")
     frames, codes = (root["episode_00000"][name][:] for name in ("frames", "codes"))
-    current = np.flatnonzero(codes >= 0)
-    following = frames[current + root.attrs["frame_gap"]]
-    assert np.array_equal(current, np.arange(2, FRAMES - 1)) and codes.dtype == np.int16 and codes.max() < 4
+    now = np.unique(np.nonzero(codes >= 0)[0])
+    following = frames[now + root.attrs["frame_gap"]]
+    assert np.array_equal(now, np.arange(2, FRAMES - 1)) and codes.dtype == np.int16 and codes.max() < 4
     assert following.shape == (FRAMES - 3, 1, HEIGHT, WIDTH)
 
     store, own = EpisodeStore(done / "data/episodes.zarr"), EpisodeStore(done / "data/latent_actions.zarr")
@@ -154,11 +155,31 @@ def test_many_codes_a_transition_run_through_all_three_stages(done, tmp_path, mo
     run_all()
     codes = EpisodeStore("data/latent_actions.zarr").read("episode_00000", "codes")
     assert codes.shape == (FRAMES, 6) and codes.max() < 9 and (codes[2:-1] >= 0).all()
+    assert np.array_equal(np.unique(np.nonzero(codes >= 0)[0]), np.arange(2, FRAMES - 1))  # as the three lines do it
     val = read_json(Path("reports/latent_action/metrics.json"))
     assert val["lam_capacity_bits"] == pytest.approx(6 * np.log2(9)) and val["lam_probe_skill"] is not None
 
 
-def test_a_collapse_fails_the_run():
+def test_episodes_too_short_for_the_longest_roll_out_still_get_the_shorter_ones(tmp_path, monkeypatch):
+    write_episodes(tmp_path / "data/episodes.zarr", frames=14)
+    write_params(tmp_path, frame_gap=2, past_frames=1, probe_lags=[0])
+    monkeypatch.chdir(tmp_path)
+    run_all()
+    val = read_json(Path("reports/latent_action/metrics.json"))
+    assert None not in (val["lam_delta1_db"], val["lam_delta4_db"]) and val["lam_rollout_gain_db"] is None
+    assert Path("reports/latent_action/rollouts.mp4").stat().st_size > 1_000
+
+
+def test_a_run_whose_codes_collapse_fails(done, tmp_path, monkeypatch):
+    shutil.copytree(done / "data/episodes.zarr", tmp_path / "data/episodes.zarr")
+    write_params(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train_latent_action, "codes_in", lambda val, samples, codes_of: np.zeros(len(samples), int))
+    with pytest.raises(ValueError, match="the latent actions collapsed"):
+        train_latent_action.main()
+
+
+def test_a_collapse_is_one_code_for_nearly_all():
     require_several_codes(1.06)
     with pytest.raises(ValueError, match=r"collapsed: one code .* \(perplexity 1\.00\)"):
         require_several_codes(perplexity(np.zeros(50, int), 8))
@@ -168,6 +189,17 @@ def test_only_a_share_of_the_keys_is_told():
     labels = known_labels(np.arange(1000) % 3, 0.1, seed=0)
     assert (labels >= 0).sum() == 100 and np.array_equal(labels[labels >= 0], (np.arange(1000) % 3)[labels >= 0])
     assert (known_labels(np.arange(3), 0.01, seed=0) >= 0).sum() == 1
+
+
+@pytest.mark.parametrize("lag", [0, 2])
+def test_keys_that_shape_the_codes_are_those_of_as_many_frames_before(done, lag):
+    store = EpisodeStore(done / "data/episodes.zarr")
+    train = transitions_of(store, "train", past_frames=2, gap=1, limit_gb=1.0)
+    own = read_params(done / "params.yaml").latent_action
+    own = own.model_copy(update={"label_share": 1.0, "label_lag": lag})
+    columns = action_columns(store, own.probe_actions)
+    held = key_classes(store.concatenated("actions", "train")[0], columns)
+    assert np.array_equal(labels_of(store, train, own, seed=0), held[train.current - lag])
 
 
 def test_bad_input_is_named(tmp_path, monkeypatch):

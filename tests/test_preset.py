@@ -48,6 +48,24 @@ def test_the_latent_action_model_of_every_preset_fits_odd_sizes(name, height, wi
     assert vectors.shape == (2, own.tokens[0] * own.tokens[1], own.code_dim)
 
 
+def test_the_network_of_the_literature_makes_its_grid_of_the_console_s_picture(tmp_path):
+    """Five strides make 5 x 7 cells of 160 x 210 px, a code each; the prediction has the picture's size."""
+    text = TEXT
+    for name in ("breakout", "literature"):
+        text = with_preset(text, yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8")))
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    params = read_params(tmp_path / "params.yaml")
+    own, size = params.latent_action, (params.convert.height, params.convert.width)
+    model = LatentActionModel(
+        LatentActionDesign.from_section(own, labels=0, height=size[0], width=size[1], in_channels=1)
+    ).eval()
+    frames = torch.rand(1, own.past_frames + 2, 1, *size)
+    with torch.no_grad():
+        assert model.inverse.down(model.views(frames, own.past_frames))[-1].shape[1:] == (512, 7, 5)
+        assert model(frames).frame.shape[2:] == size == (210, 160)
+    assert model.tokens == 35 and model.capacity_bits == 280
+
+
 def test_an_unknown_key_and_an_impossible_value_are_refused():
     with pytest.raises(ValueError, match="the preset sets latent_action.colour, which params.yaml does not have"):
         with_preset(TEXT, {"latent_action.colour": 3})

@@ -193,7 +193,7 @@ def test_the_page_of_a_bundled_game_holds_everything_inside(built):
 
 def test_the_page_says_which_targets_are_missed(built):
     words = Page(built / "reports/index.html").words
-    assert "Missed: latent action: the code tells the key: 0.40, wanted at least 0.5" in words
+    assert "Missed: latent action: the code tells the key: 0.40, wanted at least 0.6" in words
     assert "Missed: mean gain: agent - blindfolded, in the same games: 0.50 (-0.50 to 1.50)" in words
     assert "Missed: LEFT" not in words and "Missed: the agent" not in words
 

@@ -5,7 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from stages.latent_actions.rollouts import delta_db, psnr_by_step, rollout_errors, rollout_metrics, rollout_starts
+from stages.latent_actions.rollouts import (
+    delta_db,
+    longest_rollout,
+    psnr_by_step,
+    rollout_errors,
+    rollout_metrics,
+    rollout_starts,
+)
 from stages.latent_actions.transitions import Transitions
 
 MEAN = np.full((1, 2, 2), 20.0)
@@ -66,13 +73,23 @@ def test_delta_is_the_decibels_between_inferred_and_random_codes():
 
 def test_metrics_of_roll_outs_and_of_none():
     errors = np.array([[[1.0, 10.0, 4.0, 4.0], [2.0, 2.0, 20.0, 4.0]]])
-    found = rollout_metrics(errors, np.array([0]), (1, 4), **DRAWN)
+    found = rollout_metrics(errors, np.array([0]), (1, 4), 2, **DRAWN)
     assert found["lam_delta1_db"] == pytest.approx(10) and found["lam_delta4_db"] is None
     assert found["lam_rollout_gain_db"] == pytest.approx(10)
     assert found["lam_rollout_over_mean_db"] == pytest.approx(10 * math.log10(2))
     assert found["lam_rollout_drift_db"] == pytest.approx(10 * math.log10(2))
+    shorter = rollout_metrics(errors, np.array([0]), (1, 4), 15, **DRAWN)  # no episode has 15 steps
+    assert shorter == found | dict.fromkeys(name for name in found if "rollout" in name)
     short = transitions(range(4), [4])
     none = rollout_errors(short, np.zeros(0, int), np.zeros(2), brighten, steps=3, gap=1, count=4, mean=MEAN, seed=0)
     assert none.shape == (0, 3, 4) and np.isnan(psnr_by_step(none)).all()
-    nothing = rollout_metrics(none, np.zeros(0, int), (1, 4), **DRAWN)
+    nothing = rollout_metrics(none, np.zeros(0, int), (1, 4), 3, **DRAWN)
     assert nothing.keys() == found.keys() and set(nothing.values()) == {None}
+
+
+@pytest.mark.parametrize(("lengths", "gap", "steps"), [([3, 6], 1, 6), ([3, 6], 4, 2), ([1], 5, 1)])
+def test_the_longest_episode_says_how_far_a_roll_out_goes(lengths, gap, steps):
+    found = Transitions(None, np.zeros((sum(lengths), 4), int), np.repeat(np.arange(len(lengths)), lengths))
+    assert longest_rollout(found, gap) == steps
+    assert len(rollout_starts(found, steps=steps, gap=gap, most=99)) >= 1
+    assert not len(rollout_starts(found, steps=steps + 1, gap=gap, most=99))

@@ -1,10 +1,11 @@
 """Every way in which the files of a session can be bad: named, or cut and counted."""
 
+import cv2
 import numpy as np
 import pytest
 
 from stages.recordings.session import count_frames, read_frames, session_stems
-from stages.recordings.video import readable_frames
+from stages.recordings.video import VideoWriter, readable_frames
 from tests.test_session import START, foreign, lines_of, put_lines, read, write
 
 
@@ -162,6 +163,22 @@ def test_a_truncated_video_is_an_error(tmp_path):
     count, damage = readable_frames(path)
     assert count <= 12
     assert "one.mp4" in damage
+
+
+def test_a_picture_that_the_decoder_makes_up_is_damage(tmp_path):
+    """Bytes in the middle are wrong: every frame is given, but one is guessed and those after it build on the guess."""
+    noise = np.random.default_rng(0).integers(0, 255, (180, 500, 3), np.uint8)
+    wall, path, found = cv2.GaussianBlur(noise, (0, 0), 0.8), tmp_path / "one.mp4", []
+    writer = VideoWriter(path, width=320, height=180, fps=10, crf=20)
+    for frame in range(20):
+        writer.write(wall[:, 7 * frame : 7 * frame + 320])
+    writer.close()
+    whole = path.read_bytes()
+    assert readable_frames(path) == (20, None)
+    for at in range(len(whole) // 4, 3 * len(whole) // 4, len(whole) // 12):
+        path.write_bytes(whole[:at] + bytes(255 - byte for byte in whole[at : at + 20]) + whole[at + 20 :])
+        found.append(readable_frames(path))
+    assert any(0 < count < 20 and "one.mp4 is damaged" in damage for count, damage in found)
 
 
 def test_a_video_that_ends_between_two_frames_is_noticed(tmp_path):

@@ -5,7 +5,6 @@ different episodes of one store and the bytes do not depend on how many there ar
 shard of frames at a time, however long a session is.
 """
 
-import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from stages.episodes.decode import read_small_frames
 from stages.episodes.preprocess import CHANNELS
 from stages.episodes.splits import SPLITS
 from stages.episodes.store import SHARD, EpisodeInfo, create_episode, episode_name, write_rows
+from stages.recordings.logs import state_columns
 from stages.recordings.session import Session, read_session, session_path
 from stages.recordings.timeline import Timeline, read_timeline
 
@@ -70,8 +70,7 @@ def union_of_state_columns(recordings: Path, sessions: Sequence[str]) -> list[st
     for session in sessions:
         path = session_path(recordings, session, "state")
         if path.exists():
-            with path.open(encoding="utf-8", newline="") as file:
-                columns.update(dict.fromkeys(name.strip() for name in next(csv.reader(file), [])))
+            columns.update(dict.fromkeys(state_columns(path)))
     return list(columns)
 
 

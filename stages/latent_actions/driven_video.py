@@ -9,17 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 import cv2
 import numpy as np
 
-TILE_WIDTH = 240  # px, about
+WIDTH, COLUMNS = 960, 4  # px, about, and tiles in a row; twice as many, half as wide, where there are more than FEW
+FEW = 8
 CAPTION = 18  # px high
-COLUMNS = 4
 TEXT, BACKGROUND = (235, 232, 228), (30, 27, 24)
 
 
 def tiled(films: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
     """Films [S, C, H, W] of the same length by caption -> one picture a step."""
+    columns = COLUMNS if len(films) <= FEW else 2 * COLUMNS
     for step in range(min(len(film) for film in films.values())):
-        tiles = [_tile(film[step], caption) for caption, film in films.items()]
-        columns = min(COLUMNS, len(tiles))
+        tiles = [_tile(film[step], caption, WIDTH // columns) for caption, film in films.items()]
         tiles += [np.full_like(tiles[0], 0) + np.uint8(BACKGROUND)] * (-len(tiles) % columns)
         rows = [np.concatenate(tiles[start : start + columns], axis=1) for start in range(0, len(tiles), columns)]
         yield np.concatenate(rows)
@@ -28,13 +28,13 @@ def tiled(films: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
 def captioned(frames: np.ndarray, captions: Sequence[str]) -> Iterator[np.ndarray]:
     """Frames [S, C, H, W] as a video of one tile, each with its caption."""
     for frame, caption in zip(frames, captions, strict=True):
-        yield _tile(frame, caption)
+        yield _tile(frame, caption, WIDTH // COLUMNS)
 
 
-def _tile(frame: np.ndarray, caption: str) -> np.ndarray:
+def _tile(frame: np.ndarray, caption: str, width: int) -> np.ndarray:
     image = np.ascontiguousarray(frame.transpose(1, 2, 0)[..., ::-1])
     image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.shape[2] == 1 else image
-    times = max(1, round(TILE_WIDTH / image.shape[1]))
+    times = max(1, round(width / image.shape[1]))
     image = cv2.resize(image, None, fx=times, fy=times, interpolation=cv2.INTER_NEAREST)
     image = cv2.copyMakeBorder(
         image, CAPTION, image.shape[0] % 2, 0, image.shape[1] % 2, cv2.BORDER_CONSTANT, value=BACKGROUND

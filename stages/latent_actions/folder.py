@@ -13,16 +13,16 @@ from stages.evaluation.overlay import write_video
 from stages.latent_actions.continuing import continued
 from stages.latent_actions.driven_video import captioned, tiled
 from stages.latent_actions.effects import codes_of_classes, consistency, effect_rows, event_rows, events_of
-from stages.latent_actions.rollouts import rollout_starts
+from stages.latent_actions.rollouts import longest_rollout, rollout_starts
 from stages.latent_actions.transitions import PredictNext, batches, spread_samples
 from stages.latent_actions.truth import Case
 from stages.learning.checkpoints import write_json
 from stages.models.latent_action import LatentActionModel
 
 PICTURED = 6  # transitions in the picture of predictions
-CODES_SHOWN = 47  # in the picture of what each code does
+CODES_SHOWN = 47  # in the picture of what each code does, and held in the video: those that occur most
 NEIGHBOURS = 800  # transitions in the picture of vectors
-VIDEO_STEPS, HELD, HELD_STEPS = 45, 6, 15  # of roll-outs; codes that are held; steps that each is held
+VIDEO_STEPS, HELD_STEPS = 45, 15  # of roll-outs; steps that the code of each key is held
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def write_figures(
     transition there are no pictures of single ones.
     """
     found, codes = shown.case.transitions, shown.case.codes
-    chosen = spread_samples(len(found), 2 * PICTURED + 1)[1::2]
+    chosen = spread_samples(len(found), 2 * PICTURED + 1)[min(1, len(found) - 1) :: 2]
     frames = found.take(chosen)
     predicted = predict(frames[:, :-1], codes[chosen])
     save(predictions_figure(frames[:, -2], frames[:, -1], predicted), directory / "predictions.png")
@@ -64,8 +64,7 @@ def write_figures(
     save(codes_figure(codes.ravel(), model.codes, classes, shown.names), directory / "codes.png")
     if model.tokens > 1:
         return
-    counts = np.bincount(codes, minlength=model.codes)
-    often = np.sort(np.argsort(-counts, kind="stable")[:CODES_SHOWN])
+    often, counts = _commonest(codes, model.codes)
     middle = frames[len(frames) // 2 : len(frames) // 2 + 1, :-1]
     following = predict(np.repeat(middle, len(often), axis=0), often)
     save(every_code_figure(middle[0, -1], following, often, counts[often] / len(codes)), directory / "every_code.png")
@@ -75,26 +74,34 @@ def write_figures(
     save(tsne_figure(vectors, codes[near], own_classes, shown.names, seed), directory / "tsne.png")
 
 
+def _commonest(codes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The CODES_SHOWN codes that occur most, in their own order, and how often each of all `count` occurs."""
+    counts = np.bincount(codes, minlength=count)
+    return np.sort(np.argsort(-counts, kind="stable")[:CODES_SHOWN]), counts
+
+
 def write_videos(
     directory: Path, shown: Shown, model: LatentActionModel, predict: PredictNext, *, fps: float, gap: int
 ) -> None:
     """Roll-outs beside the truth, and a picture that a sequence of codes drives."""
     found, codes = shown.case.transitions, shown.case.codes
-    steps = min(VIDEO_STEPS, int(np.bincount(found.episode).max()) // gap)
+    steps = min(VIDEO_STEPS, longest_rollout(found, gap))
     now = rollout_starts(found, steps=steps, gap=gap, most=2)[-1] + np.arange(steps) * gap
     context = found.take(now[:1])[:, :-1]
 
     def driven(by: np.ndarray) -> np.ndarray:
-        return continued(context, by[None], predict)[0]
+        """A film for each row of codes [F, S]: uint8 [F, S, C, H, W]."""
+        return continued(np.repeat(context, len(by), axis=0), by, predict)
 
-    films = {"true": found.take(now)[:, -1], "inferred codes": driven(codes[now])}
+    films = {"true": found.take(now)[:, -1], "inferred codes": driven(codes[now][None])[0]}
     if model.tokens == 1:
-        often = np.argsort(-np.bincount(codes, minlength=model.codes), kind="stable")[:HELD]
-        films |= {f"code {code} held": driven(np.full(steps, code)) for code in often}
+        often, _ = _commonest(codes, model.codes)
+        held = driven(np.repeat(often[:, None], steps, axis=1))
+        films |= {f"code {code}": film for code, film in zip(often, held, strict=True)}
     write_video(directory / "rollouts.mp4", tiled(films), fps)
     if shown.classes is None or model.tokens > 1:
         return
     typical = codes_of_classes(codes, shown.classes, model.codes, len(shown.names))
     order = np.repeat(np.arange(len(shown.names)), HELD_STEPS)
     captions = [f"{shown.names[kind]}: code {typical[kind]}" for kind in order]
-    write_video(directory / "driven.mp4", captioned(driven(typical[order]), captions), fps)
+    write_video(directory / "driven.mp4", captioned(driven(typical[order][None])[0], captions), fps)

@@ -18,10 +18,13 @@ from sklearn.metrics import adjusted_mutual_info_score, f1_score
 from stages.evaluation.intervals import Interval, finite, sums_interval
 from stages.evaluation.metrics import ratio
 
-# The columns of the sums of errors: squared ones, then absolute ones.
+# The columns of the sums of errors: squared ones, then absolute ones. The first four are those of PICTURE_SUMS, too.
 ERRORS = ("model", "copy", "shuffled", "zeroed", "model_absolute", "copy_absolute")
 # The columns of what pictures are judged by: squared errors on moving pixels, SSIM, and the pixels of the SSIM.
-PICTURE_SUMS = ("moving_error", "copy_moving_error", "ssim", "copy_ssim", "ssim_pixels")
+PICTURE_SUMS = (
+    "moving_error", "copy_moving_error", "shuffled_moving_error", "zeroed_moving_error",
+    "ssim", "copy_ssim", "ssim_pixels",
+)  # fmt: skip
 MEANS = ("lam_psnr_db", "lam_copy_psnr_db", "lam_l2", "lam_copy_l2", "lam_l1", "lam_copy_l1")
 PROBES = ("accuracy", "majority", "frame", "supervised", "mlp")  # the columns of the probes' answers
 
@@ -34,17 +37,17 @@ def decibels(larger: np.ndarray, smaller: np.ndarray) -> np.ndarray:
 
 
 def gain_db(sums: np.ndarray) -> np.ndarray:
-    """How far below a copy of the current frame the error lies, in dB: sums [..., ERRORS + pixels] -> [...]."""
+    """How far below a copy of the current frame the error lies, in dB: sums [..., ERRORS or PICTURE_SUMS] -> [...]."""
     return decibels(sums[..., 1], sums[..., 0])
 
 
 def shuffle_drop_db(sums: np.ndarray) -> np.ndarray:
-    """What shuffled codes cost, in dB: sums [..., ERRORS + pixels] -> [...]."""
+    """What shuffled codes cost, in dB: sums [..., ERRORS or PICTURE_SUMS] -> [...]."""
     return decibels(sums[..., 2], sums[..., 0])
 
 
 def zeroed_drop_db(sums: np.ndarray) -> np.ndarray:
-    """What no code at all costs, in dB: sums [..., ERRORS + pixels] -> [...]."""
+    """What no code at all costs, in dB: sums [..., ERRORS or PICTURE_SUMS] -> [...]."""
     return decibels(sums[..., 3], sums[..., 0])
 
 
@@ -120,16 +123,14 @@ def mean_errors(total: np.ndarray) -> dict[str, float | None]:
 
 
 def picture_metrics(sums: np.ndarray, episode: np.ndarray, *, resamples: int, seed: int) -> dict[str, float | None]:
-    """Gain over a copy on moving pixels, and SSIM, from the sums [N, PICTURE_SUMS] of transitions."""
+    """On moving pixels gain over a copy and what shuffled codes or none cost, and SSIM: from sums [N, PICTURE_SUMS]."""
     by_episode = sums_by_episode(sums, episode)
     drawn = {"resamples": resamples, "seed": seed}
-    moving = sums_interval(lambda each: decibels(each[..., 1], each[..., 0]), by_episode, **drawn)
-    found = moving.as_metrics("lam_moving_gain_db")
-    total = by_episode.sum(axis=0)
-    for name, column in (("lam_ssim", 2), ("lam_copy_ssim", 3)):
-        value = float(ratio(total[column], total[4]))
-        found[name] = value if math.isfinite(value) else None
-    return found
+    found = {}
+    for name, score in {"gain": gain_db, "shuffle_drop": shuffle_drop_db, "zeroed_drop": zeroed_drop_db}.items():
+        found |= sums_interval(score, by_episode, **drawn).as_metrics(f"lam_moving_{name}_db")
+    *_, ssim, copy_ssim, pixels = by_episode.sum(axis=0)
+    return found | {"lam_ssim": finite(ratio(ssim, pixels)), "lam_copy_ssim": finite(ratio(copy_ssim, pixels))}
 
 
 def code_metrics(codes: np.ndarray, count: int) -> dict[str, float]:

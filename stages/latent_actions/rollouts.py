@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.evaluation.intervals import Interval, sums_interval
+from stages.evaluation.intervals import Interval, finite, sums_interval
 from stages.latent_actions.continuing import continued
 from stages.latent_actions.measures import decibels, sums_by_episode
 from stages.latent_actions.transitions import PredictNext, Transitions, spread_samples
@@ -29,6 +29,11 @@ def rollout_starts(transitions: Transitions, *, steps: int, gap: int, most: int)
         return np.zeros(0, np.int64)
     starts = np.flatnonzero(transitions.episode[:last] == transitions.episode[reach:])
     return starts[spread_samples(len(starts), most)]
+
+
+def longest_rollout(transitions: Transitions, gap: int) -> int:
+    """Steps that the longest episode has room for; at least 1."""
+    return (int(np.bincount(transitions.episode).max()) - 1) // gap + 1
 
 
 def rollout_errors(
@@ -76,10 +81,10 @@ def psnr_by_step(errors: np.ndarray) -> np.ndarray:
 
 
 def rollout_metrics(
-    errors: np.ndarray, episode: np.ndarray, deltas: Sequence[int], *, resamples: int, seed: int
+    errors: np.ndarray, episode: np.ndarray, deltas: Sequence[int], last: int, *, resamples: int, seed: int
 ) -> dict[str, float | None]:
-    """delta_t of the steps `deltas`; at the last step gain over the copy and over the mean picture, and how many dB are
-    lost on the way.
+    """delta_t of the steps `deltas`; at the step `last` gain over the copy and over the mean picture, and how many dB
+    are lost on the way.
 
     Null for steps that no episode is long enough for.
     """
@@ -91,9 +96,8 @@ def rollout_metrics(
     for step in deltas:
         interval = delta_db(errors, step, episode, **drawn) if step <= there else empty
         found |= interval.as_metrics(f"lam_delta{step}_db")
-    last = {
-        "lam_rollout_gain_db": psnr[-1, 0] - psnr[-1, 2],
-        "lam_rollout_over_mean_db": psnr[-1, 0] - psnr[-1, 3],
-        "lam_rollout_drift_db": psnr[0, 0] - psnr[-1, 0],
-    }
-    return found | {name: float(value) if np.isfinite(value) else None for name, value in last.items()}
+    end = psnr[last - 1] if last <= there else np.full(len(DRIVEN), np.nan)
+    found["lam_rollout_gain_db"] = finite(end[0] - end[2])
+    found["lam_rollout_over_mean_db"] = finite(end[0] - end[3])
+    found["lam_rollout_drift_db"] = finite(psnr[0, 0] - end[0])
+    return found

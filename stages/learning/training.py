@@ -2,7 +2,8 @@
 
 A `Task` says what is learned (samples, loss, validation), `FitSettings` how, `Compute` where.
 Mixed precision and several processes come from Hugging Face accelerate. A step's batch is shared
-out among the processes, so their number changes speed but not what is learned (up to rounding).
+out among the processes and its loss is the mean of theirs: their number changes speed, and what is
+learned only as far as a loss weighs samples within its own part of the batch (see `weighted_mse`).
 """
 
 import contextlib

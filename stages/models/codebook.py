@@ -1,8 +1,9 @@
 """What makes a transition's vectors one of a few codes: a learned codebook, or a fixed grid of values.
 
 `vq`: vectors become the nearest entry of a codebook that follows them by moving averages; the gradient passes straight
-through (van den Oord et al. 2017, VQ-VAE). `fsq`: a few numbers, each rounded to one of its levels; nothing to collapse
-(Mentzer et al. 2023, "Finite Scalar Quantization"). Both by vector-quantize-pytorch.
+through (van den Oord et al. 2017, VQ-VAE), or turned as the vector is turned on its way to the entry (Fifty et al.
+2024, "Restructuring vector quantization with the rotation trick"). `fsq`: a few numbers, each rounded to one of its
+levels; nothing to collapse (Mentzer et al. 2023, "Finite Scalar Quantization"). Both by vector-quantize-pytorch.
 
 Conventions: B transitions, K tokens each, D numbers a token; codes are whole numbers from 0.
 """
@@ -26,8 +27,8 @@ class Codebook(nn.Module):
     """
 
     def __init__(
-        self, *, quantizer: str, codes: int, fsq_levels: Sequence[int], dim: int, cosine: bool, commitment: float,
-        ema_decay: float, dead_code_threshold: float, entropy_weight: float,
+        self, *, quantizer: str, codes: int, fsq_levels: Sequence[int], dim: int, cosine: bool, gradient: str,
+        commitment: float, ema_decay: float, dead_code_threshold: float, entropy_weight: float,
     ):  # fmt: skip
         super().__init__()
         self.codes = codes if quantizer == "vq" else math.prod(fsq_levels)
@@ -38,6 +39,7 @@ class Codebook(nn.Module):
             self._quantizer = VectorQuantize(
                 dim, codes, use_cosine_sim=cosine, decay=ema_decay, kmeans_init=True, commitment_weight=commitment,
                 threshold_ema_dead_code=dead_code_threshold, codebook_diversity_loss_weight=entropy_weight,
+                rotation_trick=gradient == "rotation",
             )  # fmt: skip
         self.register_buffer("started", torch.tensor(self._fixed))
 

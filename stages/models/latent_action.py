@@ -50,6 +50,7 @@ class LatentActionDesign:
     fsq_levels: tuple[int, ...]
     code_dim: int
     cosine: bool
+    gradient: str
     commitment: float
     ema_decay: float
     dead_code_threshold: float
@@ -106,7 +107,7 @@ class LatentActionModel(nn.Module):
         )  # fmt: skip
         self.codebook = Codebook(
             quantizer=design.quantizer, codes=design.codes, fsq_levels=design.fsq_levels, dim=design.code_dim,
-            cosine=design.cosine, commitment=design.commitment, ema_decay=design.ema_decay,
+            cosine=design.cosine, gradient=design.gradient, commitment=design.commitment, ema_decay=design.ema_decay,
             dead_code_threshold=design.dead_code_threshold, entropy_weight=design.entropy_weight,
         )  # fmt: skip
         self.labels = nn.Linear(self.tokens * design.code_dim, design.labels) if design.labels else None

@@ -16,7 +16,7 @@ LATENT_ACTION = {
     "rollout.png": "How like the truth the pictures stay when the model goes on from its own predictions.",
 }
 LATENT_ACTION_VIDEOS = {
-    "rollouts.mp4": "From one moment: what really happened, what the inferred codes make of it, single codes held.",
+    "rollouts.mp4": "From one moment: what really happened, what the inferred codes make of it, and each code held.",
     "driven.mp4": "The model as a game: its predictions are its next frames; the code of each key is held for a while.",
 }
 

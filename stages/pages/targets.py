@@ -12,7 +12,7 @@ from stages.pages.score_tables import actions_of, best_baseline, named_predictor
 
 RETURN_FRACTION = 0.65
 OBJECT_SHARE = 0.8  # of what the probe of the raw frame finds
-PROBE_SKILL = 0.5
+PROBE_SKILL = 0.6
 
 
 @dataclass(frozen=True)

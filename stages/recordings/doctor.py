@@ -17,7 +17,7 @@ from stages.recordings.timeline import (
     presses,
 )
 
-GAP = 1.5  # an interval longer than this many median intervals is a gap
+GAP = 1.5  # an interval longer than this many median intervals is a gap, or between two fights a pause
 FOREIGN_TAIL = 2  # frames by which the video of another recorder may differ from its log: it stops them one by one
 SLOWEST_S = 1.0  # a median interval above this is more likely a wrong unit than a recording
 
@@ -70,8 +70,8 @@ def check(
         "seconds": round(end_of(session.times) - float(session.times[0]), 3),
         "skipped_lines": session.skipped_lines,
         "repeats": int(session.repeats.sum()),
-        "interval_ms": _intervals(session.times),
-        "gaps": _gaps(session.times, fight),
+        "interval_ms": _intervals(session.times, fight),
+        **_gaps(session.times, fight),
         **_fights(session, fight),
         **_keys(session, spans, vocabulary),
         **_taps(session, spans, vocabulary, rule=rule, delay_ms=delay_ms),
@@ -107,8 +107,11 @@ def _merged(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return dict(total)
 
 
-def _intervals(times: np.ndarray) -> dict:
-    interval_ms = np.diff(times) * 1000 if len(times) > 1 else np.zeros(1)
+def _intervals(times: np.ndarray, fight: np.ndarray) -> dict:
+    """Median, spread and 99th percentile of the time between frames; pauses between fights are left out."""
+    interval_ms = np.diff(times)[~_between_fights(fight)] * 1000
+    if not len(interval_ms):
+        interval_ms = np.zeros(1)
     return {
         "median": round(float(np.median(interval_ms)), 3),
         "std": round(float(interval_ms.std()), 3),
@@ -117,13 +120,21 @@ def _intervals(times: np.ndarray) -> dict:
 
 
 def _gaps(times: np.ndarray, fight: np.ndarray) -> dict:
-    interval = np.diff(times)
-    at = np.flatnonzero(interval > GAP * median_interval(times))
+    """Gaps, in which frames are missing, and how many pauses: these lie between two fights, on purpose."""
+    interval, between = np.diff(times), _between_fights(fight)
+    long = interval > GAP * median_interval(times)
+    inside = np.where(np.diff(fight) == 0, fight[:-1], -1)
     found = [
-        {"frame": int(i), "t": float(times[i]), "seconds": round(float(interval[i]), 6), "fight": int(fight[i])}
-        for i in at
+        {"frame": int(i), "t": float(times[i]), "seconds": round(float(interval[i]), 6), "fight": int(inside[i])}
+        for i in np.flatnonzero(long & ~between)
     ]
-    return {"count": len(found), "longest_s": max((gap["seconds"] for gap in found), default=0.0), "list": found}
+    gaps = {"count": len(found), "longest_s": max((gap["seconds"] for gap in found), default=0.0), "list": found}
+    return {"gaps": gaps, "pauses": int((long & between).sum())}
+
+
+def _between_fights(fight: np.ndarray) -> np.ndarray:
+    """Which of the intervals between frames lie between the last frame of a fight and the first of the next."""
+    return (fight[:-1] >= 0) & (fight[1:] >= 0) & (np.diff(fight) != 0)
 
 
 def _fights(session: Session, fight: np.ndarray) -> dict:

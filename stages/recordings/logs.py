@@ -13,6 +13,7 @@ from stages.recordings.files import KEY_EVENTS, MARKERS
 
 OnBadLine = Literal["error", "skip"]
 Row = TypeVar("Row")
+BOM = b"\xef\xbb\xbf"  # with which some editors begin a file
 
 
 class JsonLog:
@@ -43,7 +44,7 @@ class JsonLog:
 
 def _lines(path: Path, whole: bool) -> tuple[list[bytes], int]:
     """The lines of a file and how many half-written ones were cut off (only of a session that crashed)."""
-    data, cut = path.read_bytes().removeprefix(b"\xef\xbb\xbf"), 0
+    data, cut = path.read_bytes().removeprefix(BOM), 0
     if not whole and data and not data.endswith(b"\n"):
         data, cut = data[: data.rfind(b"\n") + 1], 1
     return data.rstrip().split(b"\n"), cut
@@ -146,12 +147,16 @@ def _require_metadata(metadata: dict) -> None:
             raise ValueError(f"the score {score!r} of a fight is neither a number nor null")
 
 
+def state_columns(path: Path) -> tuple[str, ...]:
+    """The column names of a state table."""
+    with path.open("rb") as file:
+        return _columns(path, file.readline())
+
+
 def read_state(path: Path, whole: bool) -> tuple[tuple[str, ...], np.ndarray]:
     """Column names and values float32 [T, S] of a state table."""
     lines, _ = _lines(path, whole)
-    columns = tuple(name.strip() for name in lines[0].decode("utf-8").split(","))
-    if not all(columns) or len(set(columns)) != len(columns):
-        raise ValueError(f"{path}, line 1: the column names {list(columns)} must be distinct and not empty")
+    columns = _columns(path, lines[0])
     values = np.empty((len(lines) - 1, len(columns)), np.float32)
     for row, line in enumerate(lines[1:]):
         try:
@@ -160,6 +165,13 @@ def read_state(path: Path, whole: bool) -> tuple[tuple[str, ...], np.ndarray]:
             found = line[:80].decode("utf-8", errors="replace")
             raise ValueError(f"{path}, line {row + 2}: expected {len(columns)} numbers, found {found!r}") from None
     return columns, values
+
+
+def _columns(path: Path, line: bytes) -> tuple[str, ...]:
+    columns = tuple(name.strip() for name in line.removeprefix(BOM).decode("utf-8").split(","))
+    if not all(columns) or len(set(columns)) != len(columns):
+        raise ValueError(f"{path}, line 1: the column names {list(columns)} must be distinct and not empty")
+    return columns
 
 
 def _numbers(line: bytes, count: int) -> list[float]:

@@ -1,7 +1,8 @@
 """What the doctor's numbers mean, in words: good, usable with warnings, or not to be trained on."""
 
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 GOOD, USABLE, BAD = "good", "usable with warnings", "do not train on this"
 MANY_REPEATS, TOO_MANY_REPEATS = 0.02, 0.2  # shares of the frames
@@ -26,6 +27,40 @@ def verdict_of(report: Mapping) -> Verdict:
 def refusal(error: Exception) -> Verdict:
     """The verdict on a session that cannot even be read."""
     return Verdict(BAD, (str(error),))
+
+
+def repaired_twins(metadata: Mapping[str, Mapping]) -> dict[str, str]:
+    """{session: its repaired one} for the sessions that are one recording, before and after a repair.
+
+    `metadata`: of every session that would be learned from together, what its session file says.
+    """
+    recordings = defaultdict(list)
+    for stem, said in metadata.items():
+        recordings[said.get("repaired_from", stem)].append(stem)
+    twins = {}
+    for stems in recordings.values():
+        kept = max(stems, key=lambda stem: ("repaired_from" in metadata[stem], stem))
+        twins |= {stem: kept for stem in stems if stem != kept}
+    return twins
+
+
+def require_no_twins(metadata: Mapping[str, Mapping]) -> None:
+    """ValueError when two sessions are one recording; `metadata` as for `repaired_twins`."""
+    for stem, kept in repaired_twins(metadata).items():
+        raise ValueError(f"{stem}: {twin_words(kept)}")
+
+
+def twin_words(kept: str) -> str:
+    """Why a session must not be learned from beside its repaired one."""
+    return (
+        f"{kept} is the same recording, repaired: take one of the two out of the folder, or what is learned from one "
+        f"may be tested on the other"
+    )
+
+
+def beside_twin(verdict: Verdict, kept: str) -> Verdict:
+    """The verdict on a session whose repaired one lies beside it."""
+    return replace(verdict, word=BAD, reasons=(twin_words(kept), *verdict.reasons))
 
 
 def _fatal(report: Mapping):

@@ -134,11 +134,13 @@ def decoded(path: str | Path) -> Iterator[av.VideoFrame]:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             for frame in container.decode(stream):
+                if frame.is_corrupt:  # the decoder makes something up, which the frames after it build on
+                    raise ValueError(_damaged(path, count, "the next one is corrupt"))
                 count += 1
                 yield frame
     except av.error.FileNotFoundError:
         raise ValueError(f"{path} is missing; restore this video or take its session out") from None
-    except (av.error.InvalidDataError, av.error.EOFError) as error:
+    except av.error.FFmpegError as error:
         raise ValueError(_damaged(path, count, error.strerror)) from None
     missing = _bytes_missing(path)
     if missing:

@@ -9,7 +9,7 @@ from sklearn.manifold import TSNE
 from stages.evaluation.figures.style import HUMAN, MUTED, action_color, grid, legend, new_figure
 
 MOST_CODES = 64  # that the figure of effects shows: those that occur most
-PERPLEXITY = 30.0  # of t-SNE: about as many neighbours count
+PERPLEXITY, STEPS = 30.0, 500  # of t-SNE: about as many neighbours count
 
 
 def codes_figure(codes: np.ndarray, count: int, classes: np.ndarray | None, names: Sequence[str]) -> Figure:
@@ -60,7 +60,8 @@ def tsne_figure(
     distances between groups say nothing.
     """
     perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
-    places = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(vectors.astype(np.float32))
+    placing = TSNE(perplexity=perplexity, init="pca", max_iter=STEPS, random_state=seed)
+    places = placing.fit_transform(vectors.astype(np.float32))
     figure, axes = new_figure(9, 4.4, cols=2)
     by_action, by_code = axes[0]
     if classes is None:
