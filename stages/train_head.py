@@ -54,7 +54,8 @@ def main() -> None:
         result = fit(task, settings, compute, live=live, scratch=scratch, name="head")
     if not compute.is_main:
         return
-    save_model(MODEL, policy, {**config, "actions": list(actions), "sequence_length": params.sequence_length})
+    learned = {"actions": list(actions), "sequence_length": params.sequence_length, "fps": store.fps}
+    save_model(MODEL, policy, config | learned)
     acting = fit_acting(val.actions.numpy(), val.logits(policy, compute.device).numpy())
     write_acting(MODEL / "acting.json", acting, actions)
     thresholds = ", ".join(f"{name} {p:.2f}" for name, p in zip(actions, acting.thresholds, strict=True))

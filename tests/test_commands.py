@@ -2,6 +2,8 @@
 
 import argparse
 import csv
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,14 +13,22 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import zarr
 
 from stages import understudy
-from stages.commands.models import add_model, add_rule, rule_of
+from stages.commands import engines
+from stages.commands.doctor import Case, sync_lines
+from stages.commands.models import STORE, TRAINED, add_model, add_rule, recorded_fps, rule_of
+from stages.episodes.store import SCHEMA
 from stages.evaluation.acting import Acting, write_acting
 from stages.learning.checkpoints import save_model
+from stages.learning.compute import prepare_compute
+from stages.models.agent import Agent
 from stages.models.autoencoder import Autoencoder
 from stages.models.policy import RecurrentPolicy
 from stages.recordings.session import SessionWriter
+from stages.recordings.sync import Certificate
+from stages.recordings.verdict import Verdict
 from stages.recordings.video import count_frames
 
 ROOT = Path(__file__).parents[1]
@@ -86,7 +96,21 @@ def test_the_doctor_of_a_folder(project, monkeypatch, capsys):
     assert printed.count(" good") == 3
     assert sorted(path.name for path in Path("reports/doctor").iterdir()) == ["a.png", "b.png", "c.png"]
     assert "record more of SHOOT" in printed and "LEFT is never pressed" in printed
+    assert re.search(r"SHOOT +reflex +0.30 +9 +3 +3 +3 ", printed)  # presses: all, train, val, test
+    assert re.search(r"held, of +all +train +val +test\n(.+\n)*SHOOT( +22.5%){4}\n", printed)
     assert "sync not known: no key is pressed 20 times" in printed
+
+
+def test_the_certificate_is_printed_with_its_uncertainty():
+    known = Certificate(90.4, 80, 101, 1.5, 0.5, 6.2, 2.8, 14.1, 0.25)
+    short = Certificate(lag_ms=90, lag_low_ms=80, lag_high_ms=100, r2=0.25)
+    cases = [Case(name, None, Verdict("good", ()), sync) for name, sync in (("a", known), ("b", short))]
+    first, second, _ = sync_lines(cases)
+    assert first == (
+        "a: the picture follows the keys by 90 (80 to 101) ms; drift +1.5 +-0.5 ms a minute, jitter 6 (3 to 14) ms; "
+        "R2 0.25"
+    )
+    assert "too short to tell a drift" in second and "nan" not in second
 
 
 def test_keys_on_the_command_line_say_which_actions_there_are(project, monkeypatch, capsys):
@@ -107,7 +131,21 @@ def test_the_doctor_refuses_what_is_bad_and_repairs_what_can_be(project, monkeyp
     assert "b: no key of the game is ever pressed" in printed and "still down at the end: Key.left" in printed
     printed = run(monkeypatch, capsys, "doctor", "mine/a.mp4", "--no-sync", "--fix")
     assert "a: wrote a-fixed: Key.left, down since 3.500, goes up at 3.950" in printed
+    assert "a: take it out of mine now: a-fixed is the same recording" in printed
     assert " good" in run(monkeypatch, capsys, "doctor", "mine/a-fixed", "--no-sync")
+
+
+def test_the_doctor_does_not_let_a_session_lie_beside_its_repaired_one(project, monkeypatch, capsys):
+    write(project / "mine", "a", stuck=True)
+    run(monkeypatch, capsys, "doctor", "mine/a", "--no-sync", "--fix")
+    with pytest.raises(SystemExit) as ended:
+        run(monkeypatch, capsys, "doctor", "mine", "--no-sync")
+    printed = capsys.readouterr().out
+    assert ended.value.code == 1 and printed.count(" good") == 1
+    assert "a: a-fixed is the same recording, repaired: take one of the two out" in printed
+    for path in [*Path("mine").glob("a_*"), Path("mine/a.mp4")]:
+        path.unlink()
+    assert "same recording" not in run(monkeypatch, capsys, "doctor", "mine", "--no-sync")
 
 
 def test_import_ends_with_the_doctor(project, monkeypatch, capsys):
@@ -121,6 +159,37 @@ def test_import_ends_with_the_doctor(project, monkeypatch, capsys):
     assert "source " in printed and " good" in printed
     with pytest.raises(SystemExit, match="exists already"):
         run(monkeypatch, capsys, "import", "source", "--out", "mine", "--fps", 5)
+
+
+def test_an_import_that_fails_leaves_nothing_behind(project, monkeypatch, capsys):
+    for run_number in (1, 2):
+        folder = project / f"source/run{run_number}"
+        folder.mkdir(parents=True)
+        for i in range(20):
+            cv2.imwrite(str(folder / f"{i}.png"), np.full((32, 48, 3), 10 * i, np.uint8))
+        (folder / "labels.csv").write_text("LEFT\n" + "0\n1\n" * 10)
+    write(project / "mine", "other")
+    before = sorted(Path("mine").iterdir())
+    broken = Path("source/run2/15.png")
+    broken.write_bytes(b"no picture")
+    with pytest.raises(SystemExit, match="15.png cannot be read"):
+        run(monkeypatch, capsys, "import", "source", "--out", "mine", "--fps", 5)
+    assert sorted(Path("mine").iterdir()) == before
+    shutil.copy(broken.with_name("14.png"), broken)
+    assert "run2 " in run(monkeypatch, capsys, "import", "source", "--out", "mine", "--fps", 5)
+    assert Path("mine/run1.mp4").is_file() and Path("mine/run2.mp4").is_file()
+
+
+def test_an_import_that_must_not_be_trained_on_does_not_end_well(project, monkeypatch, capsys):
+    source = project / "source"
+    source.mkdir()
+    for i in range(20):
+        cv2.imwrite(str(source / f"{i}.png"), np.full((32, 48, 3), 10 * i, np.uint8))
+    (source / "labels.csv").write_text("LEFT\n" + "0\n" * 20)
+    with pytest.raises(SystemExit) as ended:
+        run(monkeypatch, capsys, "import", "source", "--out", "mine", "--fps", 5)
+    assert ended.value.code == 1
+    assert "source: no key of the game is ever pressed" in capsys.readouterr().out
 
 
 @pytest.fixture
@@ -162,6 +231,41 @@ def test_the_rule_chosen_in_play_is_that_of_the_agent_that_played(project):
     assert rule("data/models") == "likely"
     assert rule("models") == "threshold"
     assert rule("data/models", "--rule", "sampled") == "sampled"
+
+
+class Broken:
+    """An OpenVINO of which a part is missing."""
+
+    @classmethod
+    def load(cls, *_, **__):
+        raise ImportError("libopenvino.so: cannot open shared object file")
+
+
+def test_an_openvino_that_does_not_work_is_left_alone_or_named(model, monkeypatch, capsys):
+    monkeypatch.setitem(engines.KINDS, "openvino", Broken)
+    monkeypatch.setattr(engines, "find_spec", lambda name: name)
+    compute = prepare_compute("cpu", "no", threads=1, seed=0)
+    acting = Acting(np.full(4, 0.5), np.ones(4), np.zeros(4))
+    assert type(engines.load_agent(model, "auto", compute, acting)) is Agent
+    said = capsys.readouterr().out
+    assert said == (
+        "computed by torch: OpenVINO is installed, but does not work "
+        "(ImportError: libopenvino.so: cannot open shared object file)\n"
+    )
+    with pytest.raises(ValueError, match="does not work .*libopenvino.so.*--engine torch"):
+        engines.load_agent(model, "openvino", compute, acting)
+
+
+def test_the_frame_rate_is_that_of_the_agent_not_of_this_project(project, model):
+    """This project's episodes say nothing of what another folder's agent learned from."""
+    zarr.create_group(project / STORE, attributes={"schema": SCHEMA, "fps": 11.5})
+    shutil.copytree(model, TRAINED)
+    assert recorded_fps(TRAINED) == 11.5
+    with pytest.raises(ValueError, match="the agent in models learned: give --fps"):
+        recorded_fps(model)
+    config = model / "head/config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"fps": 20}))
+    assert recorded_fps(model) == 20.0
 
 
 def test_predict_without_a_trained_agent_says_what_to_run(project, monkeypatch, capsys):

@@ -85,6 +85,31 @@ def test_pictures_that_do_not_fit_are_refused(tmp_path, change, words):
         imported(folder, tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ("[1, 0]", r"labels.jsonl, row 3: expected .*found '\[1, 0\]'"),
+        ('{"keys": 5}', "labels.jsonl, row 3: expected .*keys"),
+        ('{"keys": [5]}', "labels.jsonl, row 3: expected .*keys"),
+        ('{"LEFT": 1', "labels.jsonl, row 3 is not JSON"),
+    ],
+)
+def test_json_lines_that_are_no_labels_are_refused_with_their_row(tmp_path, bad, words):
+    folder = pictures(tmp_path / "run")
+    (folder / "labels.jsonl").write_text('{"LEFT": 1}\n' * 2 + bad + "\n" + '{"LEFT": 1}\n' * 3)
+    with pytest.raises(ValueError, match=words):
+        imported(folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize("t", ["soon", "nan"])
+def test_a_time_that_is_no_number_is_refused_with_its_row(tmp_path, t):
+    folder = pictures(tmp_path / "run")
+    times = ["0", "1", t, "3", "4", "5"]
+    (folder / "labels.csv").write_text("t,LEFT\n" + "".join(f"{each},1\n" for each in times))
+    with pytest.raises(ValueError, match=f"labels.csv, row 3: t is '{t}', expected seconds"):
+        imported(folder, tmp_path / "out")
+
+
 def store(path, *, zarr_format, names, attrs=None, held=HELD):
     root = zarr.create_group(path, zarr_format=zarr_format, attributes={"action_keys": names, **(attrs or {})})
     for number in (0, 10, 2):
@@ -126,6 +151,9 @@ def test_zarr_that_does_not_fit_is_refused(tmp_path):
     wide = store(tmp_path / "b.zarr", zarr_format=3, names=["LEFT", "SHOOT", "JUMP"])
     with pytest.raises(ValueError, match="a column for each of"):
         imported(wide, tmp_path / "out", fps=10)
+    empty = store(tmp_path / "d.zarr", zarr_format=3, names=["LEFT", "SHOOT"], held=HELD[:0])
+    with pytest.raises(ValueError, match="d.zarr/episode_0/frames holds no frame"):
+        imported(empty, tmp_path / "out", fps=10)
     zarr.create_group(tmp_path / "c.zarr")
     with pytest.raises(ValueError, match="no group episode_0"):
         imported(tmp_path / "c.zarr", tmp_path / "out", fps=10)
@@ -161,7 +189,8 @@ def owamcap(path, *, pts_ms, screens, keys, newer):
 
         for ms, pts in screens:
             name = path.with_suffix(".mkv").name
-            place = {"media_ref": {"uri": name, "pts_ns": pts * 10**6}} if newer else {"path": name, "pts": pts * 10**6}
+            pts_ns = None if pts is None else pts * 10**6
+            place = {"media_ref": {"uri": name, "pts_ns": pts_ns}} if newer else {"path": name, "pts": pts_ns}
             say("screen", ms + 3, {"utc_ns": START_NS + ms * 1_000_000, **place})
         for ms, event, vk in keys:
             say("keyboard", ms, {"event_type": event, "vk": vk})
@@ -189,6 +218,12 @@ def test_owamcap_keeps_the_times_of_pictures_and_keys(tmp_path, newer):
 
 def test_owamcap_that_does_not_fit_is_refused(tmp_path):
     source = owamcap(tmp_path / "a.mcap", pts_ms=[0, 100], screens=[(0, 0), (100, 100)], keys=[], newer=True)
+    unplaced = owamcap(tmp_path / "c.mcap", pts_ms=[0], screens=[(0, 0), (100, None)], keys=[], newer=False)
+    with pytest.raises(ValueError, match="c.mcap, screen message 2 .*which picture of a video"):
+        imported(unplaced, tmp_path / "out")
+    keyless = owamcap(tmp_path / "d.mcap", pts_ms=[0], screens=[(0, 0)], keys=[(0, "press", None)], newer=True)
+    with pytest.raises(ValueError, match="d.mcap, keyboard message 1 is not as OWAMcap has it"):
+        imported(keyless, tmp_path / "out")
     (tmp_path / "a.mkv").unlink()
     with pytest.raises(ValueError, match="a.mkv, which is not beside it"):
         imported(source, tmp_path / "out")

@@ -3,16 +3,23 @@
 import json
 import math
 import threading
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from stages.live.calibration import BITS, CELL_PX, HEIGHT, WIDTH, number_in
+from stages.live.clock import SteadyClock
+from stages.live.desktop import require_made
 from stages.live.encoder import Encoder
 from stages.live.guardian import keys_left_down
-from stages.live.hands import DryKeyboard, Hands
+from stages.live.guardian import main as release_left_down
+from stages.live.hands import DryKeyboard, FrontGuard, Hands
+from stages.live.keyboard import _listener_of
 from stages.live.keylog import KeyLog
 from stages.live.latency import Latencies, histogram_lines, percentiles, summary_lines
+from stages.live.playing import GameWindow
 from stages.live.recording import require_free_hot_keys
 from stages.live.screen import even_region, parsed_region, require_display
 from stages.live.slots import Slots
@@ -179,12 +186,22 @@ class HeldTape:
 def test_the_queue_is_bounded_and_a_dropped_picture_becomes_a_repeat():
     held = HeldTape()
     with Encoder(held, pictures=3) as encoder:
-        kept = [encoder.put(picture(i), float(i)) for i in range(20)]
+        kept = [encoder.put(picture(i), i / 20) for i in range(20)]
         assert encoder.most_waiting == 3
         held.may.set()
     assert encoder.dropped == kept.count(False) >= 16
-    assert [t for _, t in held.rows] == list(range(20))
+    assert [t for _, t in held.rows] == [i / 20 for i in range(20)]
     assert [value for value, _ in held.rows] == [i if k else None for i, k in enumerate(kept)]
+
+
+def test_no_picture_waits_behind_a_second_of_others():
+    """Small pictures would fill minutes of a queue that is bounded in bytes, and a kill loses what waits."""
+    held = HeldTape()
+    with Encoder(held, pictures=1000) as encoder:
+        kept = [encoder.put(picture(0), i / 10) for i in range(40)]
+        held.may.set()
+    assert 10 <= sum(kept) <= 12 and encoder.dropped == 40 - sum(kept)
+    assert len(held.rows) == 40
 
 
 def test_an_encoder_that_fails_says_so_instead_of_hanging():
@@ -244,6 +261,80 @@ def test_a_dry_run_only_talks():
 def test_the_guardian_releases_what_was_left_down():
     assert keys_left_down(["+x\n", "+Key.left\n", "-x\n", "+y\n"]) == ["Key.left", "y"]
     assert keys_left_down([]) == []
+
+
+def test_the_guardian_goes_on_when_a_key_cannot_be_released(monkeypatch):
+    class Stuck(Pressed):
+        def release(self, key):
+            if key == "x":
+                raise RuntimeError("no such key")
+            super().release(key)
+
+    keyboard = Stuck()
+    monkeypatch.setattr("stages.live.keyboard.Fingers", lambda: keyboard)
+    with pytest.raises(SystemExit, match="x could not be released: no such key"):
+        release_left_down(["+x\n", "+y\n"])
+    assert keyboard.log == ["-y"]
+
+
+class Elsewhere:
+    """A desktop with another window in front."""
+
+    def front(self):
+        return 8
+
+    def close(self):
+        pass
+
+
+def test_a_guard_that_cannot_let_go_says_so(monkeypatch):
+    monkeypatch.setattr("stages.live.hands.open_desktop", Elsewhere)
+
+    def let_go():
+        raise RuntimeError("the keyboard is gone")
+
+    with FrontGuard(7, let_go) as guard:
+        guard._thread.join(5)
+        assert not guard._thread.is_alive() and "the keyboard is gone" in str(guard.error)
+        window = GameWindow(7, Placed(), guard, SteadyClock(), threading.Event(), print)
+        with pytest.raises(ValueError, match="the agent stops: the keyboard is gone"):
+            window()
+
+
+class Placed(Elsewhere):
+    def region_of(self, window):
+        return even_region(0, 0, 64, 48)
+
+    def lacking(self, keys):
+        return [key for key in keys if key == "Key.f20"]
+
+
+def test_a_key_that_the_keyboard_does_not_have_is_told_before_it_is_pressed():
+    require_made(Placed(), ["x", "Key.left"])
+    with pytest.raises(ValueError, match="Key.f20.*cannot be pressed"):
+        require_made(Placed(), ["x", "Key.f20"])
+
+
+def test_a_key_pressed_with_shift_keeps_the_name_that_it_has_alone():
+    class Listener:
+        """As pynput's under X11, on a keyboard of one key."""
+
+        def _event_to_key(self, display, event):
+            return "!" if event.state & 1 else "1"
+
+    heard = _listener_of("linux", Listener)()
+    for state in (0, 1, 0x80, 0x81):
+        assert heard._event_to_key(None, SimpleNamespace(state=state)) == "1"
+    event = SimpleNamespace(state=0x11)
+    heard._event_to_key(None, event)
+    assert event.state == 0x10  # NumLock decides what the number pad's keys are called
+
+
+def test_a_clock_that_is_set_is_not_followed(monkeypatch):
+    clock, true = SteadyClock(), time.time
+    for step in (3600.0, -7200.0):
+        monkeypatch.setattr(time, "time", lambda step=step: true() + step)
+        assert clock.now() == pytest.approx(true(), abs=0.5)
 
 
 def test_latencies_count_what_came_too_late():

@@ -1,12 +1,19 @@
-"""The sync certificate against a game whose lag is known, because it is written here."""
+"""The sync certificate against games whose lag is known: one that is written here, and the bundled one as recorded."""
 
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from stages.recordings.session import KeyEvent
+from stages.collect import Recording, record_sessions
+from stages.games.doom import Doom
+from stages.games.rollout import GameSetting
+from stages.params import read_params
+from stages.recordings.session import KeyEvent, read_frames, read_session
 from stages.recordings.sync import CELLS, Certificate, certificate, change_of, held_share, pooled_lag
+from stages.recordings.timeline import fight_ids
 
 LENGTH_S = 240
 
@@ -51,14 +58,33 @@ def test_a_known_lag_is_found_within_5_ms(fps, lag_ms):
     assert abs(found.drift_ms_per_min) <= 2 * found.drift_pm_ms_per_min + 1
 
 
-@pytest.mark.parametrize("moved_ms", [-50, -20, 20, 50])
-def test_keys_that_are_logged_late_move_the_certificate_by_as_much(moved_ms):
-    times, events, change = recording(10, 0.1, seed=3)
-    inside = np.ones(len(times), bool)
-    before = certificate(times, inside, events, change, seed=0)
-    late = [replace(event, t=event.t + moved_ms / 1000) for event in events]
-    after = certificate(times, inside, late, change, seed=0)
-    assert before.lag_ms - after.lag_ms == pytest.approx(moved_ms, abs=5)
+@pytest.fixture(scope="module", params=[(1, 30, 5), (2, 30, 5), (3, 60, 15)], ids=["35 fps", "17.5 fps", "11.7 fps"])
+def recorded(request, tmp_path_factory):
+    """A session of the bundled game as collect records it, its folder, the change of its pictures, and within how many
+    ms its lag can be told from so short a session. A key acts in the very tic that it is logged at: the lag is 0."""
+    tics_per_frame, seconds, within_ms = request.param
+    folder = tmp_path_factory.mktemp("recorded")
+    setting = GameSetting("doom_center", 256, 144, ("LEFT", "RIGHT", "SHOOT", "DASH"), max_episode_s=15)
+    how = Recording(setting, read_params().collect.player, 23, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Doom, "tics_per_frame", tics_per_frame)
+        record_sessions(how, [(0, list(range(71, 71 + seconds // 15)))])
+    return folder, change_of(read_frames(folder / "doom_center_000.mp4")), within_ms
+
+
+@pytest.mark.parametrize("moved_ms", [-50, -20, 0, 20, 50])
+def test_a_lag_put_into_a_recording_is_recovered(recorded, tmp_path, moved_ms):
+    folder, change, within_ms = recorded
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    log = tmp_path / "doom_center_000_events.jsonl"
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    moved = [row | {"t": row["t"] + (row["event"] != "marker") * moved_ms / 1000} for row in rows]
+    log.write_text("".join(json.dumps(row) + "\n" for row in sorted(moved, key=lambda row: row["t"])))
+    session = read_session(tmp_path, "doom_center_000", on_bad_line="error", picture_fps=10)
+    inside = fight_ids(session.times, session.markers) >= 0
+    found = certificate(session.times, inside, session.key_events, change, seed=0)
+    assert found.lag_ms == pytest.approx(-moved_ms, abs=within_ms)
+    assert found.lag_low_ms - 2 <= -moved_ms <= found.lag_high_ms + 2
 
 
 def test_a_drift_is_found():
@@ -66,6 +92,21 @@ def test_a_drift_is_found():
     found = certificate(times, np.ones(len(times), bool), events, change, seed=0)
     assert found.drift_ms_per_min == pytest.approx(30, abs=8)
     assert found.drift_ms_per_min > 2 * found.drift_pm_ms_per_min
+    assert found.jitter_low_ms == 0  # the drift is none
+
+
+def test_a_jitter_is_found_with_its_range():
+    """The keys of eight half minutes are logged 20 ms late or early, in no order."""
+    times, events, change = recording(30, 0.0, seed=8)
+    inside = np.ones(len(times), bool)
+    late_s = np.repeat([0.02, -0.02], [4, 4])[[0, 4, 5, 1, 6, 2, 3, 7]]
+    moved = [replace(event, t=event.t + late_s[int(event.t / 30.1)]) for event in events]
+    moved.sort(key=lambda event: event.t)
+    found = certificate(times, inside, moved, change, seed=0)
+    assert 5 < found.jitter_low_ms < found.jitter_ms < found.jitter_high_ms
+    assert found.jitter_low_ms < 20 < found.jitter_high_ms
+    steady = certificate(times, inside, events, change, seed=0)
+    assert steady.jitter_low_ms == 0 and steady.jitter_high_ms < 5
 
 
 def test_keys_without_an_effect_give_no_number():

@@ -2,14 +2,16 @@
 
 import argparse
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from stages.commands.options import actions_of, add_keys, keys_of, read_project, session_of
-from stages.episodes.enough import enough_lines, splits_of, supplies
+from stages.episodes.balance import ALL
+from stages.episodes.enough import Supply, enough_lines, splits_of, supplies
+from stages.episodes.splits import SPLITS
 from stages.evaluation.figures import style
 from stages.evaluation.figures.recording import session_figure
 from stages.params import Params
@@ -19,13 +21,14 @@ from stages.recordings.repair import repaired
 from stages.recordings.session import session_stems
 from stages.recordings.sync import Certificate, certificate, change_of, pooled_lag
 from stages.recordings.timeline import Timeline, end_of, fight_spans, presses
-from stages.recordings.verdict import BAD, Verdict, refusal, verdict_of
+from stages.recordings.verdict import BAD, Verdict, beside_twin, refusal, repaired_twins, verdict_of
 from stages.recordings.video import read_frames
 
 ABOUT = """Looks at a folder of recordings, or at one session, and says for each: good, usable with warnings, or do not
 train on this. Draws a picture of each, tells by how much the picture follows the keys, and whether there is enough.
 
---fix writes a repaired session beside the old one (stuck keys, unclosed fights, frames at the end that do not fit).
+--fix writes a repaired session beside the old one (stuck keys, unclosed fights, frames at the end that do not fit);
+take the old one out of the folder then, for both are one recording.
 --calibrate measures the recorder itself on this machine: it opens a window, presses a key by program, records it."""
 
 
@@ -36,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_keys(parser)
     parser.add_argument("--out", type=Path, default=Path("reports/doctor"), help="folder of the pictures (%(default)s)")
     parser.add_argument("--fix", action="store_true", help="write <session>-fixed where something can be repaired")
+    parser.add_argument(
+        "--cut-end", action="store_true",
+        help="with --fix: where video and log differ by many frames, take it that they are missing at the end",
+    )  # fmt: skip
     parser.add_argument(
         "--no-sync", action="store_true", help="leave out the sync certificate, which reads every video"
     )
@@ -67,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
     vocabulary = ActionVocabulary.from_params(actions_of(options, params), keys_of(options, params))
     worst_is_bad = report_on(folder, stems, vocabulary, params, out=options.out, sync=not options.no_sync)
     if options.fix:
-        for line in repairs(folder, stems, params):
+        for line in repairs(folder, stems, params, cut_end=options.cut_end):
             print(line)
     elif worst_is_bad:
         sys.exit(1)
@@ -86,7 +93,7 @@ def report_on(
     folder: Path, stems: list[str], vocabulary: ActionVocabulary, params: Params, *, out: Path, sync: bool
 ) -> bool:
     """Prints table, reasons and supply, and writes the pictures; whether a session must not be trained on."""
-    cases = [case_of(folder, stem, vocabulary, params, sync=sync) for stem in stems]
+    cases = twins_refused([case_of(folder, stem, vocabulary, params, sync=sync) for stem in stems])
     print("\n".join(table_lines(cases)))
     for case in cases:
         for reason in case.verdict.reasons:
@@ -112,6 +119,15 @@ def case_of(folder: Path, stem: str, vocabulary: ActionVocabulary, params: Param
         return Case(stem, None, refusal(error), Certificate(why_not="it cannot be read"))
     found = certificate_of(examined, params.seed) if sync else Certificate(why_not="not asked for")
     return Case(stem, examined, verdict_of(examined.report), found)
+
+
+def twins_refused(cases: list[Case]) -> list[Case]:
+    """The same cases, those refused whose repaired session is among them: both are one recording."""
+    twins = repaired_twins({case.name: case.examined.session.metadata for case in cases if case.examined})
+    return [
+        replace(case, verdict=beside_twin(case.verdict, twins[case.name])) if case.name in twins else case
+        for case in cases
+    ]
 
 
 def certificate_of(examined: Examined, seed: int) -> Certificate:
@@ -159,7 +175,7 @@ def sync_lines(cases: list[Case]) -> list[str]:
         drift = "too short to tell a drift"
         if not np.isnan(c.drift_ms_per_min):
             drift = f"drift {c.drift_ms_per_min:+.1f} +-{c.drift_pm_ms_per_min:.1f} ms a minute"
-            drift += f", jitter {c.jitter_ms:.0f} ms"
+            drift += f", jitter {c.jitter_ms:.0f} ({c.jitter_low_ms:.0f} to {c.jitter_high_ms:.0f}) ms"
         lines.append(f"{case.name}: the picture follows the keys by {sync_words(c)} ms; {drift}; R2 {c.r2:.2f}")
     together = pooled_lag([case.sync for case in cases])
     if together:
@@ -189,7 +205,17 @@ def supply_lines(cases: list[Case], vocabulary: ActionVocabulary, params: Params
         splits = splits_of(timelines, **split)
     except ValueError as error:
         return [f"not enough yet: {error}", *totals_lines(usable)]
-    return enough_lines(supplies(timelines, splits, **limits), min_presses=limits["min_presses"])
+    found = supplies(timelines, splits, **limits)
+    return [*enough_lines(found, min_presses=limits["min_presses"]), "", *share_lines(found)]
+
+
+def share_lines(found: Sequence[Supply]) -> list[str]:
+    """Of the frames in fights, the share in which each action is held, by split."""
+    width = max(10, *(len(row.action) for row in found))
+    lines = [f"{'held, of':<{width}}  {'all':>6} " + " ".join(f"{split:>6}" for split in SPLITS)]
+    for row in found:
+        lines.append(f"{row.action:<{width}}  " + " ".join(f"{row.share[split]:>6.1%}" for split in (ALL, *SPLITS)))
+    return lines
 
 
 def timeline_of(name: str, found: Examined, vocabulary: ActionVocabulary) -> Timeline:
@@ -206,12 +232,16 @@ def totals_lines(usable: Mapping[str, Examined]) -> list[str]:
     return ["presses so far: " + ", ".join(f"{action} {count}" for action, count in totals.items())]
 
 
-def repairs(folder: Path, stems: list[str], params: Params):
-    """Writes what can be repaired; yields a line a session."""
+def repairs(folder: Path, stems: list[str], params: Params, *, cut_end: bool):
+    """Writes what can be repaired; yields a line or two a session."""
     for stem in stems:
         try:
-            name, done = repaired(folder, stem, reading_of(params), crf=params.collect.crf)
+            name, done = repaired(folder, stem, reading_of(params), crf=params.collect.crf, cut_end=cut_end)
         except ValueError as error:
             yield f"{stem}: cannot be repaired: {error}"
             continue
-        yield f"{stem}: nothing to repair" if name is None else f"{stem}: wrote {name}: {'; '.join(done)}"
+        if name is None:
+            yield f"{stem}: nothing to repair"
+            continue
+        yield f"{stem}: wrote {name}: {'; '.join(done)}"
+        yield f"{stem}: take it out of {folder} now: {name} is the same recording"

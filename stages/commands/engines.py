@@ -27,20 +27,26 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 
 def load_agent(model: Path, engine: str, compute: Compute, acting: Acting) -> Agent:
-    """The agent of a folder of trained files for one game; ValueError when the engine is not there."""
+    """The agent of a folder of trained files for one game; ValueError when the engine is not there or does not work."""
 
     def load(name: str) -> Agent:
         return KINDS[name].load(model / "autoencoder", model / "head", compute, batch=1)
 
+    by_torch = load("torch")  # first: what is wrong with the files themselves is no fault of OpenVINO
     installed = find_spec("openvino") is not None
     if engine == "openvino" and not installed:
         raise ValueError("OpenVINO is not installed; install it (pip install openvino) or take --engine torch")
-    if engine != "auto":
-        return load(engine)
-    if not installed or compute.device.type != "cpu":
-        return load("torch")
-    agents = {name: load(name) for name in KINDS}
-    return agents[quicker(agents, acting)]
+    if engine == "torch" or not installed or (engine == "auto" and compute.device.type != "cpu"):
+        return by_torch
+    try:
+        agents = {"torch": by_torch, "openvino": load("openvino")}
+        return agents[quicker(agents, acting) if engine == "auto" else engine]
+    except Exception as error:  # a library that is only half there fails in any way it likes
+        broken = f"OpenVINO is installed, but does not work ({type(error).__name__}: {error})"
+        if engine == "openvino":
+            raise ValueError(f"{broken}; install it again (pip install openvino) or take --engine torch") from error
+        print(f"computed by torch: {broken}", flush=True)
+        return by_torch
 
 
 def quicker(agents: dict[str, Agent], acting: Acting) -> str:

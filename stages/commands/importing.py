@@ -1,19 +1,22 @@
 """understudy import: recordings that another program made, as sessions."""
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from tqdm import tqdm
 
 from stages.commands.doctor import report_on
 from stages.commands.options import actions_of, add_keys, keys_of, read_project
 from stages.recordings.actions import ActionVocabulary
-from stages.recordings.importers.imported import Imported, write_session
+from stages.recordings.importers.imported import Imported, all_or_none, write_session
 from stages.recordings.importers.owamcap import imported_owamcap
 from stages.recordings.importers.pictures import imported_pictures
 from stages.recordings.importers.zarr_episodes import imported_zarr
 
-ABOUT = """Reads recordings of another program and writes them as sessions, says what could not be carried over, and
-lets the doctor look at the result. It reads
+ABOUT = """Reads recordings of another program and writes them as sessions, all or none of them, says what could not be
+carried over, and lets the doctor look at the result. It reads
 
   a folder of numbered pictures with labels.csv or labels.jsonl, or a folder of such folders
   a zarr store with episode_0/{frames, actions, state}, ...
@@ -32,13 +35,16 @@ def run(options: argparse.Namespace) -> None:
     keys = keys_of(options, params)
     vocabulary = ActionVocabulary.from_params(actions_of(options, params), keys)
     imported = read_source(options.source, keys, options.fps or None, params.align.picture_fps)
+    stems = [one.name for one in imported]
+    with all_or_none(options.out, stems) as work:
+        for one in tqdm(imported, desc="import", unit="session"):
+            write_session(work, one, keys, crf=params.collect.crf)
     for one in imported:
-        write_session(options.out, one, keys, crf=params.collect.crf)
         print(f"{one.source} -> {options.out / one.name}.mp4; not carried over:")
         for words in one.lost:
             print(f"  - {words}")
-    stems = [one.name for one in imported]
-    report_on(options.out, stems, vocabulary, params, out=Path("reports/doctor"), sync=False)
+    if report_on(options.out, stems, vocabulary, params, out=Path("reports/doctor"), sync=False):
+        sys.exit(1)
 
 
 def read_source(

@@ -52,8 +52,14 @@ def load_brain(model: Path, engine: str = "torch") -> tuple[Acting, Agent, tuple
     return acting, load_agent(model, engine, compute, acting), actions
 
 
-def recorded_fps() -> float:
-    """Frames a second of the episodes that the agent learned from."""
-    if not STORE.exists():
-        raise ValueError(f"{STORE} is not here, so the frame rate that was learned from is not known: give --fps")
-    return EpisodeStore(STORE).fps
+def recorded_fps(model: Path) -> float:
+    """Frames a second of the episodes that an agent learned from; ValueError where nothing says it.
+
+    The episodes of this project say it of its own agent only, not of one from another folder.
+    """
+    said = read_json(model / "head" / "config.json").get("fps")
+    if said:
+        return float(said)
+    if model.resolve() == TRAINED.resolve() and STORE.exists():
+        return EpisodeStore(STORE).fps
+    raise ValueError(f"nothing says at how many frames a second the agent in {model} learned: give --fps")

@@ -11,7 +11,7 @@ import numpy as np
 from stages.commands.engines import add_engine
 from stages.commands.models import add_model, add_rule, load_brain, recorded_fps, rule_of
 from stages.commands.options import add_keys, add_place, keys_of, on_signals, place_of, read_project
-from stages.live.desktop import open_desktop
+from stages.live.desktop import open_desktop, require_made
 from stages.live.keyboard import require_known
 from stages.live.latency import summary_lines
 from stages.live.player import Chance, Decider
@@ -54,6 +54,7 @@ def run(options: argparse.Namespace) -> None:
         brain = Chance(len(actions), np.random.default_rng(params.seed))
     with closing(open_desktop()) as desktop:
         require_known((*keys.values(), options.panic_key))
+        require_made(desktop, (*keys.values(), options.panic_key))
         region, window = place_of(options, desktop)
     rule = rule_of(options)
     print(f"acting rule: {rule}")
@@ -61,8 +62,9 @@ def run(options: argparse.Namespace) -> None:
     stop = threading.Event()
     on_signals(stop.set)
     asked = Run(
-        region, window, options.fps or recorded_fps(), options.panic_key, options.countdown, options.seconds,
-        options.dry_run, options.log, _session(options.record), _metadata(options, keys), params.collect.crf,
+        region, window, options.fps or recorded_fps(options.model), options.panic_key, options.countdown,
+        options.seconds, options.dry_run, options.log, _session(options.record), _metadata(options, keys),
+        params.collect.crf,
     )  # fmt: skip
     latencies = play(asked, brain, decide, stop, lambda line: print(line, flush=True))
     print("\n".join(summary_lines(latencies)))

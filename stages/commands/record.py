@@ -61,9 +61,19 @@ def run(options: argparse.Namespace) -> None:
             print("nothing was recorded")
             return
     print(status_text(status))
-    print(f"{status.why_stopped}; look at it with: understudy doctor {order.directory}")
+    print("\n".join(_last_words(status, order.directory, options.fight_key)))
     if "disk" in status.why_stopped or "failed" in status.why_stopped:
         sys.exit(1)
+
+
+def _last_words(status: Status, directory: Path, fight_key: str) -> list[str]:
+    """Why it stopped, and what there is now."""
+    if not status.frames:
+        return [f"{status.why_stopped}; not one picture was taken (was the game in front?), so no session was kept"]
+    words = [f"{status.why_stopped}; look at it with: understudy doctor {directory}"]
+    if not status.fights:
+        words.append(f"no fight was marked ({fight_key}): doctor and training take the whole recording for one fight")
+    return words
 
 
 def order_of(options: argparse.Namespace) -> Order:

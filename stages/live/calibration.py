@@ -12,12 +12,13 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from stages.live.desktop import open_desktop
+from stages.live.desktop import Desktop, open_desktop
 from stages.live.recorder import Plan, Switches
 from stages.live.recording import Order, record
 from stages.recordings.session import read_frames, read_session
@@ -54,12 +55,15 @@ def calibrate(fps: float, presses: int) -> Calibration:
     """Opens the window, presses and records; takes about presses / 4 + 5 seconds. ValueError without a display."""
     if presses < 5:
         raise ValueError(f"{presses} presses say nothing; at least 5")
-    with tempfile.TemporaryDirectory(prefix="understudy-calibration-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="understudy-calibration-") as folder,
+        closing(open_desktop()) as desktop,
+    ):
         log = Path(folder) / "drawn.jsonl"
         command = [sys.executable, "-m", "stages.live.calibration_window", str(log), str(presses)]
         window = subprocess.Popen(command)
         try:
-            status = _recorded(Path(folder), window, fps)
+            status = _recorded(Path(folder), desktop, window, fps)
         finally:
             window.terminate()
             window.wait(timeout=10)
@@ -70,12 +74,9 @@ def calibrate(fps: float, presses: int) -> Calibration:
     return _compared(fps, pressed, [row for row in rows if row["what"] == "drawn"], session, shown, status)
 
 
-def _recorded(folder: Path, window: subprocess.Popen, fps: float):
+def _recorded(folder: Path, desktop: Desktop, window: subprocess.Popen, fps: float):
     """Records until the window, which presses its key itself, has closed; the recorder's status."""
-    desktop = open_desktop()
-    where = _opened(desktop, window)
-    region = desktop.region_of(where)
-    desktop.close()
+    region = desktop.region_of(_opened(desktop, window))
     plan = Plan(fps, region, None, (KEY,), "auto", None, 50.0)
     order = Order(plan, folder, "calibration", "calibration", {"PRESS": (KEY,)}, (KEY,), {}, crf=10)
     switches = Switches()
@@ -88,7 +89,7 @@ def _recorded(folder: Path, window: subprocess.Popen, fps: float):
     return record(order, switches)
 
 
-def _opened(desktop, window: subprocess.Popen) -> int:
+def _opened(desktop: Desktop, window: subprocess.Popen) -> int:
     end = time.monotonic() + OPEN_S
     while time.monotonic() < end and window.poll() is None:
         try:

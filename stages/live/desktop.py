@@ -8,7 +8,7 @@ import sys
 from collections.abc import Collection
 from typing import Protocol
 
-from stages.live.screen import Region, require_display
+from stages.live.screen import INSTALL, Region, require_display
 
 
 class Desktop(Protocol):
@@ -29,17 +29,33 @@ class Desktop(Protocol):
     def key_states(self, keys: Collection[str]) -> dict[str, bool]:
         """Whether each of `keys` (canonical names) is down; keys whose state the system does not tell are left out."""
 
+    def lacking(self, keys: Collection[str]) -> list[str]:
+        """Those of `keys` that no key of this keyboard makes; none where the system does not tell."""
+
     def close(self) -> None: ...
 
 
+def require_made(desktop: Desktop, keys: Collection[str]) -> None:
+    """ValueError for a key that no key of this keyboard makes: it cannot be pressed."""
+    if lacking := sorted(desktop.lacking(set(keys))):
+        raise ValueError(f"{lacking} cannot be pressed: this keyboard's layout has no such key; choose another")
+
+
 def open_desktop() -> Desktop:
-    """This machine's desktop; ValueError with what to do when it has none."""
+    """This machine's desktop; ValueError with what to do when it has none, or its library is not installed."""
     require_display()
-    if sys.platform == "win32":
+    try:
+        return _desktop_of(sys.platform)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{error.name} is missing; {INSTALL}") from None
+
+
+def _desktop_of(platform: str) -> Desktop:
+    if platform == "win32":
         from stages.live.win32 import WindowsDesktop
 
         return WindowsDesktop()
-    if sys.platform == "darwin":
+    if platform == "darwin":
         from stages.live.macos import MacDesktop
 
         return MacDesktop()

@@ -59,12 +59,18 @@ def keys_left_down(lines: Iterable[str]) -> list[str]:
 
 
 def main(pipe: IO[str] = sys.stdin) -> None:
+    """Every key left down is released, even when one cannot be; the process then ends with that one's error."""
     from stages.live.keyboard import Fingers
 
-    fingers = Fingers()
+    fingers, stuck = Fingers(), []
     print(READY, end="", flush=True)
     for key in keys_left_down(pipe):
-        fingers.release(key)
+        try:
+            fingers.release(key)
+        except Exception as error:
+            stuck.append(f"{key} could not be released: {error}")
+    if stuck:
+        sys.exit("\n".join(stuck))
 
 
 if __name__ == "__main__":

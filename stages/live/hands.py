@@ -7,6 +7,7 @@ time: by the guard that sees another window come to the front, by the panic key,
 import threading
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Protocol
 
 from stages.live.desktop import open_desktop
@@ -127,10 +128,11 @@ class FrontGuard:
         while not self._ending.is_set():
             try:
                 self.in_front = self._desktop.front() == self.window
-            except Exception as error:  # a guard that cannot see must not go on pretending that it can
+                if not self.in_front:
+                    self._let_go()
+            except Exception as error:  # a guard that cannot see, or not let go, must not go on pretending that it can
                 self.in_front, self.error = False, error
-            if not self.in_front:
-                self._let_go()
-            if self.error:
+                with suppress(Exception):  # the first error is told
+                    self._let_go()
                 return
             time.sleep(GUARD_S)

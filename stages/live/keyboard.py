@@ -61,12 +61,28 @@ def _some(keyboard) -> str:
     return ", ".join(f"Key.{key.name}" for key in list(keyboard.Key)[:60])
 
 
+LEVELS = 0x81  # in the state of an X event: Shift, and Mod5, which is AltGr
+
+
+def _listener_of(platform: str, listener: type) -> type:
+    """pynput's listener; that of X11 made to name a key by what it gives alone, not Shift and 1 the key !."""
+    if not platform.startswith("linux"):
+        return listener
+
+    class Listener(listener):
+        def _event_to_key(self, display, event):
+            event.state &= ~LEVELS
+            return super()._event_to_key(display, event)
+
+    return Listener
+
+
 class Ears:
     """Hears every key of the keyboard, in a thread of its own; `on_key` must be quick. A context manager."""
 
     def __init__(self, on_key: OnKey, clock: SteadyClock):
         self._on_key, self._clock = on_key, clock
-        self._listener = pynput_keyboard().Listener(
+        self._listener = _listener_of(sys.platform, pynput_keyboard().Listener)(
             on_press=lambda key: self._heard(key, True), on_release=lambda key: self._heard(key, False)
         )
 

@@ -57,5 +57,9 @@ class MacDesktop:
         known = {key: code for key, code in codes.items() if code is not None}
         return {key: bool(self._quartz.CGEventSourceKeyState(source, code)) for key, code in known.items()}
 
+    def lacking(self, keys: Collection[str]) -> list[str]:
+        """Not told here."""
+        return []
+
     def close(self) -> None:
         """Nothing was opened."""

@@ -15,6 +15,7 @@ from stages.live.keyboard import Ears, Fingers
 from stages.live.latency import Latencies
 from stages.live.player import Brain, Decider, Player
 from stages.live.screen import Camera, Region
+from stages.live.slots import require_fps
 from stages.live.tape import Tape
 from stages.live.witness import PlayLog, Witness
 from stages.recordings.actions import key_name
@@ -25,7 +26,10 @@ LOOK_S = 1.0  # how often to look whether the window is still where it was
 
 @dataclass(frozen=True)
 class Run:
-    """What a person asked for; `window` None: whatever window shows the middle of the region after the countdown."""
+    """What a person asked for; `window` None: whatever window shows the middle of the region after the countdown.
+
+    ValueError for a number of decisions a second that no recording has.
+    """
 
     region: Region
     window: int | None
@@ -39,6 +43,9 @@ class Run:
     metadata: Mapping[str, object]
     crf: int
 
+    def __post_init__(self):
+        require_fps(self.fps)
+
 
 def play(run: Run, brain: Brain, decide: Decider, stop: threading.Event, say: Callable[[str], None]) -> Latencies:
     """Play until `stop` is set, the panic key is pressed or the time is over; no key is down afterwards."""
@@ -46,7 +53,7 @@ def play(run: Run, brain: Brain, decide: Decider, stop: threading.Event, say: Ca
     with ExitStack() as parts:
         desktop = parts.enter_context(closing(open_desktop()))
         camera = parts.enter_context(Camera(run.region, clock))
-        witness = _witness(run, decide.actions, clock, parts)
+        witness = _witness(run, decide.actions, clock, parts, say)
         guardian = None if run.dry else parts.enter_context(Guardian())
 
         def told(event: str, key: str) -> None:
@@ -82,7 +89,7 @@ class GameWindow:
 
     def __call__(self) -> bool:
         if self._guard.error is not None:
-            raise ValueError(f"it cannot be told any more which window is in front: {self._guard.error}")
+            raise ValueError(f"the guard of the game's window failed, the agent stops: {self._guard.error}")
         in_front = self._desktop.front() == self._window
         if not in_front or self._clock.now() - self._looked > LOOK_S:
             self._look()
@@ -95,16 +102,20 @@ class GameWindow:
             self._stop.set()
 
 
-def _witness(run: Run, actions: tuple[str, ...], clock: SteadyClock, parts: ExitStack) -> Witness:
+def _witness(run: Run, actions: tuple[str, ...], clock: SteadyClock, parts: ExitStack, say) -> Witness:
     log = parts.enter_context(closing(PlayLog(run.log, actions))) if run.log else None
     if run.session is None:
-        return Witness(clock, log, None, None)
+        return Witness(clock, log, None, None, say)
     folder, stem = run.session
     tape = Tape(
-        folder, stem, width=run.region.width, height=run.region.height, fps=run.fps, crf=run.crf, metadata=run.metadata
-    )
-    parts.callback(lambda: tape.close({"why_stopped": "the run ended"}))
-    return Witness(clock, log, tape, parts.enter_context(Encoder(tape, pictures=WAITING_PICTURES)))
+        folder, stem, width=run.region.width, height=run.region.height, fps=run.fps, crf=run.crf,
+        metadata={**run.metadata, "dry_run": run.dry},
+    )  # fmt: skip
+    encoder = Encoder(tape, pictures=WAITING_PICTURES)
+    witness = Witness(clock, log, tape, encoder, say)
+    parts.callback(witness.finish)
+    parts.enter_context(encoder)
+    return witness
 
 
 def _panic(panic_key: str, hands: Hands, stop: threading.Event) -> Callable[[str, bool, float], None]:

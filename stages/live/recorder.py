@@ -15,7 +15,7 @@ from stages.live.desktop import Desktop
 from stages.live.encoder import Encoder
 from stages.live.keylog import KeyLog
 from stages.live.screen import Camera, Region
-from stages.live.slots import Slots
+from stages.live.slots import Slots, require_fps
 from stages.live.tape import Tape
 
 IDLE_S = 0.1  # how often a paused recorder looks whether it may go on
@@ -24,7 +24,10 @@ DISK_CHECK_S = 1.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What is recorded: `window` None means whatever the region shows; `seconds` None means until it is stopped."""
+    """What is recorded: `window` None means whatever the region shows; `seconds` None means until it is stopped.
+
+    ValueError for a frame rate that no recording has.
+    """
 
     fps: float
     region: Region
@@ -33,6 +36,9 @@ class Plan:
     fights: str  # "auto": the whole recording is one, "manual": by hot key
     seconds: float | None
     keep_free_mb: float
+
+    def __post_init__(self):
+        require_fps(self.fps)
 
 
 @dataclass
@@ -81,6 +87,7 @@ class Recorder:
         self._fight_open = False
         self._last_disk_check = 0.0
         self._up_before: set[str] = set()
+        self._seen_down: set[str] = set()
 
     def run(self, camera: Camera, *, ears_alive: Callable[[], bool]) -> None:
         """Record until it is stopped; `ears_alive` tells whether the keyboard is still heard."""
@@ -101,14 +108,14 @@ class Recorder:
         """Whether to stop, and why."""
         now = self._clock.now()
         self.status.elapsed_s = now - start
+        if self.status.why_stopped:
+            return True
         if self._switches.stop.is_set():
-            self.status.why_stopped = self.status.why_stopped or "stopped by you"
+            self.status.why_stopped = "stopped by you"
         elif self._plan.seconds is not None and self.status.elapsed_s >= self._plan.seconds:
             self.status.why_stopped = f"{self._plan.seconds:g} s are over"
-        elif self._tape.failure is not None:
-            self.status.why_stopped = f"the disk did not take more ({self._tape.failure.strerror})"
-        elif self._encoder.error is not None:
-            self.status.why_stopped = f"the encoder failed: {self._encoder.error}"
+        elif trouble := self._encoder.trouble:
+            self.status.why_stopped = trouble
         elif not ears_alive():
             self.status.why_stopped = "the keyboard can no longer be heard"
         elif now - self._last_disk_check >= DISK_CHECK_S:
@@ -152,7 +159,11 @@ class Recorder:
         for t in self._slots.missed(self._clock.now()):
             if self.status.frames:
                 self._put(None, t)
-        image, t = camera.picture()
+        try:
+            image, t = camera.picture()
+        except ValueError as error:
+            self.status.why_stopped = f"the camera failed: {error}"
+            return
         self._slots.taken()
         self._put(image, t)
         self._reconcile()
@@ -165,10 +176,15 @@ class Recorder:
         self.status.keys = self._keys.events
 
     def _reconcile(self) -> None:
-        """A key that the system calls up twice in a row, while we still hold it for down, has gone up unheard."""
-        states = self._desktop.key_states(self._keys.held & set(self._plan.map_keys))
+        """A key that the system calls up twice in a row, while we still hold it for down, has gone up unheard.
+
+        Unless the system never called it down: then another key of the same name is, the arrow of the number pad.
+        """
+        held = self._keys.held & set(self._plan.map_keys)
+        states = self._desktop.key_states(held)
         up = {key for key, down in states.items() if not down}
-        now_gone = up & self._up_before
+        self._seen_down = (self._seen_down & held) | (states.keys() - up)
+        now_gone = up & self._up_before & self._seen_down
         if now_gone:
             self._keys.reconcile(self._keys.held - now_gone, self._clock.now())
         self._up_before = up

@@ -42,31 +42,33 @@ def require_free_hot_keys(hot_keys: Mapping[str, str], map_keys: Collection[str]
 
 def record(order: Order, switches: Switches, show: Callable[[Recorder], None] = lambda recorder: None) -> Status:
     """Record until it is over; `show` gets the recorder once it is ready. Returns how it went."""
-    clock = SteadyClock()
-    region, plan = order.plan.region, order.plan
+    clock, plan, region = SteadyClock(), order.plan, order.plan.region
     with ExitStack() as open_parts:
         desktop = open_parts.enter_context(closing(open_desktop()))
         camera = open_parts.enter_context(Camera(region, clock))
+        # While the log is closed it does not ask for the tape, which is begun last: a refusal leaves no files.
+        keys = KeyLog(order.logged, lambda *row: tape.key(*row))
+        ears = open_parts.enter_context(Ears(_sorted_out(keys, order.hot_keys, switches), clock))
         tape = Tape(
             order.directory, order.stem, width=region.width, height=region.height, fps=plan.fps, crf=order.crf,
             metadata=metadata_of(plan, order.game, dict(order.keys), order.player, order.logged),
         )  # fmt: skip
-        keys = KeyLog(order.logged, tape.key)
-        recorder = None
         encoder = Encoder(tape, pictures=max(int(PICTURE_BYTES / (3 * region.width * region.height)), 4))
-
-        def close_tape() -> None:
-            status = recorder.status if recorder else Status()
-            tape.close(notes_of(status, keys, encoder))
-
-        open_parts.callback(close_tape)
-        open_parts.enter_context(encoder)
         recorder = Recorder(plan, tape, keys, encoder, desktop, switches, clock)
-        ears = open_parts.enter_context(Ears(_sorted_out(keys, order.hot_keys, switches), clock))
+        open_parts.callback(lambda: _finish(tape, recorder.status, keys, encoder))
+        open_parts.enter_context(encoder)
         show(recorder)
         recorder.run(camera, ears_alive=lambda: ears.alive)
-    recorder.status.frames = tape.frames
     return recorder.status
+
+
+def _finish(tape: Tape, status: Status, keys: KeyLog, encoder: Encoder) -> None:
+    """Close the tape, unless an encoder that stands still has it in its hands: then it stays as after a kill."""
+    status.why_stopped = encoder.trouble or status.why_stopped
+    if not encoder.alive:
+        tape.close(notes_of(status, keys, encoder))
+    status.why_stopped = encoder.trouble or status.why_stopped
+    status.frames = tape.frames
 
 
 def _sorted_out(keys: KeyLog, hot_keys: Mapping[str, str], switches: Switches):

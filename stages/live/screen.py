@@ -74,7 +74,7 @@ class Camera:
             import mss
         except ImportError:
             raise ValueError(f"mss is missing; {INSTALL}") from None
-        self.region, self._clock = region, clock
+        self.region, self._clock, self._failed = region, clock, mss.ScreenShotError
         try:
             self._mss = mss.MSS()
         except mss.ScreenShotError as error:
@@ -82,7 +82,7 @@ class Camera:
         whole = self._mss.monitors[0]
         if not _inside(region, whole):
             raise ValueError(
-                f"the region {region.left},{region.top},{region.width}x{region.height} does not lie on the screen, "
+                f"{_words(region)} does not lie on the screen, "
                 f"which is {whole['width']}x{whole['height']} from {whole['left']},{whole['top']}"
             )
 
@@ -90,10 +90,16 @@ class Camera:
         """The region now, uint8 BGR [H, W, 3], and when it was taken, s: the moment before the screen was asked.
 
         Measured by `understudy doctor --calibrate`: the server answers within a fraction of the copying time, so
-        the beginning of a grab is nearer to what the picture shows than its end.
+        the beginning of a grab is nearer to what the picture shows than its end. ValueError when there is none: the
+        screen has become smaller, or its server is gone.
         """
         t = self._clock.now()
-        shot = self._mss.grab(self.region.as_dict())
+        try:
+            shot = self._mss.grab(self.region.as_dict())
+        except self._failed as error:
+            raise ValueError(
+                f"no picture can be taken any more ({error}): does {_words(self.region)} still lie on the screen?"
+            ) from None
         image = np.frombuffer(shot.raw, np.uint8).reshape(shot.height, shot.width, 4)
         return cv2.cvtColor(image, cv2.COLOR_BGRA2BGR), t
 
@@ -121,6 +127,10 @@ def monitor_region(number: int) -> Region:
         raise ValueError(f"there is no monitor {number}; found {sizes or 'none'}")
     chosen = monitors[number - 1]
     return even_region(chosen["left"], chosen["top"], chosen["width"], chosen["height"])
+
+
+def _words(region: Region) -> str:
+    return f"the region {region.left},{region.top},{region.width}x{region.height}"
 
 
 def _inside(region: Region, whole: Mapping[str, int]) -> bool:

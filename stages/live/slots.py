@@ -3,13 +3,18 @@
 import math
 
 
+def require_fps(fps: float) -> None:
+    """ValueError for a frame rate that no recording has."""
+    if not 0.1 <= fps <= 240:
+        raise ValueError(f"fps is {fps}, expected a number from 0.1 to 240")
+
+
 class Slots:
     """Slot k is due at start + k / fps. A slot that nobody came for is missed and never filled later."""
 
     def __init__(self, start: float, fps: float):
         """`start` in s, `fps` in slots a second."""
-        if not 0 < fps <= 240:
-            raise ValueError(f"fps is {fps}, expected a number above 0 and up to 240")
+        require_fps(fps)
         self._start, self._fps, self._next = start, fps, 0
 
     def due(self) -> float:

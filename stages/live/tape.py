@@ -40,6 +40,9 @@ class FragmentedVideo(VideoWriter):
 class Tape:
     """The files of one session while it is recorded. Frames come from one thread, events from any.
 
+    A session of which no frame was written is taken away again by `close`: nothing could read it. Where neither a key
+    nor a fight was logged, `close` marks one fight from the first frame to the last, for the same reason.
+
     The first write that fails (a full disk) ends the tape: `failure` holds the error, and nothing is written after
     it, so that no line follows a half-written one.
     """
@@ -55,25 +58,35 @@ class Tape:
         crf: int,
         metadata: Mapping[str, object],
     ):
-        """`width`, `height` in px and even; ValueError when the session exists or the name is no file name."""
+        """`width`, `height` in px and even; ValueError when the session exists, cannot be written there, or the name
+        is no file name."""
         if not stem or stem != Path(stem).name or stem.startswith("."):
             raise ValueError(f"{stem!r} cannot be the name of a session: use letters, digits, - and _")
-        self._paths = new_session_paths(directory, stem)
+        try:
+            self._paths = new_session_paths(directory, stem)
+        except OSError as error:
+            raise ValueError(f"no session can be written to {directory}: {error.strerror}") from None
         self.directory, self.stem = Path(directory), stem
         self.failure: OSError | None = None
         self._metadata = {**metadata, "fps": round(fps, 6)}
+        self.frames = 0  # written
+        self._first_t = math.nan
         self._last_t = {"frames": -math.inf, "events": -math.inf}
         self._events_lock = threading.Lock()
         self._fights: list[dict] = []
+        try:
+            self._open(width=width, height=height, fps=fps, crf=crf)
+        except Exception as error:
+            self._remove()
+            if isinstance(error, OSError):
+                raise ValueError(f"no session can be written to {directory}: {error.strerror}") from None
+            raise
+
+    def _open(self, **video) -> None:
         self._write_metadata(closed=False)
+        self._video = FragmentedVideo(self._paths["video"], **video)
         self._frames = self._paths["frames"].open("x", encoding="utf-8", newline="\n", buffering=1)
         self._events = self._paths["events"].open("x", encoding="utf-8", newline="\n", buffering=1)
-        self._video = FragmentedVideo(self._paths["video"], width=width, height=height, fps=fps, crf=crf)
-
-    @property
-    def frames(self) -> int:
-        """Frames written."""
-        return self._video.frames
 
     def frame(self, image_bgr: np.ndarray | None, t: float) -> None:
         """Append an image uint8 [H, W, 3] captured at `t` s, or None: the slot at `t` repeats the image before."""
@@ -87,6 +100,8 @@ class Tape:
             else:
                 self._video.write(image_bgr)
             self._frames.write(json.dumps(row) + "\n")
+            self._first_t = self._first_t if self.frames else t
+            self.frames += 1
 
     def key(self, event: str, key: str, t: float) -> None:
         """Append "keydown" or "keyup" of a key at `t` s."""
@@ -102,12 +117,23 @@ class Tape:
 
     def close(self, notes: Mapping[str, object]) -> None:
         """Finish all files; `notes` (counts of the recorder) go into the session file."""
+        if self.frames and self._last_t["events"] == -math.inf:
+            self.marker("fight_start", self._first_t)
+            self.marker("fight_end", self._last_t["frames"])
         for part in (self._video, self._frames, self._events):
             with self._failing_once():
                 part.close()
+        if not self.frames:
+            self._remove()
+            return
         self._metadata |= notes
         with self._failing_once():
             self._write_metadata(closed=self.failure is None)
+
+    def _remove(self) -> None:
+        for path in self._paths.values():
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def _event(self, event: dict, t: float) -> None:
         with self._events_lock, self._failing_once():

@@ -64,6 +64,10 @@ class WindowsDesktop:
     def key_states(self, keys: Collection[str]) -> dict[str, bool]:
         return {key: bool(self._user32.GetAsyncKeyState(self._code(key)) & 0x8000) for key in keys}
 
+    def lacking(self, keys: Collection[str]) -> list[str]:
+        """Not told here."""
+        return []
+
     def close(self) -> None:
         """Nothing was opened."""
 

@@ -71,6 +71,9 @@ class X11Desktop:
         down = self._display.query_keymap()
         return {key: bool(down[code // 8] >> code % 8 & 1) for key in keys if (code := self._code(key))}
 
+    def lacking(self, keys: Collection[str]) -> list[str]:
+        return [key for key in keys if not self._code(key)]
+
     def close(self) -> None:
         self._display.close()
 

@@ -16,7 +16,7 @@ from stages.pages.page import Picture, Table, bytes_uri, render
 
 # The same in the fewest words, for the columns of the README.
 SHORT = {
-    "vectors": "latent actions", "inverse": "inverse model", "cloning": "cloning",
+    "vectors": "latent actions, unquantised", "codes": "codes", "inverse": "inverse model", "cloning": "cloning",
     "named": "video named by latent actions, cloned", "decoded": "codes predicted, decoded",
 }  # fmt: skip
 
@@ -88,13 +88,15 @@ def readme_table(found: Mapping) -> str:
     """Markdown: by number of labels the keys named right and the mean scores of those who play by them."""
     cells = {(row["way"], row["labels"]): row for row in found["curve"] if row["choice"] == found["choice"]}
     scores = {(row["who"], row["labels"]): row for row in found["play"]}
-    ways, counts = ("vectors", "inverse", "cloning"), sorted({row["labels"] for row in found["curve"]})
+    ways, counts = ("vectors", "codes", "inverse", "cloning"), sorted({row["labels"] for row in found["curve"]})
     head = ["labels", *(f"named right: {SHORT[way]}" for way in ways), *(f"mean score: {SHORT[who]}" for who in WHO)]
+    head += ["share of all labels: named, cloned"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for count in counts:
         named = [_cell(cells.get((way, count)), "exact", 2) for way in ways]
         played = [_cell(scores.get((who, count)), "return", 1) for who in WHO]
-        lines.append("| " + " | ".join([str(count), *named, *played]) + " |")
+        share = _cell(scores.get(("named", count)), "share_of_all_labels", 2)
+        lines.append("| " + " | ".join([str(count), *named, *played, share]) + " |")
     return "\n".join(lines)
 
 

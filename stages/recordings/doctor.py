@@ -212,6 +212,8 @@ def _warnings(session: Session, report: Mapping) -> Iterator[str]:
     """What a person should know before learning from this session, in words."""
     if report["interval_ms"]["median"] > SLOWEST_S * 1000 or report["interval_ms"]["median"] == 0:
         yield f"the median interval is {report['interval_ms']['median']} ms: are the times UTC seconds?"
+    if session.metadata.get("dry_run"):
+        yield "a dry run of the agent: the keys in it were never pressed"
     if report["tail_frames_cut"]:
         counts = f"{report['video_frames']} in the video, {report['logged_frames']} in the frame log"
         yield f"the last {report['tail_frames_cut']} frames are cut off: {counts}"

@@ -2,6 +2,9 @@
 
 Stuck keys get a keyup at the end of the fight they were pressed in (or of the last frame), unclosed fights end at the
 next one or at the last frame, frames that stand in the video or the log alone are cut off. Nothing else is touched.
+
+Where a recording that ended cleanly has more frames in one than in the other, nobody knows whether they are missing at
+the end; that they are is taken on trust only when `cut_end` asks for it.
 """
 
 from pathlib import Path
@@ -16,19 +19,21 @@ Event = tuple[float, int, str, str]  # t, order among equal times, keydown | key
 UP, MARK, DOWN, TAP_UP = 0, 1, 2, 3  # at one and the same time
 
 
-def repaired(folder: Path, stem: str, reading: Reading, *, crf: int) -> tuple[str | None, list[str]]:
+def repaired(
+    folder: Path, stem: str, reading: Reading, *, crf: int, cut_end: bool = False
+) -> tuple[str | None, list[str]]:
     """Write `<stem>-fixed`; its name and what was done, or (None, []) when the session needs nothing.
 
-    ValueError when it cannot be read, or `<stem>-fixed` exists already.
+    ValueError when it cannot be read, video and log differ by too much (unless `cut_end`), or `<stem>-fixed` exists.
     """
     session = read_session(folder, stem, on_bad_line="skip", picture_fps=reading.picture_fps)
     if not session.keys_logged:
         return None, []
     logged = len(session.times)
     video, damage = readable_frames(session.video)
-    usable = min(video, logged) if damage else usable_frames(session, video, None)
+    usable = _common(session, video) if damage or cut_end else _told_usable(session, video)
     if not usable:
-        raise ValueError(f"{session.video}: not a single frame can be read")
+        raise ValueError(f"{session.video}: no frame can be read that stands in all of the session's files")
     done = [f"{max(video, logged) - usable} frames cut off at the end"] if max(video, logged) > usable else []
     session = session.cut_to(usable)
     events, mended = _mended(session)
@@ -41,6 +46,19 @@ def repaired(folder: Path, stem: str, reading: Reading, *, crf: int) -> tuple[st
         return None, []
     _write(session, f"{stem}-fixed", events, done, crf)
     return f"{stem}-fixed", done
+
+
+def _told_usable(session: Session, video_frames: int) -> int:
+    try:
+        return usable_frames(session, video_frames, None)
+    except ValueError as error:
+        raise ValueError(f"{error}. Or, if you know that they are missing at the end: --fix --cut-end") from None
+
+
+def _common(session: Session, video_frames: int) -> int:
+    """How many frames stand in the video, the frame log and the state table alike, if they all begin with the first."""
+    rows = [] if session.state is None else [len(session.state.values)]
+    return min(video_frames, len(session.times), *rows)
 
 
 def _mended(session: Session) -> tuple[list[Event], list[str]]:
@@ -68,7 +86,7 @@ def _mended(session: Session) -> tuple[list[Event], list[str]]:
 def _write(session: Session, name: str, events: list[Event], done: list[str], crf: int) -> None:
     own = {"fps", "closed", "fights"}
     metadata = {key: value for key, value in session.metadata.items() if key not in own}
-    metadata |= {"repaired_from": session.stem, "repairs": done}
+    metadata |= {"repaired_from": session.metadata.get("repaired_from", session.stem), "repairs": done}
     frames = read_frames(session.video)
     first = next(frames)
     columns = session.state.columns if session.state else None

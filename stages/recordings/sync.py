@@ -14,12 +14,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.special import gammaincinv
 
 from stages.recordings.timeline import presses
 
 CELLS = (8, 6)  # across, down
 SMALL = (96, 72)
 LAGS_S = np.arange(-0.300, 0.6005, 0.005)
+JITTERS_MS = np.arange(0, 300.05, 0.1)
 BLOCK_FRAMES = 60
 FEWEST_BLOCKS, FEWEST_PRESSES = 6, 20
 RESAMPLES = 200
@@ -30,8 +32,9 @@ NOISE_R2 = 0.01  # less is no relation worth a number
 class Certificate:
     """All in ms, with 95 % intervals: `lag` of the picture behind the keys, `drift` of it a minute.
 
-    `jitter` is how much the lag of single stretches spreads beyond what their own uncertainty explains. `r2` is the
-    share of the picture's change that the keys explain at that lag. `why_not` says why there is no number.
+    `jitter` is how much the lag of single stretches spreads about the drift, beyond what their own uncertainty
+    explains. `r2` is the share of the picture's change that the keys explain at that lag. `why_not` says why there is
+    no number.
     """
 
     lag_ms: float = np.nan
@@ -40,6 +43,8 @@ class Certificate:
     drift_ms_per_min: float = np.nan
     drift_pm_ms_per_min: float = np.nan
     jitter_ms: float = np.nan
+    jitter_low_ms: float = np.nan
+    jitter_high_ms: float = np.nan
     r2: float = 0.0
     why_not: str = ""
 
@@ -85,7 +90,7 @@ def certificate(times: np.ndarray, inside: np.ndarray, key_events, change: np.nd
     lags = np.array([_peak(curve) for curve in _r2(sums, drawn)])
     low, high = np.percentile(lags, [2.5, 97.5]).tolist()
     middles = np.array([times[block].mean() for block in blocks])
-    drift = _drift(sums, middles, generator)
+    drift = _drift_and_jitter(sums, middles, generator)
     return Certificate(_peak(whole) * 1000, low * 1000, high * 1000, *drift, float(whole.max()))
 
 
@@ -156,22 +161,41 @@ def _peak(curve: np.ndarray) -> float:
     return float(LAGS_S[best] + np.clip(shift, -1, 1) * (LAGS_S[1] - LAGS_S[0]))
 
 
-def _drift(sums, middles: np.ndarray, generator: np.random.Generator) -> tuple[float, float, float]:
-    """Drift and its 95 % half width in ms a minute, and the jitter in ms, from the lags of a few stretches."""
+def _drift_and_jitter(sums, middles: np.ndarray, generator: np.random.Generator) -> tuple[float, ...]:
+    """Drift and its 95 % half width in ms a minute; jitter, its lower and upper limit in ms. NaN for too few blocks."""
     parts = np.array_split(np.arange(len(middles)), min(8, len(middles) // 3))
     if len(parts) < 3:
-        return np.nan, np.nan, np.nan
-    lags, errors = [], []
-    for part in parts:
-        inside = np.zeros(len(middles))
-        inside[part] = 1
-        lags.append(_peak(_r2(sums, inside[None])[0]) * 1000)
-        again = [_peak(curve) for curve in _r2(sums, _resamples(part, len(middles), 40, generator))]
-        errors.append(max(float(np.std(again)) * 1000, 0.5))
-    lags, weight = np.array(lags), 1 / np.array(errors) ** 2
+        return (np.nan,) * 5
     minutes = np.array([middles[part].mean() for part in parts]) / 60
+    lags, errors = np.array([_lag_of(part, sums, len(middles), generator) for part in parts]).T
+    jitter, *limits = _jitter(minutes, lags, errors)
+    weight = 1 / (errors**2 + jitter**2)
     centre = np.average(minutes, weights=weight)
     spread = (weight * (minutes - centre) ** 2).sum()
     slope = (weight * (minutes - centre) * lags).sum() / spread
-    beyond = np.average((lags - np.average(lags, weights=weight)) ** 2, weights=weight) - len(lags) / weight.sum()
-    return float(slope), float(1.96 / np.sqrt(spread)), float(np.sqrt(max(beyond, 0)))
+    return float(slope), float(1.96 / np.sqrt(spread)), jitter, *limits
+
+
+def _lag_of(part: np.ndarray, sums, blocks: int, generator: np.random.Generator) -> tuple[float, float]:
+    """The lag of the blocks `part` alone and its standard error, ms."""
+    inside = np.zeros(blocks)
+    inside[part] = 1
+    again = [_peak(curve) for curve in _r2(sums, _resamples(part, blocks, 40, generator))]
+    return _peak(_r2(sums, inside[None])[0]) * 1000, max(float(np.std(again)) * 1000, 0.5)
+
+
+def _jitter(minutes: np.ndarray, lags: np.ndarray, errors: np.ndarray) -> tuple[float, float, float]:
+    """How much the lags [K] of stretches spread about a line beyond their own errors, and its 95 % interval, ms.
+
+    The weighted squares about the line follow chi-square with K - 2 degrees of freedom at the true spread: the spread
+    at which they are as large as expected (Paule and Mandel 1982), and those at which they are just likely enough
+    (Q-profile, Viechtbauer 2007).
+    """
+    weight = 1 / (errors**2 + JITTERS_MS[:, None] ** 2)
+    x, y = (row - (weight @ row / weight.sum(axis=1))[:, None] for row in (minutes, lags))
+    slope = (weight * x * y).sum(axis=1) / (weight * x**2).sum(axis=1)
+    squares = (weight * (y - slope[:, None] * x) ** 2).sum(axis=1)  # the smaller, the wider the spread
+    free = len(lags) - 2
+    limits = (free, *(2 * gammaincinv(free / 2, [0.975, 0.025])))
+    first = [min(np.searchsorted(-squares, -limit), len(squares) - 1) for limit in limits]
+    return tuple(JITTERS_MS[first].tolist())

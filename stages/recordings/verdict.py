@@ -36,7 +36,7 @@ def repaired_twins(metadata: Mapping[str, Mapping]) -> dict[str, str]:
     """
     recordings = defaultdict(list)
     for stem, said in metadata.items():
-        recordings[said.get("repaired_from", stem)].append(stem)
+        recordings[str(said.get("repaired_from", stem))].append(stem)
     twins = {}
     for stems in recordings.values():
         kept = max(stems, key=lambda stem: ("repaired_from" in metadata[stem], stem))

@@ -140,8 +140,8 @@ def decoded(path: str | Path) -> Iterator[av.VideoFrame]:
                 yield frame
     except av.error.FileNotFoundError:
         raise ValueError(f"{path} is missing; restore this video or take its session out") from None
-    except av.error.FFmpegError as error:
-        raise ValueError(_damaged(path, count, error.strerror)) from None
+    except (av.error.FFmpegError, UnicodeDecodeError) as error:  # the latter from words in a damaged header
+        raise ValueError(_damaged(path, count, getattr(error, "strerror", None) or str(error))) from None
     missing = _bytes_missing(path)
     if missing:
         raise ValueError(_damaged(path, count, f"{missing} bytes are missing at its end"))

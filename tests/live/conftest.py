@@ -32,10 +32,21 @@ def display(tmp_path_factory):
     before = {name: os.environ.pop(name, None) for name in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE")}
     os.environ["DISPLAY"] = f":{number}"
     yield f":{number}"
+    wake_listeners()
     os.environ.update({name: value for name, value in before.items() if value is not None})
     server.terminate()
     server.wait(timeout=10)
     log.close()
+
+
+def wake_listeners() -> None:
+    """pynput's listener ends with the first key after it was told to; one without a server would raise."""
+    from stages.live.keyboard import Fingers
+
+    fingers = Fingers()
+    fingers.press("Key.f8")
+    fingers.release("Key.f8")
+    time.sleep(0.2)
 
 
 @pytest.fixture

@@ -155,6 +155,8 @@ def test_a_run_is_recorded_as_a_session_of_the_agent(desktop, target, model, tmp
 def test_keys_that_the_model_needs_and_foreign_ones_are_named(display, model):
     lacking = understudy("play", model, "--region", "0,0,64x64", "--fps", 10, "--keys", "LEFT=Key.left")
     assert "have no key" in finished(lacking, code=1)
+    nowhere = understudy("play", model, "--region", "0,0,64x64", "--fps", 10, *PLAYED[:-1], "DASH=Key.f20")
+    assert "this keyboard's layout has no such key" in finished(nowhere, code=1)
     twice = understudy("play", model, *HERE, "--panic-key", "Key.left")
     assert "choose another hot key" in finished(twice, code=1)
 

@@ -76,6 +76,29 @@ def test_only_keys_of_the_game_are_named_and_repeats_suppressed(desktop, tmp_pat
     assert "s" not in {e.key for e in session.key_events}
 
 
+def test_keys_of_other_names_with_shift_and_on_the_number_pad(desktop, tmp_path):
+    """X calls Shift and 1 the key !, and the arrow of the number pad the arrow key, whose own state is up."""
+    fingers, keypad_left = Fingers(), "<65430>"  # the keysym KP_Left
+    keys = ["--keys", "DASH=Key.shift", "ONE=1", "LEFT=Key.left"]
+    recorder = start(tmp_path, "--region", "0,0,320x240", "--fps", 20, "--seconds", 4, *keys)
+    fingers.press("Key.shift")
+    fingers.press("1")
+    time.sleep(0.2)
+    fingers.release("Key.shift")
+    fingers.release("1")
+    for _ in range(20):
+        fingers.press(keypad_left)  # and the keyboard repeats it
+        time.sleep(0.05)
+    fingers.release(keypad_left)
+    finished(recorder)
+    session = read(tmp_path)
+    assert [(e.event, e.key) for e in session.key_events] == [
+        ("keydown", "Key.shift"), ("keydown", "1"), ("keyup", "Key.shift"), ("keyup", "1"),
+        ("keydown", "Key.left"), ("keyup", "Key.left"),
+    ]  # fmt: skip
+    assert session.metadata["other_key_presses"] == 0
+
+
 def test_a_pause_ends_the_fight_and_every_key(desktop, tmp_path):
     fingers = Fingers()
     recorder = start(tmp_path, "--region", "0,0,320x240", "--seconds", 5, *NO_GAME)

@@ -1,12 +1,15 @@
 """A recording of another kind on its way to a session: what was read, and what could not be carried over."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from stages.recordings.files import new_session_paths
 from stages.recordings.session import SessionWriter
 
 KeyEvents = Sequence[tuple[float, str, str]]  # (t, "keydown" | "keyup", key), in order
@@ -48,6 +51,20 @@ def matched_actions(found: Sequence[str], keys: Mapping[str, Sequence[str]]) -> 
     if not matched:
         raise ValueError(f"the actions {list(found)} of the recording are none of {list(keys)}; give --keys ACTION=KEY")
     return matched
+
+
+@contextmanager
+def all_or_none(directory: Path, names: Sequence[str]) -> Iterator[Path]:
+    """A folder to write the sessions `names` to, which come to `directory` when the block ends, and not if it fails.
+
+    ValueError when one of them stands there already.
+    """
+    for name in names:
+        new_session_paths(directory, name)
+    with TemporaryDirectory(prefix=".import-", dir=directory) as work:
+        yield Path(work)
+        for path in sorted(Path(work).iterdir()):
+            path.rename(directory / path.name)
 
 
 def write_session(directory: Path, imported: Imported, keys: Mapping[str, Sequence[str]], *, crf: int) -> None:

@@ -85,18 +85,29 @@ def _messages(source: Path) -> tuple[dict[str, list], Counter]:
     try:
         with source.open("rb") as file:
             for _, channel, message in make_reader(file).iter_messages():
-                counts[channel.topic] += 1
-                if channel.topic in CARRIED:
-                    content = json.loads(message.data)
-                    found[channel.topic].append(_READ[channel.topic](content, message.log_time))
-    except (McapError, json.JSONDecodeError, KeyError) as error:
+                topic = channel.topic
+                counts[topic] += 1
+                if topic in CARRIED:
+                    found[topic].append(_read(f"{source}, {topic} message {counts[topic]}", topic, message))
+    except McapError as error:
         raise ValueError(f"{source} cannot be read as OWAMcap: {type(error).__name__} {error}") from None
     return found, counts
+
+
+def _read(where: str, topic: str, message) -> tuple:
+    """What a message says; ValueError that begins with `where` when it is not as OWAMcap writes it."""
+    try:
+        return _READ[topic](json.loads(message.data), message.log_time)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        found = message.data[:80].decode("utf-8", errors="replace")
+        raise ValueError(f"{where} is not as OWAMcap has it ({error!r}); found {found!r}") from None
 
 
 def _screen(content: Mapping, log_time: int) -> tuple[float, int, str]:
     reference = content.get("media_ref") or {}
     pts = reference.get("pts_ns", content.get("pts"))
+    if pts is None:
+        raise ValueError("neither pts nor media_ref.pts_ns says which picture of a video it is")
     name = reference.get("uri") or content.get("path") or ""
     return (content.get("utc_ns") or log_time) / 1e9, int(pts), Path(name).name
 

@@ -6,6 +6,7 @@ times are known. JSONL: {"LEFT": 1, "SHOOT": 0} or {"keys": ["Key.left", "LEFT"]
 
 import csv
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def _imported(folder: Path, keys: Mapping[str, Sequence[str]], fps: float) -> Im
     with_t = [row for row in rows if row.get("t") not in (None, "")]
     if with_t and len(with_t) != count:
         raise ValueError(f"{path}: {len(with_t)} of {count} rows have a t; give it to all or to none")
-    times = np.array([float(row["t"]) for row in rows]) if with_t else np.arange(count) / fps
+    times = np.array([_time(row["t"], path, i) for i, row in enumerate(rows)]) if with_t else np.arange(count) / fps
     if (np.diff(times) < 0).any():
         raise ValueError(f"{path}: the times t run backwards after row {int(np.argmax(np.diff(times) < 0)) + 1}")
     if not with_t:
@@ -56,10 +57,32 @@ def _rows(folder: Path) -> tuple[list[dict], Path]:
     with path.open(encoding="utf-8", newline="") as file:
         if path.suffix == ".csv":
             return list(csv.DictReader(file)), path
-        try:
-            return [json.loads(line) for line in file if line.strip()], path
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is not JSON lines: {error}") from None
+        lines = [line for line in file if line.strip()]
+    return [_row(line, path, i) for i, line in enumerate(lines)], path
+
+
+def _row(line: str, path: Path, row: int) -> dict:
+    """A row of JSON lines; ValueError when it is no object, or its keys are no list of names."""
+    try:
+        found = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}, row {row + 1} is not JSON: {error}") from None
+    keys = found.get("keys") or [] if isinstance(found, dict) else None
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        expected = '{"LEFT": 1} or {"keys": ["Key.left"]}'
+        raise ValueError(f"{path}, row {row + 1}: expected {expected}, found {line.strip()[:80]!r}")
+    return found
+
+
+def _time(value, path: Path, row: int) -> float:
+    """A time in s; ValueError for anything that is no number."""
+    try:
+        t = float(value)
+    except (TypeError, ValueError):
+        t = math.nan
+    if not math.isfinite(t):
+        raise ValueError(f"{path}, row {row + 1}: t is {value!r}, expected seconds")
+    return t
 
 
 def _held(rows: list[dict], path: Path, keys: Mapping) -> tuple[list[str], np.ndarray, list[str]]:

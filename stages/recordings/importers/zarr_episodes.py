@@ -52,6 +52,8 @@ def _imported(source: Path, root, name: str, keys: Mapping, fps: float | None) -
 def _require_shapes(where: str, frames, actions: np.ndarray, attrs: Mapping) -> None:
     if frames.ndim != 4 or frames.shape[1] not in (1, 3) or frames.dtype != np.uint8:
         raise ValueError(f"{where}/frames is {frames.dtype} {list(frames.shape)}, expected uint8 [T, 3, H, W]")
+    if not frames.shape[0]:
+        raise ValueError(f"{where}/frames holds no frame; take this episode out of the store")
     if not attrs.get("action_keys"):
         raise ValueError(f"{where}: no attribute action_keys says which column of actions is which")
     if actions.shape != (frames.shape[0], len(attrs["action_keys"])):
