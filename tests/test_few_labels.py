@@ -11,6 +11,7 @@ from stages.latent_actions.few_labels import (
     chosen,
     f1_of,
     keys_by_code,
+    linear_keys,
     naming_of,
     surroundings,
 )
@@ -84,6 +85,15 @@ def test_a_decoder_names_what_its_labels_show_and_never_what_they_lack():
 def test_one_label_is_enough_to_go_on():
     decoder = KeyDecoder.fit(np.array([[1.0]]), np.array([[True, False]]))
     assert decoder.held(np.array([[5.0], [-5.0]])).tolist() == [[True, False]] * 2
+
+
+def test_linear_keys_follow_the_features_and_are_certain_of_what_never_changes():
+    features = np.repeat([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]], [40, 40, 20], axis=0)
+    held = np.stack([np.arange(100) < 40, np.ones(100, bool), np.zeros(100, bool)], axis=1)
+    weights, bias = linear_keys(features, held)
+    scores = features @ weights.T + bias
+    assert (scores[:40, 0] > 2).all() and (scores[40:80, 0] < -2).all()
+    assert (scores[:, 1] == CERTAIN).all() and (scores[:, 2] == -CERTAIN).all()
 
 
 def test_keys_by_code_leans_to_the_mean_as_much_as_a_label_weighs():

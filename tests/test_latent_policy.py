@@ -38,20 +38,13 @@ class Windows:
         return model(self.take(np.arange(self.count)))
 
 
-def test_a_decoder_sees_the_expected_code_vectors_weighed_as_it_was_taught():
-    codebook = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    # two moments: surely code 0, then both codes alike
+def test_keys_are_read_off_the_codes_as_likely_as_these_are():
+    # two moments of two codes: surely code 0, then both alike
     policy = Constant([50.0, -50, 0, 0])
-    seen = []
-
-    def decode(vectors):
-        seen.append(vectors)
-        return vectors[:, :1] - vectors[:, 2:3]
-
-    decoded = DecodedPolicy(policy, codebook, torch.tensor([[1.0, 3]]), decode)
+    weights = torch.tensor([[1.0, 10, 4, 8], [0, 1, 0, 0]])
+    decoded = DecodedPolicy(policy, 2, weights, torch.tensor([-3.0, 0.5]))
     scores = decoded(torch.zeros(2, 5, 2))
-    assert seen[0] == pytest.approx(np.array([[1, 0, 1.5, 1.5]] * 2))
-    assert scores.numpy() == pytest.approx(np.array([[-0.5]] * 2)) and decoded.latent_shape == (2,)
+    assert scores.numpy() == pytest.approx(np.array([[1 + 2 + 4 - 3, 0.5]] * 2)) and decoded.latent_shape == (2,)
 
 
 def test_the_task_leaves_out_moments_without_a_code():

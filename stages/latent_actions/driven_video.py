@@ -17,7 +17,7 @@ TEXT, BACKGROUND = (235, 232, 228), (30, 27, 24)
 
 def tiled(films: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
     """Films [S, C, H, W] of the same length by caption -> one picture a step."""
-    columns = COLUMNS if len(films) <= FEW else 2 * COLUMNS
+    columns = min(COLUMNS, len(films)) if len(films) <= FEW else 2 * COLUMNS
     for step in range(min(len(film) for film in films.values())):
         tiles = [_tile(film[step], caption, WIDTH // columns) for caption, film in films.items()]
         tiles += [np.full_like(tiles[0], 0) + np.uint8(BACKGROUND)] * (-len(tiles) % columns)

@@ -14,10 +14,11 @@ from torch import nn
 
 from stages.evaluation.acting import Acting, fit_acting
 from stages.latent_actions.few_label_fits import clone
+from stages.latent_actions.few_labels import linear_keys
 from stages.latent_actions.naming import Namers, Video, codes_around
 from stages.learning.training import FitSettings, fit
 from stages.models.cloning import Windows
-from stages.models.latent_policy import CodeTask, DecodedPolicy
+from stages.models.latent_policy import CodeTask, DecodedPolicy, expected_codes
 
 # Who plays by n labels, in the words of the report.
 WHO = {
@@ -51,12 +52,18 @@ class Policies:
         return policy, self._acting(policy, val)
 
     def _decoded(self, samples: np.ndarray, held: np.ndarray) -> tuple[nn.Module, Acting]:
-        decoder = self.namers.decoder("codes", samples, held)
-        weights = self.val.around(np.ones((len(self.val.codes), 1), np.float32), self.val.emphasis)[:1]
-        policy = DecodedPolicy(
-            self.latent, torch.from_numpy(self.namers.train.codebook), torch.from_numpy(weights), decoder.scores
-        ).eval()
-        return policy, self._acting(policy, _as_named(self.val, decoder.held, "codes"))
+        """Keys read off the codes that are expected; what those mean is learned from all video as the labels name it.
+
+        The labels' own decoder knows codes that have come, not shares of several that may: fed with their mean it
+        names what no code means.
+        """
+        decoder = self.namers.decoder("vectors", samples, held)
+        train, codes = self.namers.train, len(self.namers.train.codebook)
+        logits = train.windows.logits(self.latent, self.namers.compute.device)
+        named = decoder.held(train.features["vectors"][train.current])
+        weights, bias = linear_keys(expected_codes(logits, codes).numpy()[train.current], named)
+        policy = DecodedPolicy(self.latent, codes, torch.from_numpy(weights), torch.from_numpy(bias)).eval()
+        return policy, self._acting(policy, _as_named(self.val, decoder.held, "vectors"))
 
     def _acting(self, policy: nn.Module, named: Windows) -> Acting:
         """Thresholds and calibration on validation windows whose keys were named, not recorded."""

@@ -111,6 +111,19 @@ class KeyDecoder:
         return sigmoid(self.scores(features))
 
 
+def linear_keys(features: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A logistic regression an action: weights float64 [A, D] and bias [A], from features [N, D] and keys held [N, A].
+
+    An action that is held always or never has no weights, and a bias of CERTAIN or of -CERTAIN.
+    """
+    weights, bias = np.zeros((held.shape[1], features.shape[1])), np.where(held.all(axis=0), CERTAIN, -CERTAIN)
+    for action, column in enumerate(np.asarray(held, bool).T):
+        if column.any() and not column.all():
+            found = LogisticRegression(C=STRICTNESS, max_iter=1000).fit(features, column)
+            weights[action], bias[action] = found.coef_[0], found.intercept_[0]
+    return weights, bias
+
+
 def keys_by_code(codes: np.ndarray, held: np.ndarray, count: int) -> np.ndarray:
     """Share of the labels of each code that hold each key, float64 [count, A]; codes int [n], held [n, A].
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class Task(Protocol):
     """What a training learns. An optional method `after_step(step: int)` runs after each optimizer step.
 
-    An optional `independent_samples = True` says that `loss` draws no random numbers and changes nothing in the model,
-    so that parts of a batch may be learned at the same time (see learning/replicas.py).
+    An optional `independent_samples = True` says that parts of a batch may be learned at the same time (see
+    learning/replicas.py): `loss` changes nothing in the model and draws no random numbers but by learning/dropout.py.
 
     State that must survive a kill lives in parameters and buffers of `model`, nowhere else.
     """

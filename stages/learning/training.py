@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from stages.learning.compute import Compute
+from stages.learning.dropout import seed_dropout
 from stages.learning.replicas import Replicas
 from stages.learning.resume import load_checkpoint, save_checkpoint, scratch_folder
 from stages.learning.task import FitResult, FitSettings, Task, learning_rate
@@ -164,6 +165,7 @@ class _Run:
 
     def _learn(self, model: nn.Module, samples: np.ndarray, total: int) -> dict[str, Tensor]:
         """Adds these samples' share of the gradients of a batch of `total`; returns their share of the logged means."""
+        seed_dropout(self._drawn(4, self.progress.step, int(samples[0])))
         loss, further = self.task.loss(model, samples)
         share = len(samples) / total
         self.accelerator.backward(loss * (share * self.compute.processes))  # accelerate averages over processes
@@ -230,12 +232,15 @@ class _Run:
 
     def _seed(self, *what: int) -> None:
         """Random numbers (dropout, codebooks) are a function of the seed and the step: a resumed run draws the same."""
-        state = np.random.SeedSequence([self.compute.seed, *what]).generate_state(1, np.uint64)
-        seed = int(state[0])
+        seed = self._drawn(*what)
         # torch.manual_seed would queue a call for every backend that is not in use: slow, and never freed.
         torch.default_generator.manual_seed(seed)
         if self.compute.device.type != "cpu":
             torch.get_device_module(self.compute.device).manual_seed(seed)
+
+    def _drawn(self, *what: int) -> int:
+        """A seed for what is named by these numbers, none below 0."""
+        return int(np.random.SeedSequence([self.compute.seed, *what]).generate_state(1, np.uint64)[0])
 
 
 def _replicas(task: Task, compute: Compute) -> int:

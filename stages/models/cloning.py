@@ -5,6 +5,7 @@ actions gave. Conventions: N windows of T latents, A actions.
 """
 
 import copy
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import nn
 from stages.episodes.store import EpisodeStore, action_columns
 from stages.episodes.windows import FrameBank, window_indices
 from stages.learning.losses import inverse_share_weights, rare_window_weights
+from stages.learning.threads import in_threads
 
 EVALUATION_BATCH = 256  # windows; spatial latents are large
 
@@ -42,11 +44,14 @@ class Windows:
         """Latents [B, T, *latent_shape] of windows [B]."""
         return torch.from_numpy(self.bank.take(self.rows[samples]))
 
-    @torch.no_grad()
     def logits(self, policy: nn.Module, device: torch.device) -> torch.Tensor:
         """The policy's logits [N, A] for all windows in order, on the CPU."""
         parts = np.split(np.arange(len(self)), range(EVALUATION_BATCH, len(self), EVALUATION_BATCH))
-        return torch.cat([policy(self.take(part).to(device)).float().cpu() for part in parts])
+        return torch.cat(list(in_threads(partial(self._logits, policy, device), parts)))
+
+    @torch.no_grad()
+    def _logits(self, policy: nn.Module, device: torch.device, part: np.ndarray) -> torch.Tensor:
+        return policy(self.take(part).to(device)).float().cpu()
 
 
 class HeadTask:
@@ -59,6 +64,7 @@ class HeadTask:
 
     monitor = "ap"
     maximise = True
+    independent_samples = True
 
     def __init__(self, model, train: Windows, val: Windows, *, loss, weights: torch.Tensor, device, seed: int):
         self.model, self.train, self.val = model, train, val

@@ -2,10 +2,10 @@
 
 A latent policy predicts from past frames which latent actions come (and which have just been), learned from video
 without any key (Schmidt and Jiang 2024, LAPO, section 4.3). A decoder of few labels then turns what it predicts into
-keys. Conventions: B windows of T latents, O moments around the current frame, K codes, D numbers a code, A actions.
+keys. Conventions: B windows of T latents, O moments around the current frame, K codes, A actions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ class CodeTask:
 
     monitor = "cross_entropy"
     maximise = False
+    independent_samples = True
 
     def __init__(self, model, windows: dict[str, Windows], codes: dict[str, np.ndarray], *, count: int, device, seed):
         self.model, self._windows, self._count = model, windows, count
@@ -45,24 +46,25 @@ class CodeTask:
 
 
 class DecodedPolicy(nn.Module):
-    """Latents [B, T, ...] -> logits [B, A]: the codes that `policy` expects, named by `decode`.
+    """Latents [B, T, ...] -> logits [B, A]: a key is as likely as the codes that `policy` expects make it.
 
-    `policy` gives logits [B, O * K]; each moment's code vector is averaged as likely as it is, codebook float [K, D],
-    weighed as the decoder was taught, weights float [1, O], and `decode` maps these [B, O * D] to scores [B, A].
+    `policy` gives logits [B, O * K]; `weights` [A, O * K] say how much each code at each moment speaks for each key
+    and `bias` [A] is where none does.
     """
 
-    def __init__(
-        self, policy: nn.Module, codebook: Tensor, weights: Tensor, decode: Callable[[np.ndarray], np.ndarray]
-    ):
+    def __init__(self, policy: nn.Module, codes: int, weights: Tensor, bias: Tensor):
         super().__init__()
-        self.policy, self.latent_shape, self._decode = policy, policy.latent_shape, decode
-        self.register_buffer("codebook", codebook.float())
-        self.register_buffer("weights", weights.float()[..., None])
+        self.policy, self.latent_shape, self._codes = policy, policy.latent_shape, codes
+        self.register_buffer("weights", weights.float())
+        self.register_buffer("bias", bias.float())
 
     def forward(self, latents: Tensor) -> Tensor:
-        shares = self.policy(latents).float().unflatten(1, (-1, len(self.codebook))).softmax(dim=-1)
-        expected = (shares @ self.codebook * self.weights).flatten(1)
-        return torch.from_numpy(self._decode(expected.cpu().numpy())).float().to(latents.device)
+        return functional.linear(expected_codes(self.policy(latents), self._codes), self.weights, self.bias)
+
+
+def expected_codes(logits: Tensor, codes: int) -> Tensor:
+    """Logits [B, O * K] of K `codes` -> how likely each code is at each moment, float32 [B, O * K]."""
+    return logits.float().unflatten(1, (-1, codes)).softmax(dim=-1).flatten(1)
 
 
 class MeanPolicy(nn.Module):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from stages.learning.checkpoints import load_config, load_weights
+from stages.learning.dropout import Dropout
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
 SMALL_BATCH = 64  # windows; with fewer a processor loses more by turning numbers into bf16 and back than it gains
@@ -30,7 +31,7 @@ class RecurrentPolicy(nn.Module):
         size = math.prod(self.latent_shape)
         self.norm = nn.LayerNorm(size)
         self.layers = nn.ModuleList(CELLS[cell](a, b, batch_first=True) for a, b in pairwise((size, *hidden)))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output = nn.Linear(hidden[-1], actions)
 
     def forward(self, latents: Tensor) -> Tensor:
