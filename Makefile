@@ -8,7 +8,7 @@
 #   make test       the tests;  one file: make test ARGS=tests/test_timeline.py
 #   make test-live  the tests on a real screen: needs Xvfb (apt-get install xvfb python3-tk)
 #   make lint       ruff, its rules and its format
-#   make bench      speed against Keras/TensorFlow and cv2 -> reports/benchmark.md
+#   make bench      speed against Keras/TensorFlow and cv2, latency of play (Xvfb or a display) -> reports/benchmark.md
 #   make bench-scale  time at 1x and 3x, memory at 10x the frames -> reports/benchmark.md (an hour or more)
 #   make lock       pyproject.toml -> requirements*.lock; newest versions: make lock ARGS=--upgrade
 # Another Python: make repro PYTHON=python3.12. No make (Windows): README.md has the plain commands.
@@ -56,9 +56,10 @@ lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-bench: .venv/installed-bench
+bench: .venv/installed-bench .venv/installed-live
 	$(BIN)/python -m tests.benchmarks.run $(ARGS)
 	$(BIN)/python -m tests.benchmarks.batches
+	$(BIN)/python -m tests.live.bench_play --page
 
 bench-scale: .venv/installed-bench
 	$(BIN)/python -m tests.benchmarks.scale $(ARGS)

@@ -11,14 +11,16 @@ from pathlib import Path
 from stages.commands.options import add_keys, add_place, keys_of, on_signals, place_of, read_project
 from stages.live.desktop import open_desktop
 from stages.live.keyboard import require_known
+from stages.live.playing import counted_down
 from stages.live.recorder import Plan, Status, Switches
 from stages.live.recording import Order, record, require_free_hot_keys
-from stages.live.window import ControlWindow, status_text
+from stages.live.window import TITLE, ControlWindow, status_text
 
 ABOUT = """Records a part of the screen and the keys of the game until you stop it.
 
 Only the keys of the game are written down (those of params.yaml, or of --keys); all others are counted, never named.
-Keys are heard only while it records and, with --window, while that window is in front."""
+Keys are heard only while it records and while the game's window is in front: that of --window, or the one that shows
+the middle of the region or monitor when the recording starts. Another window in front ends the fight and every key."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-window", action="store_true", help="no little window: stop by hot key, Ctrl-C or --seconds"
     )
+    parser.add_argument(
+        "--countdown", type=int, default=3, metavar="S",
+        help="with --no-window, but without --window: seconds to bring the game to the front (%(default)s)",
+    )  # fmt: skip
     parser.add_argument(
         "--fights", choices=("auto", "manual"), default="auto",
         help="auto: the recording is one fight (a pause begins another); manual: the hot key starts and ends them",
@@ -52,7 +58,10 @@ def run(options: argparse.Namespace) -> None:
     if options.no_window:
         switches = Switches()
         on_signals(switches.stop.set)
-        status = record(order, switches, lambda recorder: print(f"recording {order.stem}", flush=True))
+        if order.plan.window is None and not counted_down("recording", options.countdown, switches.stop, _say):
+            print("nothing was recorded")
+            return
+        status = record(_watched(order), switches, lambda recorder: _say(f"recording {order.stem}"))
     else:
         window = ControlWindow(order.stem, _hot_key_words(order), partial(_named, order))
         on_signals(window.stop)
@@ -99,7 +108,27 @@ def order_of(options: argparse.Namespace) -> Order:
 
 
 def _named(order: Order, name: str, switches: Switches, show) -> Status:
-    return record(replace(order, stem=name), switches, show)
+    return record(_watched(replace(order, stem=name)), switches, show)
+
+
+def _watched(order: Order) -> Order:
+    """The order with the window that must stay in front: by default the one that shows the middle of the region."""
+    plan = order.plan
+    with closing(open_desktop()) as desktop:
+        window = plan.window if plan.window is not None else desktop.window_at(*plan.region.middle)
+        if window is None:
+            _say("no window shows the middle of the region: keys are kept whatever window is in front")
+            return order
+        title = desktop.title_of(window)
+        place = desktop.region_of(window) if plan.window is None else plan.region
+    if TITLE in title:
+        raise ValueError("the recorder's own window covers the middle of the region: move it aside, and start again")
+    _say(f"pictures and keys are kept only while the window {title!r} is in front")
+    return replace(order, plan=replace(plan, window=window, title=title, place=place))
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _hot_key_words(order: Order) -> str:

@@ -10,6 +10,7 @@ Conventions: n labels, A actions; held bool [n, A]; samples int64 [n] are the la
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from stages.evaluation.acting import Acting, fit_acting
 from stages.latent_actions.transitions import Transitions, batches
 from stages.learning.compute import Compute
 from stages.learning.losses import bce_loss
+from stages.learning.threads import in_threads
 from stages.learning.training import FitSettings, fit
 from stages.models.cloning import HeadTask, Windows
 from stages.models.latent_action import vectors_in
@@ -81,6 +83,7 @@ class FewTransitionsTask:
 
     monitor = "loss"
     maximise = False
+    independent_samples = True
 
     def __init__(self, model, transitions: Transitions, samples, held, left_out: np.ndarray, compute: Compute):
         self.model, self._transitions, self._samples, self._compute = model, transitions, samples, compute
@@ -113,20 +116,26 @@ def inverse_from_few(
     return model
 
 
-@torch.no_grad()
 def keys_shown(model: nn.Module, transitions: Transitions, compute: Compute) -> np.ndarray:
     """What a classifier of transitions says that is held in each of them, bool [N, A]."""
-    found = []
-    for part in batches(np.arange(len(transitions))):
-        with compute.autocast():
-            found.append(model(_floats(transitions.take(part), compute)).float().cpu().numpy() > 0)
-    return np.concatenate(found)
+    parts = batches(np.arange(len(transitions)))
+    return np.concatenate(list(in_threads(partial(_keys_of, model, transitions, compute), parts)))
+
+
+@torch.no_grad()
+def _keys_of(model: nn.Module, transitions: Transitions, compute: Compute, part: np.ndarray) -> np.ndarray:
+    with compute.autocast():
+        return model(_floats(transitions.take(part), compute)).float().cpu().numpy() > 0
 
 
 def vectors_shown(model, transitions: Transitions, compute: Compute) -> np.ndarray:
     """Every transition's latent action before it is quantised, float32 [N, code_dim]; model is in eval mode."""
     parts = batches(np.arange(len(transitions)))
-    return np.concatenate([vectors_in(model, transitions.take(part), compute)[:, 0].cpu().numpy() for part in parts])
+    return np.concatenate(list(in_threads(partial(_vectors_of, model, transitions, compute), parts)))
+
+
+def _vectors_of(model, transitions: Transitions, compute: Compute, part: np.ndarray) -> np.ndarray:
+    return vectors_in(model, transitions.take(part), compute)[:, 0].cpu().numpy()
 
 
 def _floats(frames: np.ndarray, compute: Compute) -> torch.Tensor:

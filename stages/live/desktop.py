@@ -20,6 +20,9 @@ class Desktop(Protocol):
     def window_at(self, x: int, y: int) -> int | None:
         """The window that shows the point (x, y)."""
 
+    def title_of(self, window: int) -> str:
+        """What a window is called; empty when it has no name, or is closed."""
+
     def region_of(self, window: int) -> Region | None:
         """Where the inside of a window is now, None when it is closed or hidden."""
 

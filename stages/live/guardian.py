@@ -1,16 +1,25 @@
-"""A second process that lets go of the agent's keys when the agent's own process is killed.
+"""A second process that lets go of the agent's keys when the agent no longer can.
 
-Nothing inside a process can clean up after kill -9. The agent tells this one, over a pipe, every key before it goes
-down and after it went up ("+Key.left", "-Key.left"); when the pipe closes, whatever is still down is released.
+Nothing inside a process can clean up after kill -9, nor while it is stopped or hangs. The agent tells this one, over a
+pipe, every key before it goes down and after it went up ("+Key.left", "-Key.left"), and between them that it is alive
+("."). When the pipe closes, whatever is still down is released; when nothing comes for SILENT_S while a key is down, it
+is released too, and the agent is told so.
 """
 
+import queue
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import IO
 
 READY = "ready\n"
+LET_GO = "let go\n"
+ALIVE = ".\n"
+SILENT_S = 1.0
+ANSWER_S = 0.05
 
 
 class Guardian:
@@ -24,6 +33,10 @@ class Guardian:
         )  # fmt: skip
         if self._process.stdout.readline() != READY:
             raise ValueError("the process that releases the keys after a crash did not start; nothing is pressed")
+        self._saying, self._let_go = threading.Lock(), threading.Event()
+        self._down, self._alive_at = KeysDown(), time.monotonic()
+        self._listening = threading.Thread(target=self._listen, name="guardian", daemon=True)
+        self._listening.start()
         return self
 
     def pressing(self, key: str) -> None:
@@ -33,44 +46,105 @@ class Guardian:
         with suppress(ValueError):  # it can no longer be told, and the key is up
             self._say(f"-{key}\n")
 
+    def alive(self) -> bool:
+        """The agent is; False, once, when it had been silent for so long that its keys were released."""
+        self._say(ALIVE)
+        silent_s, self._alive_at = time.monotonic() - self._alive_at, time.monotonic()
+        if silent_s > SILENT_S and self._down:
+            self._let_go.wait(ANSWER_S)  # the thread that listens has been asleep too
+        let_go = self._let_go.is_set()
+        self._let_go.clear()
+        return not let_go
+
     def _say(self, line: str) -> None:
         try:
-            self._process.stdin.write(line)
+            with self._saying:
+                self._down.hear(line)
+                self._process.stdin.write(line)
         except BrokenPipeError:
             raise ValueError("the process that releases the keys after a crash has died; the agent stops") from None
 
+    def _listen(self) -> None:
+        for line in self._process.stdout:
+            if line == LET_GO:
+                self._let_go.set()
+
     def __exit__(self, kind, error, traceback) -> None:
-        for pipe in (self._process.stdin, self._process.stdout):
-            with suppress(BrokenPipeError):  # it has died before; the hands have let go themselves
-                pipe.close()
+        with suppress(BrokenPipeError):  # it has died before; the hands have let go themselves
+            self._process.stdin.close()
         self._process.wait(timeout=10)
+        self._listening.join()
+        self._process.stdout.close()
 
 
-def keys_left_down(lines: Iterable[str]) -> list[str]:
-    """The keys that a stream of "+key" and "-key" lines leaves down, in the order they went down."""
-    down: dict[str, None] = {}
-    for line in lines:
+class KeysDown:
+    """The keys that the agent has down, in the order they went down."""
+
+    def __init__(self):
+        self._down: dict[str, None] = {}
+
+    def __iter__(self):
+        return iter(self._down)
+
+    def __bool__(self) -> bool:
+        return bool(self._down)
+
+    def hear(self, line: str) -> None:
+        """A "+key" or "-key"; any other line says nothing of keys."""
         sign, key = line[:1], line[1:].rstrip("\n")
         if sign == "+":
-            down[key] = None
+            self._down[key] = None
         elif sign == "-":
-            down.pop(key, None)
-    return list(down)
+            self._down.pop(key, None)
 
 
-def main(pipe: IO[str] = sys.stdin) -> None:
+def main(pipe: Iterable[str] = sys.stdin, answers: IO[str] = sys.stdout) -> None:
     """Every key left down is released, even when one cannot be; the process then ends with that one's error."""
     from stages.live.keyboard import Fingers
 
-    fingers, stuck = Fingers(), []
-    print(READY, end="", flush=True)
-    for key in keys_left_down(pipe):
+    fingers, lines, down, silent = Fingers(), _queued(pipe), KeysDown(), False
+    print(READY, end="", flush=True, file=answers)
+    while True:
+        try:
+            line = lines.get(timeout=SILENT_S if down and not silent else None)
+        except queue.Empty:
+            silent = True
+            _release(fingers, down)
+            with suppress(BrokenPipeError):
+                print(LET_GO, end="", flush=True, file=answers)
+            continue
+        if line is None:
+            break
+        silent = False
+        down.hear(line)  # what was released in a silence stays until the agent says so: it may have pressed it since
+    if stuck := _release(fingers, down):
+        sys.exit("\n".join(stuck))
+
+
+def _queued(pipe: Iterable[str]) -> "queue.SimpleQueue[str | None]":
+    """The lines as they come, then None: a pipe cannot be waited for with a limit on every system."""
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        try:
+            for line in pipe:
+                lines.put(line)
+        finally:
+            lines.put(None)
+
+    threading.Thread(target=read, name="agent's lines", daemon=True).start()
+    return lines
+
+
+def _release(fingers, down: KeysDown) -> list[str]:
+    """Releases every key; what could not be, in words."""
+    stuck = []
+    for key in down:
         try:
             fingers.release(key)
         except Exception as error:
             stuck.append(f"{key} could not be released: {error}")
-    if stuck:
-        sys.exit("\n".join(stuck))
+    return stuck
 
 
 if __name__ == "__main__":

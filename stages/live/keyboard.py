@@ -1,7 +1,10 @@
 """The real keyboard, by pynput: listening to it, and pressing its keys. Nothing else here touches pynput."""
 
 import sys
+import threading
+import time
 from collections.abc import Callable
+from contextlib import closing
 
 from stages.live.clock import SteadyClock
 from stages.live.screen import INSTALL, require_display
@@ -20,6 +23,21 @@ def pynput_keyboard():
             raise ValueError(f"{error.name} is missing; {INSTALL}") from None
         raise ValueError(f"the keyboard cannot be reached: {error}") from None
     return keyboard
+
+
+def require_hearing(platform: str = sys.platform) -> None:
+    """ValueError where the X server does not tell one program of the keys of another: pynput would wait for ever."""
+    if not platform.startswith("linux"):
+        return
+    from Xlib import display
+
+    with closing(display.Display()) as server:
+        if not server.has_extension("RECORD"):
+            raise ValueError(
+                "the X server of this display lacks its extension RECORD, without which no key can be heard: remove a "
+                '"-extension RECORD" from how it is started, or load the module "record" in xorg.conf, or use another '
+                "display"
+            )
 
 
 def require_known(keys) -> None:
@@ -61,6 +79,7 @@ def _some(keyboard) -> str:
     return ", ".join(f"Key.{key.name}" for key in list(keyboard.Key)[:60])
 
 
+READY_S = 5.0  # a listener that is not ready by then never will be
 LEVELS = 0x81  # in the state of an X event: Shift, and Mod5, which is AltGr
 
 
@@ -87,8 +106,9 @@ class Ears:
         )
 
     def __enter__(self) -> "Ears":
+        require_hearing()
         self._listener.start()
-        self._listener.wait()
+        self._wait_for_the_listener()
         if sys.platform == "darwin" and not self._listener.IS_TRUSTED:
             self._listener.stop()
             raise ValueError(
@@ -104,6 +124,16 @@ class Ears:
     def alive(self) -> bool:
         """Whether it still hears; a callback that raises ends pynput's listener."""
         return self._listener.is_alive()
+
+    def _wait_for_the_listener(self) -> None:
+        """pynput's own wait does not end when its thread has died, or stands still, before it was ready."""
+        ready = threading.Thread(target=self._listener.wait, name="wait for the keyboard", daemon=True)
+        ready.start()
+        end = time.monotonic() + READY_S
+        while ready.is_alive() and self._listener.is_alive() and time.monotonic() < end:
+            ready.join(0.02)
+        if ready.is_alive():
+            raise ValueError("the keyboard could not be heard: its listener was never ready; does the display answer?")
 
     def _heard(self, key, down: bool) -> None:
         t = self._clock.now()

@@ -24,10 +24,7 @@ class MacDesktop:
         return [window for window in listed if window.get("kCGWindowLayer") == NORMAL_LAYER]
 
     def window_titled(self, title: str) -> int:
-        names = {
-            window["kCGWindowOwnerPID"]: f"{window.get('kCGWindowOwnerName', '')} {window.get('kCGWindowName', '')}"
-            for window in reversed(self._windows())
-        }
+        names = {window["kCGWindowOwnerPID"]: _name(window) for window in reversed(self._windows())}
         found = [owner for owner, name in names.items() if title.casefold() in name.casefold()]
         if len(found) != 1:
             raise ValueError(f"{len(found)} programs are called like {title!r}; there are {sorted(names.values())}")
@@ -39,6 +36,9 @@ class MacDesktop:
             if 0 <= x - box["X"] < box["Width"] and 0 <= y - box["Y"] < box["Height"]:
                 return window["kCGWindowOwnerPID"]
         return None
+
+    def title_of(self, window: int) -> str:
+        return next((_name(found) for found in self._windows() if found["kCGWindowOwnerPID"] == window), "")
 
     def region_of(self, window: int) -> Region | None:
         for found in self._windows():
@@ -63,3 +63,7 @@ class MacDesktop:
 
     def close(self) -> None:
         """Nothing was opened."""
+
+
+def _name(window: dict) -> str:
+    return f"{window.get('kCGWindowOwnerName', '')} {window.get('kCGWindowName', '')}"

@@ -16,6 +16,7 @@ from stages.live.slots import Slots
 from stages.live.witness import Witness
 
 WAIT_S = 0.05
+ALIVE_S = 0.25  # how often a waiting player says that it is alive
 
 
 class Brain(Protocol):
@@ -62,10 +63,20 @@ class Player:
     """Plays until `stop` is set; the hands are empty whenever `run` is left."""
 
     def __init__(
-        self, brain: Brain, decide: Decider, hands: Hands, clock: SteadyClock, *, fps: float, stop: threading.Event
+        self,
+        brain: Brain,
+        decide: Decider,
+        hands: Hands,
+        clock: SteadyClock,
+        *,
+        fps: float,
+        stop: threading.Event,
+        alive: Callable[[], bool] = lambda: True,
     ):
+        """`alive()` is called before every decision, and at least every ALIVE_S while the player waits for one; it
+        answers False when the call before was so long ago that the keys have been released."""
         self._brain, self._decide, self._hands, self._clock = brain, decide, hands, clock
-        self._fps, self._stop = fps, stop
+        self._fps, self._stop, self._alive, self._alive_at = fps, stop, alive, clock.now()
         self._slots: Slots | None = None
         self.latencies = Latencies()
 
@@ -97,6 +108,7 @@ class Player:
                 elif in_front():
                     end = self._clock.now() + seconds if seconds and self._slots is None else end
                     self._begin(witness)
+                    self._hands.allow()
         finally:
             self._hands.let_go()
             witness.end(self._clock.now())
@@ -105,11 +117,14 @@ class Player:
         now = self._clock.now()
         self._brain.reset(0)
         self._slots = Slots(now, self._fps)
+        self._alive()  # what was released before was let go of anyway
         witness.begin(now)
-        self._hands.allow()
 
     def _step(self, camera: Camera, witness: Witness, in_front: Callable[[], bool]) -> None:
-        self._clock.sleep_until(self._slots.due())
+        stood_still_since = self._waited()
+        if stood_still_since is not None:
+            self._begin_again(witness, in_front, stood_still_since)
+            return
         missed = self._slots.missed(self._clock.now())
         self.latencies.missed += len(missed)
         for t in missed:
@@ -122,7 +137,27 @@ class Player:
         if not in_front():
             self._hands.let_go()
             return
-        self._hands.hold(keys)
+        if not self._hands.hold(keys, in_front):
+            return
         done = self._clock.now()
         self.latencies.add(due=due, grabbing=grabbing, grabbed=grabbed, done=done, frame_s=1 / self._fps)
         witness.seen(image, grabbing, keys, probabilities)
+
+    def _waited(self) -> float | None:
+        """Until the next picture is due; where its keys have been released meanwhile, since when the player stood
+        still."""
+        while True:
+            last_alive, self._alive_at = self._alive_at, self._clock.now()
+            if not self._alive():
+                return last_alive
+            if self._alive_at >= self._slots.due():
+                return None
+            self._clock.sleep_until(min(self._slots.due(), self._alive_at + ALIVE_S))
+
+    def _begin_again(self, witness: Witness, in_front: Callable[[], bool], stood_still_since: float) -> None:
+        """The fight ended then, the keys are up, and what the agent remembers is of the time before."""
+        witness.end(stood_still_since)
+        if not in_front():
+            self._hands.let_go()
+        elif self._hands.hold([]):
+            self._begin(witness)

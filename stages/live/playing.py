@@ -68,12 +68,12 @@ def play(run: Run, brain: Brain, decide: Decider, stop: threading.Event, say: Ca
         if window is None:
             return Latencies()
         guard = parts.enter_context(FrontGuard(window, hands.let_go))
-        player = Player(brain, decide, hands, clock, fps=run.fps, stop=stop)
+        player = Player(brain, decide, hands, clock, fps=run.fps, stop=stop, alive=lambda: _alive(guardian, say))
         player.run(
             camera,
             witness,
             in_front=GameWindow(window, desktop, guard, clock, stop, say),
-            count_down_again=lambda: _countdown(run.countdown_s, stop, say),
+            count_down_again=lambda: counted_down("playing", run.countdown_s, stop, say),
             seconds=run.seconds,
         )
         return player.latencies
@@ -118,6 +118,14 @@ def _witness(run: Run, actions: tuple[str, ...], clock: SteadyClock, parts: Exit
     return witness
 
 
+def _alive(guardian: Guardian | None, say: Callable[[str], None]) -> bool:
+    """A sign of life; False when there was none for so long that the keys have been released."""
+    if guardian is None or guardian.alive():
+        return True
+    say("the agent stood still for more than a second and its keys were released; it goes on from here")
+    return False
+
+
 def _panic(panic_key: str, hands: Hands, stop: threading.Event) -> Callable[[str, bool, float], None]:
     def on_key(key: str, down: bool, t: float) -> None:
         if down and key == key_name(panic_key):
@@ -127,10 +135,10 @@ def _panic(panic_key: str, hands: Hands, stop: threading.Event) -> Callable[[str
     return on_key
 
 
-def _countdown(seconds: int, stop: threading.Event, say: Callable[[str], None]) -> bool:
-    """Whether to go on afterwards."""
+def counted_down(what: str, seconds: int, stop: threading.Event, say: Callable[[str], None]) -> bool:
+    """Whether to go on after the seconds before `what` ("playing") begins."""
     for left in range(seconds, 0, -1):
-        say(f"playing in {left} ... (bring the game to the front)")
+        say(f"{what} in {left} ... (bring the game to the front)")
         if stop.wait(1):
             return False
     return True
@@ -138,7 +146,7 @@ def _countdown(seconds: int, stop: threading.Event, say: Callable[[str], None]) 
 
 def _agreed_window(run: Run, desktop, stop: threading.Event, say: Callable[[str], None]) -> int | None:
     """The window to play in, after the countdown; None when it was stopped. ValueError when there is none."""
-    if not _countdown(run.countdown_s, stop, say):
+    if not counted_down("playing", run.countdown_s, stop, say):
         return None
     window = run.window if run.window is not None else desktop.window_at(*run.region.middle)
     if window is None:

@@ -1,6 +1,7 @@
 """Records a region of the screen and the keys as a session.
 
-Three threads that do not wait for each other: this one takes pictures, one encodes, one (pynput's) hears keys.
+Four threads that do not wait for each other: this one takes pictures, one encodes, one (pynput's) hears keys, one
+writes them down.
 While it is paused, or another window is in front of the one that is recorded, neither frames nor keys are kept: the
 fight ends there and another one begins afterwards, so that nothing is learned across the hole.
 """
@@ -24,7 +25,10 @@ DISK_CHECK_S = 1.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What is recorded: `window` None means whatever the region shows; `seconds` None means until it is stopped.
+    """What is recorded: `seconds` None means until it is stopped.
+
+    Frames and keys are kept while `window`, called `title`, is in front; None: whatever is. It must stay where it was:
+    at `place`, by default the region.
 
     ValueError for a frame rate that no recording has.
     """
@@ -36,6 +40,8 @@ class Plan:
     fights: str  # "auto": the whole recording is one, "manual": by hot key
     seconds: float | None
     keep_free_mb: float
+    place: Region | None = None
+    title: str = ""
 
     def __post_init__(self):
         require_fps(self.fps)
@@ -133,7 +139,7 @@ class Recorder:
         now_at = self._desktop.region_of(self._plan.window)
         if now_at is None:
             self.status.why_stopped = "the window was closed or hidden"
-        elif now_at != self._plan.region:
+        elif now_at != (self._plan.place or self._plan.region):
             self.status.why_stopped = "the window was moved or resized; record it anew where it is now"
 
     def _may_record(self) -> bool:
@@ -141,7 +147,7 @@ class Recorder:
             self.status.state = "paused"
             return False
         if self._plan.window is not None and self._desktop.front() != self._plan.window:
-            self.status.state = "waiting: another window is in front"
+            self.status.state = f"waiting: another window than {self._plan.title!r} is in front"
             return False
         self.status.state = "recording"
         return True

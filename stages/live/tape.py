@@ -8,6 +8,7 @@ session that says so is cut to the frames that its video and its frame log both 
 import json
 import math
 import os
+import queue
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -39,6 +40,9 @@ class FragmentedVideo(VideoWriter):
 
 class Tape:
     """The files of one session while it is recorded. Frames come from one thread, events from any.
+
+    Nobody who tells of an event waits for the disk: it gets its place in the order of the log and is written and
+    flushed by a thread that does nothing else.
 
     A session of which no frame was written is taken away again by `close`: nothing could read it. Where neither a key
     nor a fight was logged, `close` marks one fight from the first frame to the last, for the same reason.
@@ -73,6 +77,7 @@ class Tape:
         self._first_t = math.nan
         self._last_t = {"frames": -math.inf, "events": -math.inf}
         self._events_lock = threading.Lock()
+        self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._fights: list[dict] = []
         try:
             self._open(width=width, height=height, fps=fps, crf=crf)
@@ -87,6 +92,8 @@ class Tape:
         self._video = FragmentedVideo(self._paths["video"], **video)
         self._frames = self._paths["frames"].open("x", encoding="utf-8", newline="\n", buffering=1)
         self._events = self._paths["events"].open("x", encoding="utf-8", newline="\n", buffering=1)
+        self._writer = threading.Thread(target=self._write_events, name="event log", daemon=True)
+        self._writer.start()
 
     def frame(self, image_bgr: np.ndarray | None, t: float) -> None:
         """Append an image uint8 [H, W, 3] captured at `t` s, or None: the slot at `t` repeats the image before."""
@@ -120,6 +127,8 @@ class Tape:
         if self.frames and self._last_t["events"] == -math.inf:
             self.marker("fight_start", self._first_t)
             self.marker("fight_end", self._last_t["frames"])
+        self._waiting.put(None)
+        self._writer.join()
         for part in (self._video, self._frames, self._events):
             with self._failing_once():
                 part.close()
@@ -136,9 +145,15 @@ class Tape:
                 path.unlink(missing_ok=True)
 
     def _event(self, event: dict, t: float) -> None:
-        with self._events_lock, self._failing_once():
-            if not self.failure:
-                self._events.write(json.dumps({**event, "t": self._in_order("events", t)}) + "\n")
+        with self._events_lock:
+            self._waiting.put(json.dumps({**event, "t": self._in_order("events", t)}) + "\n")
+
+    def _write_events(self) -> None:
+        """Until None comes; after a failure the rest is taken and left out."""
+        while (line := self._waiting.get()) is not None:
+            with self._failing_once():
+                if not self.failure:
+                    self._events.write(line)
 
     def _in_order(self, part: str, t: float) -> float:
         """Two threads may ask the clock in one order and write in the other; the log keeps the order of the lines."""

@@ -30,10 +30,9 @@ class WindowsDesktop:
 
         @ctypes.WINFUNCTYPE(ctypes.c_bool, self._types.HWND, self._types.LPARAM)
         def visit(window, _):
-            text = ctypes.create_unicode_buffer(512)
-            self._user32.GetWindowTextW(window, text, 512)
-            if text.value and self._user32.IsWindowVisible(window):
-                titled[window] = text.value
+            name = self.title_of(window)
+            if name and self._user32.IsWindowVisible(window):
+                titled[window] = name
             return True
 
         self._user32.EnumWindows(visit, 0)
@@ -46,6 +45,11 @@ class WindowsDesktop:
     def window_at(self, x: int, y: int) -> int | None:
         window = self._user32.WindowFromPoint(self._types.POINT(x, y))
         return self._user32.GetAncestor(window, ROOT_ANCESTOR) if window else None
+
+    def title_of(self, window: int) -> str:
+        text = ctypes.create_unicode_buffer(512)
+        self._user32.GetWindowTextW(window, text, 512)
+        return text.value
 
     def region_of(self, window: int) -> Region | None:
         if not self._user32.IsWindowVisible(window) or self._user32.IsIconic(window):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from stages.live.recorder import Recorder, Status, Switches
 from stages.live.screen import require_display
 
+TITLE = "understudy recorder"
 REFRESH_MS = 200
 NO_TK = (
     "this Python has no tkinter: install it (Debian and Ubuntu: apt install python3-tk, macOS with Homebrew: "
@@ -41,7 +42,7 @@ class ControlWindow:
 
     def _build(self, tkinter, name: str, hot_keys: str) -> None:
         root = self._root
-        root.title("understudy recorder")
+        root.title(TITLE)
         root.attributes("-topmost", True)
         root.protocol("WM_DELETE_WINDOW", self.stop)
         self._name = tkinter.StringVar(value=name)

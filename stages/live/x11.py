@@ -40,6 +40,9 @@ class X11Desktop:
         child = self._root.translate_coords(self._root, x, y).child
         return child.id if child else None
 
+    def title_of(self, window: int) -> str:
+        return next(self._titles(self._display.create_resource_object("window", window)), "")
+
     def region_of(self, window: int) -> Region | None:
         try:
             inside = self._client(self._display.create_resource_object("window", window))

@@ -1,8 +1,8 @@
 """A real X server for the tests of the live parts, started by them: nothing is simulated but the monitor."""
 
 import contextlib
+import gc
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,32 +11,26 @@ from pathlib import Path
 
 import pytest
 
+from tests.live.xvfb import require_xvfb, x_server
+
 ROOT = Path(__file__).parents[2]
 PLAYED = ["--keys", "LEFT=Key.left", "RIGHT=Key.right", "SHOOT=Key.ctrl", "DASH=Key.shift"]
 
 
 @pytest.fixture(scope="session")
 def display(tmp_path_factory):
-    """The number of a fresh Xvfb, in DISPLAY for the tests and all they start."""
-    if shutil.which("Xvfb") is None:
-        pytest.exit("these tests need Xvfb, a screen without a monitor: apt-get install xvfb (Debian, Ubuntu)", 3)
-    reading, writing = os.pipe()
-    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x800x24", "-nolisten", "tcp"]
-    command += ["-noreset"]  # else it starts anew, and drops who is just connecting, when its last client leaves
-    log = (tmp_path_factory.mktemp("xvfb") / "log").open("w")
-    server = subprocess.Popen(command, pass_fds=[writing], stdout=log, stderr=log)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        number = pipe.readline().strip()
-    assert number, f"Xvfb did not start, see {log.name}"
-    before = {name: os.environ.pop(name, None) for name in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE")}
-    os.environ["DISPLAY"] = f":{number}"
-    yield f":{number}"
-    wake_listeners()
-    os.environ.update({name: value for name, value in before.items() if value is not None})
-    server.terminate()
-    server.wait(timeout=10)
-    log.close()
+    """The name of a fresh Xvfb, in DISPLAY for the tests and all they start."""
+    try:
+        require_xvfb()
+    except ValueError as error:
+        pytest.exit(str(error), 3)
+    with x_server(tmp_path_factory.mktemp("xvfb") / "log") as name:
+        before = {key: os.environ.pop(key, None) for key in ("DISPLAY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE")}
+        os.environ["DISPLAY"] = name
+        yield name
+        wake_listeners()
+        gc.collect()  # pynput closes its connections when nobody knows them any more, which needs the server
+        os.environ.update({key: value for key, value in before.items() if value is not None})
 
 
 def wake_listeners() -> None:

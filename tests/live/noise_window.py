@@ -9,7 +9,6 @@ SIDE = 320
 
 def main() -> None:
     root, generator = tkinter.Tk(), np.random.default_rng(0)
-    root.overrideredirect(True)
     root.geometry(f"{SIDE}x{SIDE}+0+0")
     label = tkinter.Label(root, borderwidth=0)
     label.pack()
@@ -22,6 +21,7 @@ def main() -> None:
         root.after(30, draw)
 
     draw()
+    root.after(200, root.focus_force)  # nothing is recorded of a window that is not in front
     root.mainloop()
 
 

@@ -6,12 +6,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 
 import numpy as np
 import pytest
 
+from stages.live import recording
 from stages.live.clock import SteadyClock
 from stages.live.desktop import open_desktop
 from stages.live.encoder import Encoder
@@ -23,7 +25,8 @@ from stages.live.tape import Tape
 from stages.recordings.actions import ActionVocabulary
 from stages.recordings.examination import Reading, examined_session
 from stages.recordings.verdict import GOOD, verdict_of
-from tests.live.conftest import finished, understudy, wait_until
+from tests.live.conftest import ROOT, finished, understudy, wait_until
+from tests.live.xvfb import x_server
 
 READING = Reading(rule="interval", delay_ms=0, on_bad_line="error", picture_fps=10)
 VOCABULARY = ActionVocabulary.from_params(["LEFT", "SHOOT"], {"LEFT": ["Key.left"], "SHOOT": ["x"]})
@@ -40,7 +43,8 @@ def press(times: int, pause: float = 0.05) -> None:
 
 
 def started(folder, name, *arguments):
-    process = understudy("record", "--no-window", "--out", folder, "--name", name, *REGION, *NO_GAME, *arguments)
+    asked = ("--no-window", "--countdown", 0, "--out", folder, "--name", name, *REGION, *NO_GAME, *arguments)
+    process = understudy("record", *asked)
     log = folder / f"{name}_frames.jsonl"
     wait_until(lambda: process.poll() is not None or (log.is_file() and log.stat().st_size))
     return process
@@ -135,6 +139,55 @@ def test_a_slow_encoder_costs_pictures_that_are_counted_and_repeats_that_are_mar
     assert np.median(interval) == pytest.approx(0.05, abs=0.005)  # the capture did not wait for the encoder
 
 
+class SlowLog(Tape):
+    """A disk that needs 0.2 s for a line of the key log."""
+
+    def _open(self, **video):
+        super()._open(**video)
+        self._events = SlowFile(self._events)
+
+
+class SlowFile:
+    def __init__(self, file):
+        self._file = file
+
+    def write(self, text):
+        time.sleep(0.2)
+        self._file.write(text)
+
+    def close(self):
+        self._file.close()
+
+
+def test_neither_keys_nor_pictures_wait_for_a_slow_key_log(desktop, tmp_path, monkeypatch):
+    monkeypatch.setattr(recording, "Tape", SlowLog)
+    pressed, clock = [], SteadyClock()
+
+    def hand(recorder):
+        fingers = Fingers()
+        while recorder.status.frames < 5:
+            time.sleep(0.02)
+        for _ in range(10):
+            for act in (fingers.press, fingers.release):
+                pressed.append(clock.now())
+                act("x")
+                time.sleep(0.04)
+
+    plan = Plan(20, Region(0, 0, 64, 64), None, ("x",), "auto", 2.0, 0.0)
+    hands = []
+    recording.record(
+        recording.Order(plan, tmp_path, "a", "", {"SHOOT": ("x",)}, ("x",), {}, 20),
+        Switches(),
+        lambda recorder: hands.append(threading.Thread(target=hand, args=(recorder,))) or hands[0].start(),
+    )
+    hands[0].join()
+    session = examined_session(tmp_path, "a", VOCABULARY, READING).session
+    logged = [event.t for event in session.key_events]
+    assert len(logged) == len(pressed) == 20
+    assert np.median(np.subtract(logged, pressed)) < 0.02 and np.max(np.subtract(logged, pressed)) < 0.1
+    assert np.diff(session.times).max() < 0.2
+
+
 def test_a_clock_that_is_set_does_not_reach_the_recording(display, tmp_path, monkeypatch):
     true, offset = time.time, [0.0]
     monkeypatch.setattr(time, "time", lambda: true() + offset[0])
@@ -161,3 +214,12 @@ def test_without_a_display_every_command_says_what_to_do(display, tmp_path):
         command = [sys.executable, "-m", "stages.understudy", "record", "--out", str(tmp_path), *REGION, *NO_GAME]
         ended = subprocess.run(command, env=environment | changed, capture_output=True, text=True, timeout=60)
         assert ended.returncode == 1 and words in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_a_display_that_tells_of_no_keys_is_named(tmp_path):
+    asked = ["record", "--no-window", "--countdown", "0", "--out", str(tmp_path / "raw"), *REGION, *NO_GAME]
+    with x_server(tmp_path / "log", "-extension", "RECORD") as name:
+        command, environment = [sys.executable, "-m", "stages.understudy", *asked], os.environ | {"DISPLAY": name}
+        ended = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1 and "lacks its extension RECORD" in ended.stderr, ended.stderr
+    assert "Traceback" not in ended.stderr and not list(tmp_path.glob("raw/*"))

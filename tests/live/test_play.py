@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -12,7 +13,12 @@ import torch
 
 from stages.evaluation.acting import Acting, write_acting
 from stages.learning.checkpoints import save_model
+from stages.live.hands import Hands
 from stages.live.keyboard import Fingers
+from stages.live.player import Decider
+from stages.live.playing import Run
+from stages.live.playing import play as playing_of
+from stages.live.screen import Region
 from stages.models.autoencoder import Autoencoder
 from stages.models.policy import RecurrentPolicy
 from stages.recordings.session import read_session
@@ -81,6 +87,68 @@ def test_no_key_is_down_after_any_end(desktop, target, model, end):
     wait_until(lambda: not down(desktop), timeout=5)
 
 
+def test_a_stopped_agent_holds_no_key_and_goes_on_when_it_is_woken(desktop, target, model, tmp_path):
+    process = play(model, "--record", tmp_path / "raw/run")
+    wait_until(lambda: down(desktop) == set(KEYS))
+    process.send_signal(signal.SIGSTOP)
+    stopped = time.monotonic()
+    wait_until(lambda: not down(desktop), timeout=3)
+    assert 0.5 < time.monotonic() - stopped < 2
+    with PlainWindow(700, 400, 200, 200, "another") as other:
+        other.take_focus()
+        process.send_signal(signal.SIGCONT)
+        time.sleep(1)
+        assert not down(desktop) and other.key_presses() == 0
+        target.take_focus()
+        wait_until(lambda: down(desktop) == set(KEYS), timeout=4)
+    process.send_signal(signal.SIGSTOP)
+    wait_until(lambda: not down(desktop), timeout=3)
+    process.send_signal(signal.SIGCONT)  # still in front: no countdown
+    wait_until(lambda: down(desktop) == set(KEYS), timeout=0.9)
+    process.terminate()
+    assert finished(process).count("its keys were released") == 2
+    assert not down(desktop)
+    session = read_session(tmp_path / "raw", "run", on_bad_line="error", picture_fps=10)
+    holes = [(e.t, s.t) for e, s in zip(session.markers[1::2], session.markers[2::2], strict=False)]
+    assert len(holes) == 2 and all(end - start > 1 for start, end in holes)
+    assert sorted(e.key for e in session.key_events if e.event == "keyup") == sorted(KEYS * 3)
+
+
+class Stuck:
+    """A decision that takes longer than a sign of life may."""
+
+    def __init__(self, seconds):
+        self.slow, self.seconds = threading.Event(), seconds
+
+    def reset(self, lane):
+        """It has no past."""
+
+    def logits(self, images):
+        if self.slow.is_set():
+            self.slow.clear()
+            time.sleep(self.seconds)
+        return {lane: np.full(len(ACTIONS), 1000.0) for lane in images}
+
+
+def test_a_hung_agent_holds_no_key(desktop, target):
+    """Its other threads go on, so that only the decisions can tell."""
+    brain, stop, said = Stuck(2.5), threading.Event(), []
+    acting = Acting(np.zeros(len(ACTIONS)), np.ones(len(ACTIONS)), np.zeros(len(ACTIONS)))
+    keys = dict(zip(ACTIONS, KEYS, strict=True))
+    decide = Decider(acting, ACTIONS, keys, "threshold", np.random.default_rng(0))
+    run = Run(Region(100, 100, 320, 240), None, 20, "Key.esc", 0, None, False, None, None, {}, 20)
+    playing = threading.Thread(target=playing_of, args=(run, brain, decide, stop, said.append))
+    playing.start()
+    wait_until(lambda: down(desktop) == set(KEYS))
+    brain.slow.set()
+    wait_until(lambda: not down(desktop), timeout=2)
+    wait_until(lambda: down(desktop) == set(KEYS), timeout=3)
+    stop.set()
+    playing.join(10)
+    assert not playing.is_alive() and not down(desktop)
+    assert sum("its keys were released" in line for line in said) == 1
+
+
 def test_when_the_guardian_is_killed_the_agent_stops_and_lets_go(desktop, target, model):
     process = play(model, "--rule", "sampled")  # keys go up and down all the time
     wait_until(lambda: down(desktop))
@@ -116,6 +184,32 @@ def test_it_never_types_into_another_window(desktop, target, model):
                 wait_until(lambda: down(desktop) == set(KEYS), timeout=5)  # plays on, after a countdown
     process.terminate()
     finished(process, timeout=10)
+
+
+def test_a_window_that_comes_to_the_front_between_two_presses_gets_no_key(desktop, target):
+    """No guard beside it: what protects is the look before each press."""
+    with PlainWindow(700, 400, 200, 200, "another") as other:
+        window = desktop.window_titled("target")
+
+        def told(event, key):
+            if (event, key) == ("pressing", KEYS[1]):
+                other.take_focus()
+
+        hands = Hands(Fingers(), KEYS, told)
+        hands.allow()
+        assert not hands.hold(KEYS, lambda: desktop.front() == window)
+        assert target.key_presses() == 1 and other.key_presses() == 0
+        assert not down(desktop) and not hands.may_press
+
+
+def test_looking_before_a_press_costs_next_to_nothing(desktop, target):
+    looks = []
+    for _ in range(500):
+        start = time.perf_counter()
+        desktop.front()
+        looks.append((time.perf_counter() - start) * 1000)
+    print(f"a look: median {np.median(looks):.3f} ms, p99 {np.percentile(looks, 99):.3f} ms")
+    assert np.median(looks) < 0.5
 
 
 def test_nothing_is_pressed_while_another_window_is_in_front_from_the_start(desktop, target, model):

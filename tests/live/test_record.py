@@ -10,13 +10,16 @@ from stages.live.calibration import calibrate
 from stages.live.keyboard import Fingers
 from stages.recordings.session import read_session
 from tests.live.conftest import PLAYED, close, finished, understudy, wait_until
+from tests.live.windows import PlainWindow
 
 NO_GAME = ["--keys", "LEFT=Key.left", "RIGHT=Key.right", "SHOOT=x"]
 
 
 def start(tmp_path, *arguments):
     """A recorder without a window that has begun to record."""
-    process = understudy("record", "--no-window", "--out", tmp_path / "raw", "--name", "a", *arguments)
+    process = understudy(
+        "record", "--no-window", "--out", tmp_path / "raw", "--name", "a", "--countdown", 0, *arguments
+    )
     frames = tmp_path / "raw/a_frames.jsonl"
     wait_until(lambda: process.poll() is not None or (frames.is_file() and frames.stat().st_size))
     return process
@@ -131,8 +134,6 @@ def test_the_stop_key_stops_and_a_session_is_never_overwritten(desktop, tmp_path
 
 
 def test_another_window_in_front_pauses_and_a_closed_one_stops(desktop, doom, tmp_path):
-    from tests.live.windows import PlainWindow
-
     game, _ = doom(60, 3)
     recorder = start(tmp_path, "--window", "VIZDOOM", *PLAYED)
     fingers = Fingers()
@@ -149,3 +150,40 @@ def test_another_window_in_front_pauses_and_a_closed_one_stops(desktop, doom, tm
     session = read(tmp_path)
     assert [(e.event, e.key) for e in session.key_events] == [("keydown", "Key.left"), ("keyup", "Key.left")]
     assert session.closed is True and session.markers[-1].type == "fight_end"
+
+
+def test_of_a_region_the_window_in_its_middle_is_watched(desktop, tmp_path):
+    fingers, events = Fingers(), tmp_path / "raw/a_events.jsonl"
+    with PlainWindow(0, 0, 400, 300, "the game") as game, PlainWindow(600, 400, 200, 200, "another") as other:
+        game.take_focus()
+        recorder = start(tmp_path, "--region", "0,0,320x240", "--fps", 20, *NO_GAME)
+        fingers.press("x")
+        wait_until(lambda: "keydown" in events.read_text())
+        other.take_focus()
+        wait_until(lambda: "keyup" in events.read_text())
+        fingers.release("x")
+        fingers.press("Key.left")  # meant for the other window
+        fingers.release("Key.left")
+        game.take_focus()
+        wait_until(lambda: events.read_text().count("fight_start") == 2)
+        fingers.press("Key.right")
+        fingers.release("Key.right")
+        wait_until(lambda: events.read_text().count("keyup") == 2)
+    printed = finished(recorder, timeout=30)
+    assert "only while the window 'the game' is in front" in printed and "closed or hidden" in printed
+    session = read(tmp_path)
+    assert [(e.event, e.key) for e in session.key_events] == [
+        ("keydown", "x"), ("keyup", "x"), ("keydown", "Key.right"), ("keyup", "Key.right"),
+    ]  # fmt: skip
+    assert [m.type for m in session.markers] == ["fight_start", "fight_end"] * 2
+
+
+def test_of_a_region_without_a_window_that_is_said(desktop, tmp_path):
+    recorder = start(tmp_path, "--region", "0,0,320x240", "--seconds", 1, *NO_GAME)
+    assert "no window shows the middle of the region" in finished(recorder)
+
+
+def test_a_region_is_recorded_after_a_countdown(display, tmp_path):
+    arguments = ("--out", tmp_path / "raw", "--name", "a", "--region", "0,0,320x240", "--seconds", 1, *NO_GAME)
+    printed = finished(understudy("record", "--no-window", "--countdown", 2, *arguments)).splitlines()
+    assert [line[:14] for line in printed[:2]] == ["recording in 2", "recording in 1"]

@@ -6,6 +6,9 @@ import time
 from dataclasses import replace
 from functools import partial
 
+import pytest
+
+from stages.commands.record import _named
 from stages.live.keyboard import Fingers
 from stages.live.recorder import Plan
 from stages.live.recording import Order, record
@@ -76,3 +79,15 @@ def test_an_error_of_the_recorder_reaches_whoever_opened_the_window(desktop, tmp
         assert "never overwritten" in str(error)
     else:
         raise AssertionError("the error was swallowed")
+
+
+def test_a_region_that_the_recorders_own_window_covers_is_refused(desktop, tmp_path):
+    asked = order(tmp_path)
+    window = ControlWindow(
+        "a", "", partial(_named, replace(asked, plan=replace(asked.plan, region=Region(0, 0, 64, 64))))
+    )
+    window._root.geometry("+0+0")
+    window._root.after(300, window._start.invoke)
+    with pytest.raises(ValueError, match="own window covers the middle of the region"):
+        window.run()
+    assert not list(tmp_path.iterdir())
