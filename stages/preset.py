@@ -9,10 +9,13 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 import yaml
 from ruamel.yaml import YAML
+from torch.utils.flop_counter import FlopCounterMode
 
-from stages.params import validated
+from stages.models.latent_action import LatentActionDesign, LatentActionModel
+from stages.params import Params, read_params, validated
 from stages.run import run_stage
 
 PRESETS = Path(__file__).parent / "presets"
@@ -43,6 +46,22 @@ def with_preset(text: str, preset: Mapping[str, object]) -> str:
     return written.getvalue()
 
 
+def latent_action_cost(params: Params) -> tuple[int, int]:
+    """Weights of the latent action model, and floating point operations of one step of its training a transition.
+
+    Counted forwards and backwards, without the roll-outs (`rollout_share`) and the optimizer.
+    """
+    own, size = params.latent_action, params.convert
+    channels = 1 if size.color == "gray" else 3
+    model = LatentActionModel(
+        LatentActionDesign.from_section(own, labels=0, height=size.height, width=size.width, in_channels=channels)
+    )
+    frames = torch.zeros(1, own.past_frames + 2, channels, size.height, size.width)
+    with FlopCounterMode(display=False) as counter:
+        model(frames).frame.sum().backward()
+    return sum(parameter.numel() for parameter in model.parameters()), counter.get_total_flops()
+
+
 def _flowing(value):
     """Lists and maps in the style of params.yaml: [a, b], {a: b}."""
     if not isinstance(value, list | dict):
@@ -68,6 +87,11 @@ def main() -> None:
     preset = yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
     PARAMS.write_text(with_preset(PARAMS.read_text(encoding="utf-8"), preset), encoding="utf-8")
     print(f"set {len(preset)} values in {PARAMS}: {', '.join(preset)}")
+    weights, operations = latent_action_cost(read_params(PARAMS))
+    print(
+        f"the latent action model now has {weights / 1e6:.2f} million weights; a step costs {operations / 1e9:.2f} "
+        f"GFLOP a transition"
+    )
 
 
 if __name__ == "__main__":

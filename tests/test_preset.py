@@ -8,7 +8,7 @@ import yaml
 
 from stages.models.latent_action import LatentActionDesign, LatentActionModel
 from stages.params import read_params
-from stages.preset import PRESETS, names, with_preset
+from stages.preset import PRESETS, latent_action_cost, names, with_preset
 
 TEXT = Path("params.yaml").read_text(encoding="utf-8")
 
@@ -46,6 +46,16 @@ def test_the_latent_action_model_of_every_preset_fits_odd_sizes(name, height, wi
         said, vectors = model(frames), model.vectors(frames)
     assert said.frame.shape == (2, 3, height, width)
     assert vectors.shape == (2, own.tokens[0] * own.tokens[1], own.code_dim)
+
+
+def test_what_a_model_costs_is_counted_by_its_layers(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(TEXT, encoding="utf-8")
+    weights, operations = latent_action_cost(read_params(path))
+    path.write_text(with_preset(TEXT, {"latent_action.channels": [64, 128, 256]}), encoding="utf-8")
+    wider_weights, wider_operations = latent_action_cost(read_params(path))
+    # four times as wide: up to 16 times the weights and the work, less at the ends of the network
+    assert 4 * weights < wider_weights < 16 * weights and 4 * operations < wider_operations < 16 * operations
 
 
 def test_the_network_of_the_literature_makes_its_grid_of_the_console_s_picture(tmp_path):
