@@ -107,5 +107,5 @@ def status_text(status: Status) -> str:
         f"{status.state}\n"
         f"{int(status.elapsed_s) // 60:02d}:{int(status.elapsed_s) % 60:02d}   {status.frames} frames, "
         f"{status.repeats} repeats, {status.dropped} dropped\n"
-        f"{status.fights} fights, {status.keys} key events, {status.free_mb / 1000:.1f} GB free"
+        f"{status.fights} {'fight' if status.fights == 1 else 'fights'}, {status.keys} key events, {status.free_mb / 1000:.1f} GB free"
     )
