@@ -162,13 +162,15 @@ def test_zarr_that_does_not_fit_is_refused(tmp_path):
 START_NS = 1_700_000_000_000_000_000
 
 
-def video(path, pts_ms):
+def video(path, pts_ms, *, codec="libx264", size=(48, 32), options=None):
+    width, height = size
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        stream = container.add_stream(codec, rate=30)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.options = options or {}
         stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
         for i, pts in enumerate(pts_ms):
-            frame = av.VideoFrame.from_ndarray(np.full((32, 48, 3), 30 * i, np.uint8), format="bgr24")
+            frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), 30 * i, np.uint8), format="bgr24")
             frame.pts, frame.time_base = pts, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -214,6 +216,101 @@ def test_owamcap_keeps_the_times_of_pictures_and_keys(tmp_path, newer):
     assert any("mouse: 1 messages" in words for words in lost)
     assert any("1 pictures" in words for words in lost) and any("1 screen messages" in words for words in lost)
     assert any("1 key events before the first" in words for words in lost)
+
+
+def column(*kinds, **more):
+    """A property of a message's schema; one that may be absent is null then."""
+    one = {"type": kinds[0], **more}
+    return one if len(kinds) == 1 else {"anyOf": [one, {"type": "null"}], "default": None}
+
+
+PAIR = {"items": {"type": "integer"}, "minItems": 2, "maxItems": 2}
+TIME = {"timestamp": column("integer", "null")}
+PLACE = {"x": column("integer"), "y": column("integer")}
+BUTTONS = {"buttons": column("array", uniqueItems=True)}
+OWA = {  # topic: its schema's name, what it needs, and what it may hold, as mcap-owa-support 0.4.2 writes them
+    "window": ("WindowInfo", {"title": column("string"), "rect": column("array"), "hWnd": column("integer")}, {}),
+    "keyboard/state": ("KeyboardState", BUTTONS, TIME),
+    "mouse/state": ("MouseState", PLACE | BUTTONS, TIME),
+    "screen": (
+        "ScreenCaptured", {},
+        {"utc_ns": column("integer", "null"), "original_shape": column("array", "null", **PAIR),
+         "shape": column("array", "null", **PAIR), "path": column("string", "null"), "pts": column("integer", "null")},
+    ),
+    "keyboard": ("KeyboardEvent", {"event_type": column("string"), "vk": column("integer")}, TIME),
+    "mouse": (
+        "MouseEvent", {"event_type": column("string"), **PLACE},
+        {"button": column("string", "null"), "pressed": column("boolean", "null"), "dx": column("integer", "null"),
+         "dy": column("integer", "null"), **TIME},
+    ),
+}  # fmt: skip
+
+
+def owa_recording(path, said):
+    """A .mcap with the profile, topics, schemas and encodings of open-world-agents' own recorder.
+
+    `said`: (topic, ms the event lies before its being logged, ms, content).
+    """
+    with path.open("wb") as file:
+        writer = Writer(file)
+        writer.start(profile="owa", library="mcap-owa-support 0.4.2; mcap 1.3.0")
+        channels = {}
+        for topic, (name, needed, more) in OWA.items():
+            shape = {"additionalProperties": False, "properties": needed | more, "title": name, "type": "object"}
+            data = json.dumps(shape | ({"required": [*needed]} if needed else {}), separators=(",", ":")).encode()
+            channels[topic] = writer.register_channel(
+                topic, "json", writer.register_schema(f"desktop/{name}", "jsonschema", data)
+            )
+        for topic, late_ms, ms, content in said:
+            published = START_NS + ms * 1_000_000
+            data = json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
+            writer.add_message(channels[topic], published + late_ms * 1_000_000, data, published)
+        writer.finish()
+    return path
+
+
+def test_owamcap_as_its_own_recorder_writes_it(tmp_path):
+    """HEVC in matroska, to the ms; pictures only when the screen changed; keys without a time of their own."""
+    hevc = {"codec": "libx265", "size": (64, 64), "options": {"x265-params": "log-level=none"}}  # none are smaller
+    video(tmp_path / "0.4.2.mkv", [20, 33, 67, 100, 133, 167], **hevc)
+    frames = [
+        (1, 0, 20_000_000), (1, 300, 33_333_333), (1, 360, 66_666_666), (0, 400, 100_000_000), (0, 430, 166_666_666)
+    ]  # fmt: skip
+    screens = [
+        ("screen", late, ms,
+         {"utc_ns": START_NS + ms * 1_000_000, "original_shape": [64, 64], "shape": [64, 64], "path": "0.4.2.mkv",
+          "pts": pts})
+        for late, ms, pts in frames
+    ]  # fmt: skip
+    keys = [
+        ("keyboard", 0, ms, {"event_type": event, "vk": vk})
+        for ms, event, vk in [(-5, "press", 84), (310, "press", 37), (370, "release", 37), (405, "press", 88)]
+    ]
+    others = [
+        ("window", 3, 0, {"title": "*test.txt - \uba54\ubaa8\uc7a5", "rect": [360, 307, 1278, 891], "hWnd": 1052976}),
+        ("keyboard/state", 3, 0, {"buttons": [32]}),
+        ("mouse/state", 3, 0, {"x": 725, "y": 737, "buttons": []}),
+        ("mouse", 1, 50, {"event_type": "move", "x": 725, "y": 737}),
+        ("mouse", 1, 51, {"event_type": "click", "x": 725, "y": 737, "button": "left", "pressed": True}),
+    ]
+    source = owa_recording(tmp_path / "0.4.2.mcap", [*others, *sorted(screens + keys, key=lambda said: said[2])])
+    [(found, lost)] = imported(source, tmp_path / "out")
+    assert found.session.stem == "0_4_2"  # stems have no dots
+    np.testing.assert_allclose(found.session.times - START_NS / 1e9, [0, 0.3, 0.36, 0.4, 0.43], atol=1e-5)
+    events = [(event.event, event.key, round(event.t - START_NS / 1e9, 3)) for event in found.session.key_events]
+    assert events == [("keydown", "Key.left", 0.31), ("keyup", "Key.left", 0.37), ("keydown", "x", 0.405)]
+    np.testing.assert_array_equal(found.actions, [[0, 0], [1, 0], [1, 0], [0, 1], [0, 1]])
+    shown = [frame.mean() for frame in read_frames(found.session.video)]
+    np.testing.assert_allclose(shown, [0, 30, 60, 90, 150], atol=8)  # that at 133 ms has no message
+    assert lost == [
+        "keyboard/state: 1 messages",
+        "mouse: 2 messages",
+        "mouse/state: 1 messages",
+        "window: 1 messages",
+        "1 pictures of 0.4.2.mkv that no screen message speaks of",
+        "exact pixels: the pictures are encoded anew as H.264",
+        "1 key events before the first or after the last picture",
+    ]
 
 
 def test_owamcap_that_does_not_fit_is_refused(tmp_path):

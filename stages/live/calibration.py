@@ -1,9 +1,10 @@
 """Measures the recorder on this machine: how far apart a key in the log and its effect in the picture are.
 
-A window (calibration_window.py, a process of its own) shows as black and white cells how often its key went down, and
-presses that key itself, through the system. The real recorder records it. The window's log says when each key was
-pressed and each number drawn; the session says when the key was heard and which number each frame shows. What is
-measured is the recorder: display server, capture and key hook, not a game's own reaction.
+A window (calibration_window.py, a process of its own) shows as black and white cells how often its key went down or up,
+and presses that key itself, through the system. The real recorder records it. The window's log says when the key was
+pressed or released and each number drawn; the session says when the key was heard and which number each frame shows.
+Presses draw the odd numbers, releases the even ones, and each are measured for themselves. What is measured is the
+recorder: display server, capture and key hook, not a game's own reaction.
 """
 
 import json
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from stages.live.desktop import Desktop, open_desktop
-from stages.live.recorder import Plan, Switches
+from stages.live.recorder import Plan, Status, Switches
 from stages.live.recording import Order, record
-from stages.recordings.session import read_frames, read_session
+from stages.recordings.session import Session, read_frames, read_session
 
 KEY = "Key.f8"
 TITLE = "understudy calibration"
@@ -29,14 +31,16 @@ BITS, CELL_PX = 16, 24
 WIDTH, HEIGHT = BITS * CELL_PX, 4 * CELL_PX
 OPEN_S = 20.0
 LAST_S = 0.3  # for so long after the last press the window is certainly still open
+SAME_S = 0.05  # a key event this near to what was pressed is that one
 
 
 @dataclass(frozen=True)
 class Calibration:
     """All in ms, an array each: `key_error` of the log against the moment of pressing, `picture_error` of a frame's
-    time against the moments between which the picture that it shows was on the screen (0: inside), `effect` from the
-    press to the window's drawing; `offset` is the certificate: how late (+) or early (-) frames are stamped against
-    keys, with its possible range. `lost` and `invented` count key events."""
+    time against the moments between which the picture that it shows, drawn at a press, was on the screen (0: inside),
+    `effect` from the press to the window's drawing; the same at releases as `release_...`. `offset` is the certificate:
+    how late (+) or early (-) frames are stamped against keys, with its possible range. `lost` and `invented` count key
+    events."""
 
     fps: float
     presses: int
@@ -45,6 +49,9 @@ class Calibration:
     key_error: np.ndarray
     picture_error: np.ndarray
     effect: np.ndarray
+    release_key_error: np.ndarray
+    release_picture_error: np.ndarray
+    release_effect: np.ndarray
     offset_low: float
     offset_high: float
     repeats: int
@@ -52,7 +59,7 @@ class Calibration:
 
 
 def calibrate(fps: float, presses: int) -> Calibration:
-    """Opens the window, presses and records; takes about presses / 4 + 5 seconds. ValueError without a display."""
+    """Opens the window, presses and records; takes about presses / 3 + 5 seconds. ValueError without a display."""
     if presses < 5:
         raise ValueError(f"{presses} presses say nothing; at least 5")
     with (
@@ -70,8 +77,7 @@ def calibrate(fps: float, presses: int) -> Calibration:
         rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
         session = read_session(folder, "calibration", on_bad_line="error", picture_fps=fps)
         shown = np.array([number_in(image) for image in read_frames(session.video)])
-    pressed = np.array([row["t"] for row in rows if row["what"] == "pressed"])
-    return _compared(fps, pressed, [row for row in rows if row["what"] == "drawn"], session, shown, status)
+    return compared(fps, rows, session, shown, status)
 
 
 def _recorded(folder: Path, desktop: Desktop, window: subprocess.Popen, fps: float):
@@ -109,60 +115,74 @@ def number_in(image_bgr: np.ndarray) -> int:
     return int((bits * 2 ** np.arange(BITS - 1, -1, -1)).sum())
 
 
-def _compared(fps: float, pressed, drawn: list[dict], session, shown: np.ndarray, status) -> Calibration:
-    downs = np.array([event.t for event in session.key_events if event.event == "keydown"])
-    ups = sum(event.event == "keyup" for event in session.key_events)
-    matched = [(t, downs[np.argmin(np.abs(downs - t))]) for t in pressed if len(downs)]
-    key_error = np.array([(logged - t) * 1000 for t, logged in matched if abs(logged - t) < 0.05])
-    drawn_at = {row["number"]: row["t"] for row in drawn}
-    pictures, slack = _picture_errors(session.times, session.repeats, shown, drawn_at)
-    effect = [(row["t"] - pressed[row["number"] - 1]) * 1000 for row in drawn if 0 < row["number"] <= len(pressed)]
-    low, high = slack
+def compared(fps: float, rows: Sequence[Mapping], session: Session, shown: np.ndarray, status: Status) -> Calibration:
+    """What the window wrote down, `rows`, against its recording: `shown` [T] are the numbers that the frames show."""
+    drawn_at = {row["number"]: row["t"] for row in rows if row["what"] == "drawn"}
+    odd = (shown % 2).astype(bool)
+    late, early, told = _off(session.times, session.repeats, shown, drawn_at)
+    lost, invented, found = 0, 0, {}
+    for prefix, what, event, mine in (("", "pressed", "keydown", odd), ("release_", "released", "keyup", ~odd)):
+        moments = np.array([row["t"] for row in rows if row["what"] == what])
+        logged = np.array([each.t for each in session.key_events if each.event == event])
+        errors = _key_errors(moments, logged)
+        lost += len(moments) - len(errors)
+        invented += max(len(logged) - len(moments), 0)
+        number = 2 * np.arange(1, len(moments) + 1) - (event == "keydown")
+        effect = [(drawn_at[n] - t) * 1000 for n, t in zip(number.tolist(), moments, strict=True) if n in drawn_at]
+        found[f"{prefix}key_error"], found[f"{prefix}effect"] = errors, np.array(effect)
+        found[f"{prefix}picture_error"] = np.maximum(np.maximum(late, -early), 0)[told & mine]
     return Calibration(
         fps=fps,
-        presses=len(pressed),
-        lost=len(pressed) - len(key_error),
-        invented=max(len(downs) - len(pressed), 0) + abs(ups - len(downs)),
-        key_error=key_error,
-        picture_error=pictures,
-        effect=np.array(effect),
-        offset_low=low,
-        offset_high=high,
+        presses=sum(row["what"] == "pressed" for row in rows),
+        lost=lost,
+        invented=invented,
+        offset_low=_percentile(late[told], 99),
+        offset_high=_percentile(early[told], 1),
         repeats=status.repeats,
         dropped=status.dropped,
+        **found,
     )
 
 
-def _picture_errors(times, repeats, shown, drawn_at: dict[int, float]):
-    """Per frame the ms by which its time lies outside of the time its picture was on the screen, and the range of
-    offsets (ms) that every frame allows, leaving out one frame in a hundred at each end. The first number says
-    nothing: an empty window looks like it, from a moment that nobody wrote down."""
-    errors, late, early = [], [], []
-    first, end = min(drawn_at), max(drawn_at.values()) + LAST_S
-    for t, repeat, number in zip(times.tolist(), repeats.tolist(), shown.tolist(), strict=True):
-        if repeat or number == first or number not in drawn_at or t > end:
-            continue
-        since, until = drawn_at[number], drawn_at.get(number + 1, np.inf)
-        errors.append(max(since - t, t - until, 0.0) * 1000)
-        late.append((t - until) * 1000)
-        early.append((t - since) * 1000)
-    return np.array(errors), (float(np.percentile(late, 99)), float(np.percentile(early, 1)))
+def _key_errors(moments: np.ndarray, logged: np.ndarray) -> np.ndarray:
+    """By how many ms the log is late for each of `moments` that stands in it."""
+    if not len(logged):
+        return np.zeros(0)
+    nearest = logged[np.abs(logged - moments[:, None]).argmin(axis=1)]
+    return ((nearest - moments) * 1000)[np.abs(nearest - moments) < SAME_S]
+
+
+def _off(times, repeats, shown, drawn_at: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Per frame [T] by how many ms its time lies after the end and after the begin of its picture on the screen, and
+    whether it says something. Pictures that nobody wrote down do not, nor does the first number: an empty window looks
+    like it, from a moment that nobody wrote down."""
+    since, until = (np.array([drawn_at.get(n + k, np.nan) for n in shown.tolist()]) for k in (0, 1))
+    told = ~repeats & (shown != min(drawn_at)) & np.isfinite(since) & (times <= max(drawn_at.values()) + LAST_S)
+    return (times - np.where(np.isfinite(until), until, np.inf)) * 1000, (times - since) * 1000, told
+
+
+def _percentile(values: np.ndarray, percent: float) -> float:
+    return float(np.percentile(values, percent)) if len(values) else np.nan
 
 
 def calibration_lines(found: Calibration) -> list[str]:
     """The certificate in words."""
     lines = [
-        f"{found.presses} presses at {found.fps:g} pictures a second: {found.lost} lost, {found.invented} invented; "
-        f"{found.repeats} repeats, {found.dropped} dropped"
+        f"{found.presses} presses and releases at {found.fps:g} pictures a second: {found.lost} lost, "
+        f"{found.invented} invented; {found.repeats} repeats, {found.dropped} dropped"
     ]
-    for name, values in (
-        ("keys in the log against the moment of pressing", np.abs(found.key_error)),
-        ("frame times against what the picture shows", found.picture_error),
-        ("from the press to the window's own drawing", np.abs(found.effect)),
+    for name, at_press, at_release in (
+        ("keys in the log against the moment itself", found.key_error, found.release_key_error),
+        ("frame times against what the picture shows", found.picture_error, found.release_picture_error),
+        ("from the key to the window's own drawing", found.effect, found.release_effect),
     ):
-        lines.append(f"{name}: median {np.median(values):.1f} ms, p99 {np.percentile(values, 99):.1f} ms")
+        lines.append(f"{name}: {_spread(at_press)} at presses; {_spread(at_release)} at releases")
     lines.append(
         f"frames are stamped between {found.offset_low:+.1f} and {found.offset_high:+.1f} ms off; "
         f"0 inside that range means that no offset could be seen"
     )
     return lines
+
+
+def _spread(values: np.ndarray) -> str:
+    return f"median {_percentile(np.abs(values), 50):.1f} ms, p99 {_percentile(np.abs(values), 99):.1f} ms"

@@ -1,7 +1,7 @@
-"""The window of `understudy doctor --calibrate`: presses its key, and shows how often that arrived as cells.
+"""The window of `understudy doctor --calibrate`: presses its key, and shows how often that went down or up as cells.
 
-python -m stages.live.calibration_window LOG PRESSES: appends {"what": "pressed", "t": UTC s} before it presses and
-{"what": "drawn", "number": n, "t": UTC s} when the number n is on the screen.
+python -m stages.live.calibration_window LOG PRESSES: appends {"what": "pressed" | "released", "t": UTC s} before it
+does so and {"what": "drawn", "number": n, "t": UTC s} when the number n is on the screen.
 """
 
 import json
@@ -16,7 +16,8 @@ from stages.live.calibration import BITS, CELL_PX, HEIGHT, KEY, TITLE, WIDTH
 from stages.live.clock import SteadyClock
 from stages.live.keyboard import Fingers
 
-BEFORE_S, HELD_S, AFTER_S = 3.0, 0.05, 0.5
+BEFORE_S, AFTER_S = 3.0, 0.5
+HELD_S, APART_S = (0.05, 0.2), (0.1, 0.3)  # a keyboard begins to repeat after more
 
 
 class Window:
@@ -49,11 +50,12 @@ class Window:
         fingers, generator = Fingers(), random.Random(0)
         time.sleep(BEFORE_S)
         for _ in range(self._presses):
-            self._log.write(json.dumps({"what": "pressed", "t": self._clock.now()}) + "\n")
+            self._say("pressed")
             fingers.press(KEY)
-            time.sleep(HELD_S)
+            time.sleep(generator.uniform(*HELD_S))
+            self._say("released")
             fingers.release(KEY)
-            time.sleep(generator.uniform(0.1, 0.3))
+            time.sleep(generator.uniform(*APART_S))
         time.sleep(AFTER_S)
         self._ended = True
 
@@ -70,7 +72,10 @@ class Window:
             self._draw()
 
     def _released(self, _) -> None:
-        self._down = False
+        if self._down:
+            self._down = False
+            self._number += 1
+            self._draw()
 
     def _draw(self) -> None:
         for i, cell in enumerate(self._cells):
@@ -78,7 +83,10 @@ class Window:
             self._canvas.itemconfigure(cell, fill="white" if on else "black")
         self._root.update_idletasks()
         self._root.winfo_pointerx()  # a question that the X server answers after it has drawn
-        self._log.write(json.dumps({"what": "drawn", "number": self._number, "t": self._clock.now()}) + "\n")
+        self._say("drawn", number=self._number)
+
+    def _say(self, what: str, **more: int) -> None:
+        self._log.write(json.dumps({"what": what, **more, "t": self._clock.now()}) + "\n")
 
 
 if __name__ == "__main__":

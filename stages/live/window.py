@@ -103,9 +103,10 @@ class ControlWindow:
 
 def status_text(status: Status) -> str:
     """The status in a few lines."""
+    fights = "1 fight" if status.fights == 1 else f"{status.fights} fights"
     return (
         f"{status.state}\n"
         f"{int(status.elapsed_s) // 60:02d}:{int(status.elapsed_s) % 60:02d}   {status.frames} frames, "
         f"{status.repeats} repeats, {status.dropped} dropped\n"
-        f"{status.fights} {'fight' if status.fights == 1 else 'fights'}, {status.keys} key events, {status.free_mb / 1000:.1f} GB free"
+        f"{fights}, {status.keys} key events, {status.free_mb / 1000:.1f} GB free"
     )

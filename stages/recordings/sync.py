@@ -6,7 +6,16 @@ interval. The lag is where the explained variance (R^2, least squares over all k
 picture) is highest. That is finer than a frame: a press that begins late in an interval changes it little.
 
 The lag holds the game's own reaction (a few frames in most games) and any offset between the two logs; only
-`understudy doctor --calibrate` can tell these apart. Uncertainty: a bootstrap over blocks of consecutive frames.
+`understudy doctor --calibrate` can tell these apart.
+
+Uncertainty, in two parts that add in squares. Chance: a bootstrap over blocks of consecutive frames (after Kuensch
+1989, here without overlap), of seconds rather than of single frames, for what happens within seconds hangs together;
+its percentiles stand as far apart as Student's t asks of that few blocks (expanded percentile interval, Hesterberg
+2015, The American Statistician 69:4). And what no length of recording makes smaller, for the model is not the game:
+keys act each after its own time (a shot flashes later than a turn begins), which a jackknife over the keys tells (Tukey
+1958: the lag without each of them), and what happens within a frame interval is told by the model alone. That enters as
+a standard uncertainty of type B (JCGM 100:2008, 4.3): MODEL_SHARE of the interval, or, as far as keys move in step with
+the frames (a script's do, a person's do not), up to that of a value anywhere within it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +23,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy.special import gammaincinv
+from scipy.special import gammaincinv, stdtrit
 
 from stages.recordings.timeline import presses
 
@@ -22,9 +31,10 @@ CELLS = (8, 6)  # across, down
 SMALL = (96, 72)
 LAGS_S = np.arange(-0.300, 0.6005, 0.005)
 JITTERS_MS = np.arange(0, 300.05, 0.1)
-BLOCK_FRAMES = 60
+BLOCK_FRAMES, BLOCK_S = 60, 3.0  # a block has at least so many frames, and lasts at least so long
 FEWEST_BLOCKS, FEWEST_PRESSES = 6, 20
 RESAMPLES = 200
+MODEL_SHARE = 0.05  # of a frame interval: the standard uncertainty that stays however long a recording is
 NOISE_R2 = 0.01  # less is no relation worth a number
 
 
@@ -32,9 +42,9 @@ NOISE_R2 = 0.01  # less is no relation worth a number
 class Certificate:
     """All in ms, with 95 % intervals: `lag` of the picture behind the keys, `drift` of it a minute.
 
-    `jitter` is how much the lag of single stretches spreads about the drift, beyond what their own uncertainty
-    explains. `r2` is the share of the picture's change that the keys explain at that lag. `why_not` says why there is
-    no number.
+    `model` is the half width of the part of the lag's interval that stays however long the recording is. `jitter` is
+    how much the lag of single stretches spreads about the drift, beyond what their own uncertainty explains. `r2` is
+    the share of the picture's change that the keys explain at that lag. `why_not` says why there is no number.
     """
 
     lag_ms: float = np.nan
@@ -47,6 +57,7 @@ class Certificate:
     jitter_high_ms: float = np.nan
     r2: float = 0.0
     why_not: str = ""
+    model_ms: float = 0.0
 
 
 def change_of(frames_bgr: Iterable[np.ndarray]) -> np.ndarray:
@@ -73,6 +84,18 @@ def held_share(times: np.ndarray, spans: np.ndarray, lag_s: float) -> np.ndarray
     return np.concatenate([[0.0], np.diff(total) / interval])
 
 
+def in_step(times: np.ndarray, spans: np.ndarray) -> float:
+    """From 0 (anywhere) to 1 (always the same): where between two frames the keys of presses [P, 2] go down and up.
+
+    The length of the mean direction of their phases, without what chance gives (Mardia and Jupp 2000, 2.3).
+    """
+    t = spans[(spans > times[0]) & (spans < times[-1])]
+    after = np.searchsorted(times, t, side="right")
+    phase = (t - times[after - 1]) / np.maximum(times[after] - times[after - 1], 1e-6)
+    squared = float(np.abs(np.exp(2j * np.pi * phase).mean()) ** 2) if len(t) else 0.0
+    return float(np.sqrt(max(len(t) * squared - 1, 0) / max(len(t) - 1, 1)))
+
+
 def certificate(times: np.ndarray, inside: np.ndarray, key_events, change: np.ndarray, seed: int) -> Certificate:
     """The certificate of a session: `times` [T], `inside` bool [T] (frames to use), `change` [T, cells]."""
     spans = {key: s for key, s in presses(key_events).items() if len(s) >= FEWEST_PRESSES}
@@ -80,7 +103,7 @@ def certificate(times: np.ndarray, inside: np.ndarray, key_events, change: np.nd
         return Certificate(why_not=f"no key is pressed {FEWEST_PRESSES} times")
     blocks = _blocks(times, inside)
     if len(blocks) < FEWEST_BLOCKS:
-        return Certificate(why_not=f"fewer than {FEWEST_BLOCKS * BLOCK_FRAMES} frames without a break")
+        return Certificate(why_not=f"fewer than {FEWEST_BLOCKS * _block_frames(times)} frames without a break")
     sums = _sums(times, spans, change, blocks)
     whole = _r2(sums, np.ones((1, len(blocks))))[0]
     if whole.max() < NOISE_R2:
@@ -88,27 +111,53 @@ def certificate(times: np.ndarray, inside: np.ndarray, key_events, change: np.nd
     generator = np.random.default_rng(seed)
     drawn = _resamples(np.arange(len(blocks)), len(blocks), RESAMPLES, generator)
     lags = np.array([_peak(curve) for curve in _r2(sums, drawn)])
-    low, high = np.percentile(lags, [2.5, 97.5]).tolist()
+    lag_ms, frame_ms = _peak(whole) * 1000, float(np.median(np.diff(times))) * 1000
+    share = np.hypot(MODEL_SHARE, in_step(times, np.concatenate([*spans.values()])) / np.sqrt(12))
+    model_ms = 1.96 * float(np.hypot(share * frame_ms, _keys_apart(sums)))
+    low, high = _limits(lag_ms, lags * 1000, len(blocks), model_ms)
     middles = np.array([times[block].mean() for block in blocks])
     drift = _drift_and_jitter(sums, middles, generator)
-    return Certificate(_peak(whole) * 1000, low * 1000, high * 1000, *drift, float(whole.max()))
+    return Certificate(lag_ms, low, high, *drift, float(whole.max()), model_ms=model_ms)
 
 
 def pooled_lag(found: Sequence[Certificate]) -> tuple[float, float, float] | None:
     """Lag of several sessions of one game on one machine together and its 95 % interval, ms; None for fewer than two.
 
-    Each weighs by the inverse square of its own interval; the interval also holds how much they differ.
+    Each weighs by the inverse square of its own interval; the interval also holds how much they differ. The model's
+    part is the same in all, so it grows no smaller: it is taken out of each and put back once.
     """
     known = [c for c in found if not c.why_not]
     if len(known) < 2:
         return None
     lags = np.array([c.lag_ms for c in known])
-    error = np.array([max((c.lag_high_ms - c.lag_low_ms) / 3.92, 0.5) for c in known])
+    model = float(np.median([c.model_ms for c in known]))
+    chance = [max(((c.lag_high_ms - c.lag_low_ms) / 2) ** 2 - c.model_ms**2, 0) ** 0.5 for c in known]
+    error = np.maximum(np.array(chance) / 1.96, 0.5)
     weight = 1 / error**2
     mean = float((weight * lags).sum() / weight.sum())
     excess = max(float((weight * (lags - mean) ** 2).sum()) / (len(lags) - 1), 1.0)  # Birge's ratio, squared
-    half = 1.96 * float(np.sqrt(excess / weight.sum()))
+    half = float(np.hypot(1.96 * np.sqrt(excess / weight.sum()), model))
     return mean, mean - half, mean + half
+
+
+def _keys_apart(sums) -> float:
+    """Standard error of the lag, ms, from how much it changes without each of the keys; 0 where one is all there is."""
+    xtx, xty, rest = sums
+    once, lags = np.ones((1, xtx.shape[1])), []
+    for key in range(1, xtx.shape[-1]):
+        left = np.delete(np.arange(xtx.shape[-1]), key)
+        curve = _r2((xtx[..., left[:, None], left], xty[:, :, left], rest), once)[0]
+        if curve.max() >= NOISE_R2:
+            lags.append(_peak(curve) * 1000)
+    return float(np.sqrt((len(lags) - 1) * np.var(lags))) if len(lags) > 1 else 0.0
+
+
+def _limits(lag: float, drawn: np.ndarray, blocks: int, model: float) -> tuple[float, float]:
+    """The 95 % interval about `lag`: of the lags `drawn` from that many `blocks`, and of the model's half width, ms."""
+    wider = np.sqrt(blocks / (blocks - 1)) * stdtrit(blocks - 1, 0.975) / 1.96
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    below, above = (float(np.hypot(wider * max(side, 0.0), model)) for side in (lag - low, high - lag))
+    return lag - below, lag + above
 
 
 def _resamples(part: np.ndarray, blocks: int, count: int, generator: np.random.Generator) -> np.ndarray:
@@ -119,21 +168,26 @@ def _resamples(part: np.ndarray, blocks: int, count: int, generator: np.random.G
 
 
 def _blocks(times: np.ndarray, inside: np.ndarray) -> list[np.ndarray]:
-    """Frames in runs of BLOCK_FRAMES whose intervals are usual and that lie in fights."""
+    """Frames in runs of `_block_frames` whose intervals are usual and that lie in fights."""
     usual = np.concatenate([[False], np.diff(times) < 1.5 * np.median(np.diff(times))]) & inside
-    frames = np.flatnonzero(usual)
-    return [frames[i : i + BLOCK_FRAMES] for i in range(0, len(frames) - BLOCK_FRAMES + 1, BLOCK_FRAMES)]
+    frames, length = np.flatnonzero(usual), _block_frames(times)
+    return [frames[i : i + length] for i in range(0, len(frames) - length + 1, length)]
+
+
+def _block_frames(times: np.ndarray) -> int:
+    """How many frames a block has."""
+    return max(BLOCK_FRAMES, round(BLOCK_S / float(np.median(np.diff(times)))))
 
 
 def _sums(times, spans: Mapping[str, np.ndarray], change, blocks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Per block: X'X [L, B, K, K], X'Y [L, B, K, C] and Y'Y [B, C], with a column of ones in X."""
     index = np.concatenate(blocks)
     y = change[index].astype(np.float64)
-    y = ((y - y.mean(axis=0)) / np.maximum(y.std(axis=0), 1e-9)).reshape(len(blocks), BLOCK_FRAMES, -1)
+    y = ((y - y.mean(axis=0)) / np.maximum(y.std(axis=0), 1e-9)).reshape(len(blocks), len(blocks[0]), -1)
     xtx, xty = [], []
     for lag in LAGS_S:
         columns = [np.ones(len(index)), *(held_share(times, s, lag)[index] for s in spans.values())]
-        x = np.stack(columns, axis=1).reshape(len(blocks), BLOCK_FRAMES, -1)
+        x = np.stack(columns, axis=1).reshape(len(blocks), len(blocks[0]), -1)
         xtx.append(np.einsum("btk,btj->bkj", x, x))
         xty.append(np.einsum("btk,btc->bkc", x, y))
     return np.array(xtx), np.array(xty), np.stack([np.einsum("btc,btc->bc", y, y), y.sum(axis=1)])
@@ -146,7 +200,7 @@ def _r2(sums, weights: np.ndarray) -> np.ndarray:
     cross = np.einsum("rb,lbkc->rlkc", weights, xty)
     ridge = 1e-6 * np.trace(gram, axis1=-2, axis2=-1)[..., None, None] * np.eye(gram.shape[-1])
     explained = np.einsum("rlkc,rlkc->rlc", cross, np.linalg.solve(gram + ridge, cross))
-    frames = weights.sum(axis=1)[:, None] * BLOCK_FRAMES
+    frames = (weights @ xtx[0, :, 0, 0])[:, None]  # the column of ones times itself
     mean_part = (weights @ y_sum) ** 2 / frames
     total = weights @ yty - mean_part
     return np.maximum(explained - mean_part[:, None], 0).sum(axis=-1) / np.maximum(total.sum(axis=-1), 1e-9)[:, None]
