@@ -12,18 +12,18 @@ Line = Sequence[tuple[int, float, float | None, float | None]]  # labels, value,
 
 def naming_figure(exact: Mapping[str, Line], macro_f1: Mapping[str, Line]) -> Figure:
     """Two panels, a line for each way to name keys."""
-    figure, axes = new_figure(12, 4.6, cols=2)
+    figure, axes = new_figure(12, 5.2, cols=2)
     for axis, lines, words in zip(axes[0], (exact, macro_f1), ("All keys right", "Macro F1"), strict=True):
         _lines(axis, lines)
         title(axis, f"{words}, test transitions")
         axis.set_ylim(0, 1)
-    legend(axes[0, 1], loc="lower right")
+    legend(figure, handles=axes[0, 0].lines, loc="outside lower center", ncols=3)
     return figure
 
 
 def returns_figure(returns: Mapping[str, Line], marks: Mapping[str, float]) -> Figure:
     """Mean return over labels, a line for each who plays; `marks` are levels that need no labels or all."""
-    figure, axes = new_figure(9, 4.8)
+    figure, axes = new_figure(9, 5.4)
     axis = axes[0, 0]
     for (name, value), color in zip(marks.items(), (MUTED, *BASELINES), strict=False):
         axis.axhline(value, color=color, linewidth=1, linestyle="--")
@@ -31,7 +31,7 @@ def returns_figure(returns: Mapping[str, Line], marks: Mapping[str, float]) -> F
                       fontsize=9, color=MUTED)  # fmt: skip
     _lines(axis, returns)
     title(axis, "Mean score of the test games")
-    legend(axis, loc="upper left")
+    legend(figure, handles=axis.lines[len(marks) :], loc="outside lower center", ncols=1)
     return figure
 
 
