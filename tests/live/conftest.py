@@ -58,7 +58,8 @@ KEYBOARD = ("Key.left", "Key.right", "Key.ctrl", "Key.shift", "Key.space", "x", 
 def understudy(*arguments: object) -> subprocess.Popen:
     """The command as a person starts it, in the project's folder."""
     command = [sys.executable, "-m", "stages.understudy", *map(str, arguments)]
-    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    told = {**os.environ, "PYTHONFAULTHANDLER": "1"}  # where a crash of a native library happened
+    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=told)
     STARTED.append(process)
     return process
 
