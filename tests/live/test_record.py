@@ -4,9 +4,7 @@ import json
 import time
 
 import numpy as np
-import pytest
 
-from stages.live.calibration import calibrate
 from stages.live.keyboard import Fingers
 from stages.recordings.session import read_session
 from tests.live.conftest import PLAYED, close, finished, understudy, wait_until
@@ -44,16 +42,6 @@ def test_every_key_of_a_real_game_is_in_the_log_at_its_time(desktop, doom, tmp_p
     print(f"{len(error_ms)} key events, median {np.median(error_ms):.2f} ms, p99 {np.percentile(error_ms, 99):.2f} ms")
     assert np.median(error_ms) <= 5
     assert np.percentile(error_ms, 99) <= 40  # 20 on an idle machine; the game, the recorder and CI share two cores
-
-
-@pytest.mark.parametrize("fps", [10, 30])
-def test_a_frame_shows_what_was_on_the_screen_at_its_time(display, fps):
-    found = calibrate(fps, 30)
-    print(fps, np.median(found.key_error), np.percentile(found.picture_error, 99), found.offset_low, found.offset_high)
-    assert (found.lost, found.invented) == (0, 0)
-    assert np.median(np.abs(found.key_error)) <= 5 and np.median(found.picture_error) <= 5
-    assert np.percentile(found.picture_error, 99) <= 20
-    assert found.offset_low <= 5 and found.offset_high >= -5
 
 
 def test_only_keys_of_the_game_are_named_and_repeats_suppressed(desktop, tmp_path):
