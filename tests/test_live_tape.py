@@ -89,7 +89,7 @@ def test_after_a_write_that_failed_nothing_more_is_written(tmp_path):
 
 
 class SlowDisk:
-    """A log that takes 0.1 s a line."""
+    """A log that takes 0.1 s a line; tests/live/test_faults.py records on it, too."""
 
     def __init__(self, file):
         self._file = file

@@ -27,6 +27,7 @@ from stages.recordings.examination import Reading, examined_session
 from stages.recordings.verdict import GOOD, verdict_of
 from tests.live.conftest import ROOT, finished, understudy, wait_until
 from tests.live.xvfb import x_server
+from tests.test_live_tape import SlowDisk
 
 READING = Reading(rule="interval", delay_ms=0, on_bad_line="error", picture_fps=10)
 VOCABULARY = ActionVocabulary.from_params(["LEFT", "SHOOT"], {"LEFT": ["Key.left"], "SHOOT": ["x"]})
@@ -140,23 +141,11 @@ def test_a_slow_encoder_costs_pictures_that_are_counted_and_repeats_that_are_mar
 
 
 class SlowLog(Tape):
-    """A disk that needs 0.2 s for a line of the key log."""
+    """Keys come faster than its lines are written."""
 
     def _open(self, **video):
         super()._open(**video)
-        self._events = SlowFile(self._events)
-
-
-class SlowFile:
-    def __init__(self, file):
-        self._file = file
-
-    def write(self, text):
-        time.sleep(0.2)
-        self._file.write(text)
-
-    def close(self):
-        self._file.close()
+        self._events = SlowDisk(self._events)
 
 
 def test_neither_keys_nor_pictures_wait_for_a_slow_key_log(desktop, tmp_path, monkeypatch):
