@@ -94,6 +94,11 @@ def classes_of(store: EpisodeStore, cases: dict[str, Case], params: Params) -> t
     return lag, probes
 
 
+def drawn_by(params: Params) -> dict[str, int]:
+    """How intervals are drawn, for all alike."""
+    return {"resamples": params.evaluate.bootstrap, "seed": params.seed}
+
+
 def probe_answers(model, params: Params, compute: Compute, cases: dict[str, Case], classes: dict, name: str) -> dict:
     """What each of PROBES says the class of each transition is, by split: int64 [N, PROBES]."""
     own = params.latent_action
@@ -120,24 +125,21 @@ def probed(case: Case, probes: dict, params: Params) -> dict[str, float | None]:
     """The metrics of probes, (answers, classes) by name; those of the keys are null without any."""
     metrics = {} if "probe" in probes else no_probe_metrics("probe")
     for name, (answers, classes) in probes.items():
-        metrics |= probe_metrics(
-            answers, classes, case.codes, case.transitions.episode, name=name,
-            resamples=params.evaluate.bootstrap, seed=params.seed,
-        )  # fmt: skip
+        metrics |= probe_metrics(answers, classes, case.codes, case.transitions.episode, name=name, **drawn_by(params))
     return metrics
 
 
 def judged(case: Case, predict, model, params: Params) -> tuple[dict, np.ndarray]:
     """The metrics of a split that need no labels, and PSNRs of roll-outs [S, 4]."""
     found, codes = case.transitions, case.codes
-    own, drawn = params.latent_action, {"resamples": params.evaluate.bootstrap, "seed": params.seed}
+    own, drawn = params.latent_action, drawn_by(params)
     chosen = spread_samples(len(found), JUDGED)
     errors, identical = prediction_errors(found, chosen, codes[chosen], predict, seed=params.seed)
     metrics = prediction_metrics(errors, identical, found.episode[chosen], int(np.prod(found.bank.shape)), **drawn)
     looked_at = spread_samples(len(found), LOOKED_AT)
     pictures = picture_sums(found, looked_at, codes, predict, threshold=own.change_threshold, seed=params.seed)
     metrics |= picture_metrics(pictures, found.episode[looked_at], **drawn)
-    metrics |= code_metrics(codes, model.codes)
+    metrics |= code_metrics(codes, model.codes, found.episode, **drawn)
     rolled = {"steps": min(ROLLOUT_STEPS, longest_rollout(found, own.frame_gap)), "gap": own.frame_gap}
     starts = rollout_starts(found, most=ROLLOUTS, **rolled)
     mean = model.views.background.cpu().numpy() * 255
@@ -182,7 +184,7 @@ def main() -> None:
         metrics |= probed(case, {name: (answers[name][split], probes[name][split]) for name in probes}, params)
         metrics |= {"lam_probe_lag": lag} | object_scores(case, predict)
         if model.tokens == 1:
-            metrics |= write_effects(directory, case, model.codes, effect)
+            metrics |= write_effects(directory, case, model.codes, effect, **drawn_by(params))
         shown = Shown(case, probes.get("probe", {}).get(split), (*params.latent_action.probe_actions, "neither"))
         write_figures(directory, shown, model, predict, partial(vectors_in, model, compute=compute), params.seed)
         save(rollout_figure(psnr, DRIVEN), directory / "rollout.png")
@@ -200,8 +202,8 @@ def seen_in_training(case: Case, predict, model, params: Params) -> dict:
     """Some metrics on a part of train: far better ones than on val would mean that the model learned by heart."""
     found, chosen = case.transitions, spread_samples(len(case.transitions), LOOKED_AT)
     errors, identical = prediction_errors(found, chosen, case.codes[chosen], predict, seed=params.seed)
-    drawn = {"resamples": params.evaluate.bootstrap, "seed": params.seed}
-    metrics = prediction_metrics(errors, identical, found.episode[chosen], int(np.prod(found.bank.shape)), **drawn)
+    pixels = int(np.prod(found.bank.shape))
+    metrics = prediction_metrics(errors, identical, found.episode[chosen], pixels, **drawn_by(params))
     return {name: metrics[name] for name in BESIDE} | {"lam_perplexity": perplexity(case.codes, model.codes)}
 
 

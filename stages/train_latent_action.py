@@ -1,6 +1,7 @@
 """Stage train_latent_action: transitions -> a model that names each by a code and predicts the next frame from it."""
 
 import math
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -149,11 +150,19 @@ def labels_of(store: EpisodeStore, train: Transitions, own: LatentActionParams, 
 
 
 class Watch:
-    """Writes a picture of predictions and codes every so many steps, so that a collapse shows while it happens."""
+    """Writes a picture of predictions and codes every so many steps, so that a collapse shows while it happens.
 
-    def __init__(self, model: LatentActionModel, val: Transitions, compute: Compute, every: int, directory: Path):
-        self._model, self._compute, self._every, self._directory = model, compute, every, directory
+    They are kept in `kept` as well, from where those of a killed run come back: DVC empties `directory` before a stage.
+    """
+
+    def __init__(
+        self, model: LatentActionModel, val: Transitions, compute: Compute, every: int, directory: Path, kept: Path
+    ):
+        self._model, self._compute, self._every = model, compute, every
+        self._directory, self._kept = directory, kept
         self._frames = val.take(spread_samples(len(val), WATCHED))
+        if compute.is_main and kept.is_dir():
+            shutil.copytree(kept, directory, dirs_exist_ok=True)
 
     def __call__(self, step: int) -> None:
         if not self._every or step % self._every or not self._compute.is_main:
@@ -169,7 +178,9 @@ class Watch:
             "codes": codes_figure(codes.ravel(), self._model.codes, None, ()),
         }
         for name, figure in figures.items():
-            save(figure, self._directory / f"step_{step:06d}_{name}.png")
+            saved = save(figure, self._kept / f"step_{step:06d}_{name}.png")
+            self._directory.mkdir(parents=True, exist_ok=True)
+            shutil.copy(saved, self._directory)
 
 
 def warm_up_steps(wanted: int, transitions: int, step_size: int) -> int:
@@ -215,15 +226,15 @@ def main() -> None:
     model.views.set_statistics(*statistics_of(train))
     settings = FitSettings.from_sections(own, params.training)
     warm_up = warm_up_steps(own.quantize_after_steps, len(train), settings.batch_size * settings.accumulate)
+    scratch = scratch_folder("latent_action", params.model_dump(mode="json", include=LEARNED_FROM), [EPISODES])
     task = LatentActionTask(
         model, train, val, change_weight=own.change_weight, change_threshold=own.change_threshold,
         quantise_after=warm_up, compute=compute, seed=params.seed, labels=labels, label_weight=own.label_weight,
         contexts=OwnContexts(model, train, own.rollout_share, own.rollout_steps, own.frame_gap, compute),
-        watch=Watch(model, val, compute, own.picture_every_steps, PICTURES),
+        watch=Watch(model, val, compute, own.picture_every_steps, PICTURES, scratch / PICTURES.name),
     )  # fmt: skip
     if not warm_up:
         task.set_codes()
-    scratch = scratch_folder("latent_action", params.model_dump(mode="json", include=LEARNED_FROM), [EPISODES])
     with open_live(LIVE, compute) as live:
         result = fit(task, settings, compute, live=live, scratch=scratch, name="latent action")
     if not compute.is_main:

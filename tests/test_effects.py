@@ -1,5 +1,7 @@
 """What codes do: effects, events and the objects of Breakout, on cases that can be worked out by hand."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from stages.latent_actions.effects import (
     change_classes,
     codes_of_classes,
     consistency,
+    effect_moments,
     effect_rows,
     event_rows,
     events_of,
@@ -27,9 +30,13 @@ def test_the_shift_of_a_picture_is_found_although_a_weapon_stays_where_it_is(shi
 
 def test_a_code_that_always_does_the_same_is_consistent():
     codes = np.array([0, 0, 1, 1])
-    assert consistency(codes, np.array([-2.0, -2.0, 3.0, 3.0]), 2) == 1
-    assert consistency(codes, np.array([-2.0, 2.0, -2.0, 2.0]), 2) == 0
-    assert np.isnan(consistency(codes, np.zeros(4), 2)) and np.isnan(consistency(codes, np.full(4, np.nan), 2))
+
+    def of(*effect):
+        return consistency(effect_moments(codes, np.array(effect), 3).sum(axis=0))
+
+    assert of(-2.0, -2.0, 3.0, 3.0) == 1 and of(-2.0, 2.0, -2.0, 2.0) == 0
+    assert of(-2.0, -2.0, 3.0, math.nan) == 1
+    assert np.isnan(of(0.0, 0.0, 0.0, 0.0)) and np.isnan(of(*[math.nan] * 4)) and np.isnan(of(0.1, 0.1, 0.1, 0.1))
     rows = effect_rows(codes, np.array([-2.0, -4.0, 3.0, np.nan]), 3)
     assert [(row["code"], row["mean"], row["share"]) for row in rows] == [(0, -3.0, 0.5), (1, 3.0, 0.5)]
     assert rows[0]["spread"] == 1 and rows[0]["median"] == -3

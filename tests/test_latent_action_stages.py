@@ -142,9 +142,15 @@ def test_a_killed_training_ends_with_the_same_bits(done, tmp_path, monkeypatch):
     monkeypatch.setattr(train_latent_action.LatentActionTask, "after_step", killed_in_the_second_epoch)
     with pytest.raises(KeyboardInterrupt):
         train_latent_action.main()
+    shutil.rmtree(train_latent_action.PICTURES)  # as DVC does before it runs a stage again
     train_latent_action.main()
     assert steps[12] > 0  # it went on from a checkpoint: with codes, moving averages and the end of the warm-up
     assert WEIGHTS.read_bytes() == (done / WEIGHTS).read_bytes()
+    assert pictures_of(tmp_path) == pictures_of(done)
+
+
+def pictures_of(folder):
+    return {path.name: path.read_bytes() for path in (folder / train_latent_action.PICTURES).iterdir()}
 
 
 def test_many_codes_a_transition_run_through_all_three_stages(done, tmp_path, monkeypatch):

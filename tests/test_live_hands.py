@@ -10,7 +10,7 @@ import pytest
 
 from stages.live.clock import SteadyClock
 from stages.live.desktop import require_made
-from stages.live.guardian import LET_GO, READY, SILENT_S, KeysDown
+from stages.live.guardian import HERE, LET_GO, READY, SILENT_S, KeysDown
 from stages.live.guardian import main as release_left_down
 from stages.live.hands import DryKeyboard, FrontGuard, Hands
 from stages.live.player import Player
@@ -106,7 +106,7 @@ def test_the_guardian_releases_the_keys_of_an_agent_that_is_silent(monkeypatch):
 
     release_left_down(agent(), answers)
     assert found == [{"x"}] * 3 + [set(), {"x"}]  # told once a silence
-    assert answers.getvalue() == READY + LET_GO
+    assert answers.getvalue() == READY + 3 * HERE + LET_GO
     assert not keyboard.down  # at the end whatever it ever was told of and nobody took back
 
 

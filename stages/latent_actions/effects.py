@@ -12,10 +12,12 @@ import numpy as np
 import torch
 
 from stages.evaluation.metrics import ratio
+from stages.latent_actions.measures import occurrences
 from stages.models.block_matching import BlockMatching, matched
 
 IMAGE_SHIFT = "image_shift_px"  # the effect that is read from the pictures
 SHIFT_PX = 24  # the farthest that a picture is looked for
+ROUNDING = 1e-9  # a variance of less than this part of the mean square is none
 COMMON = 0.01  # codes of a smaller share are not shown as the code of an event
 
 
@@ -47,18 +49,24 @@ def effect_rows(codes: np.ndarray, effect: np.ndarray, count: int) -> list[dict]
     return rows
 
 
-def consistency(codes: np.ndarray, effect: np.ndarray, count: int) -> float:
+def effect_moments(codes: np.ndarray, effect: np.ndarray, count: int) -> np.ndarray:
+    """What `consistency` is computed from, float64 [N, 2 * K + 1]: by code that it occurs and what it moved, and the
+    square of that; zeros where the effect is NaN."""
+    known = np.isfinite(effect)
+    occurs, moved = occurrences(codes, count) * known[:, None], np.where(known, effect, 0.0)[:, None]
+    return np.concatenate([occurs, occurs * moved, moved**2], axis=1)
+
+
+def consistency(sums: np.ndarray) -> np.ndarray:
     """The share of the effect's variance that the codes explain (eta squared): 1 when a code always does the same.
 
-    NaN when nothing moves.
+    sums of `effect_moments` [..., 2 * K + 1] -> [...]; NaN when nothing moves, or everything by the same.
     """
-    known = np.isfinite(effect)
-    codes, effect = codes[known], effect[known]
-    sizes = np.bincount(codes, minlength=count)
-    means = np.divide(np.bincount(codes, effect, minlength=count), sizes, out=np.zeros(count), where=sizes > 0)
-    within = np.square(effect - means[codes]).sum() if len(effect) else 0.0
-    total = np.square(effect - effect.mean()).sum() if len(effect) else 0.0
-    return 1 - float(ratio(within, total))
+    sizes, moved = np.moveaxis(sums[..., :-1].reshape(*sums.shape[:-1], 2, -1), -2, 0)
+    squares = sums[..., -1]
+    within = squares - np.nan_to_num(ratio(moved**2, sizes)).sum(axis=-1)
+    total = squares - ratio(moved.sum(axis=-1) ** 2, sizes.sum(axis=-1))
+    return 1 - ratio(within, np.where(total > ROUNDING * squares, total, 0.0))
 
 
 def events_of(before: Mapping, current: Mapping, following: Mapping) -> dict[str, np.ndarray]:

@@ -8,11 +8,19 @@ import numpy as np
 from stages.evaluation.figures.codes import codes_figure, effects_figure, tsne_figure
 from stages.evaluation.figures.latent_action import every_code_figure, predictions_figure
 from stages.evaluation.figures.style import save
-from stages.evaluation.intervals import finite
+from stages.evaluation.intervals import sums_interval
 from stages.evaluation.overlay import write_video
 from stages.latent_actions.continuing import continued
 from stages.latent_actions.driven_video import captioned, tiled
-from stages.latent_actions.effects import codes_of_classes, consistency, effect_rows, event_rows, events_of
+from stages.latent_actions.effects import (
+    codes_of_classes,
+    consistency,
+    effect_moments,
+    effect_rows,
+    event_rows,
+    events_of,
+)
+from stages.latent_actions.measures import sums_by_episode
 from stages.latent_actions.rollouts import longest_rollout, rollout_starts
 from stages.latent_actions.transitions import PredictNext, batches, spread_samples
 from stages.latent_actions.truth import Case
@@ -34,7 +42,9 @@ class Shown:
     names: tuple[str, ...]
 
 
-def write_effects(directory: Path, case: Case, count: int, name: str) -> dict[str, float | None]:
+def write_effects(
+    directory: Path, case: Case, count: int, name: str, *, resamples: int, seed: int
+) -> dict[str, float | None]:
     """What each code does and which events it goes with, as JSON and picture; returns the metrics."""
     events = {} if case.states is None else events_of(*case.states)
     rows = {
@@ -44,7 +54,8 @@ def write_effects(directory: Path, case: Case, count: int, name: str) -> dict[st
     }
     save(effects_figure(case.codes, case.effect, count, name), directory / "effects.png")
     write_json(directory / "effects.json", rows)
-    return {"lam_effect_consistency": finite(consistency(case.codes, case.effect, count))}
+    moments = sums_by_episode(effect_moments(case.codes, case.effect, count), case.transitions.episode)
+    return sums_interval(consistency, moments, resamples=resamples, seed=seed).as_metrics("lam_effect_consistency")
 
 
 def write_figures(

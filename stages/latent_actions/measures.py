@@ -13,10 +13,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.metrics import adjusted_mutual_info_score, f1_score
+from sklearn.metrics import adjusted_mutual_info_score
 
-from stages.evaluation.intervals import Interval, finite, sums_interval
-from stages.evaluation.metrics import ratio
+from stages.evaluation.intervals import Interval, bootstrap_interval, finite, sums_interval
+from stages.evaluation.metrics import nanmean, ratio
 
 # The columns of the sums of errors: squared ones, then absolute ones. The first four are those of PICTURE_SUMS, too.
 ERRORS = ("model", "copy", "shuffled", "zeroed", "model_absolute", "copy_absolute")
@@ -53,9 +53,28 @@ def zeroed_drop_db(sums: np.ndarray) -> np.ndarray:
 
 def perplexity(codes: np.ndarray, count: int) -> float:
     """exp(entropy) of codes out of `count`: 1 when one code does all, `count` when all do the same."""
-    share = np.bincount(codes.ravel(), minlength=count) / codes.size
-    share = share[share > 0]
-    return float(np.exp(-(share * np.log(share)).sum()))
+    return float(perplexity_of(np.bincount(codes.ravel(), minlength=count)))
+
+
+def perplexity_of(counts: np.ndarray) -> np.ndarray:
+    """The perplexity of codes that occur so often: counts [..., K] -> [...]."""
+    share = counts / counts.sum(axis=-1, keepdims=True)
+    return np.exp(-(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=-1))
+
+
+def macro_f1(confusion: np.ndarray) -> np.ndarray:
+    """The mean F1 of the classes that are true or said somewhere: confusion counts [..., C * C], the true class first
+    -> [...]."""
+    table = confusion.reshape(*confusion.shape[:-1], math.isqrt(confusion.shape[-1]), -1)
+    hits = np.diagonal(table, axis1=-2, axis2=-1)
+    return nanmean(ratio(2 * hits, table.sum(axis=-1) + table.sum(axis=-2)))
+
+
+def occurrences(values: np.ndarray, count: int) -> np.ndarray:
+    """How often each of the numbers below `count` stands in a row of values [N] or [N, n]: float64 [N, count]."""
+    rows = np.zeros((len(values), count))
+    np.add.at(rows, (np.arange(len(values))[:, None], values.reshape(len(values), -1)), 1)
+    return rows
 
 
 def joined_codes(codes: np.ndarray) -> np.ndarray:
@@ -129,15 +148,21 @@ def picture_metrics(sums: np.ndarray, episode: np.ndarray, *, resamples: int, se
     found = {}
     for name, score in {"gain": gain_db, "shuffle_drop": shuffle_drop_db, "zeroed_drop": zeroed_drop_db}.items():
         found |= sums_interval(score, by_episode, **drawn).as_metrics(f"lam_moving_{name}_db")
-    *_, ssim, copy_ssim, pixels = by_episode.sum(axis=0)
-    return found | {"lam_ssim": finite(ratio(ssim, pixels)), "lam_copy_ssim": finite(ratio(copy_ssim, pixels))}
+    for name, column in {"lam_ssim": -3, "lam_copy_ssim": -2}.items():
+        found |= sums_interval(_quotient, by_episode[:, [column, -1]], **drawn).as_metrics(name)
+    return found
 
 
-def code_metrics(codes: np.ndarray, count: int) -> dict[str, float]:
+def _quotient(sums: np.ndarray) -> np.ndarray:
+    return ratio(sums[..., 0], sums[..., 1])
+
+
+def code_metrics(
+    codes: np.ndarray, count: int, episode: np.ndarray, *, resamples: int, seed: int
+) -> dict[str, float | None]:
     """How many codes are in use, and how evenly, out of `count`; the most bits that those of a transition can tell."""
-    used = len(np.unique(codes))
-    return {
-        "lam_perplexity": perplexity(codes, count),
+    used, counts = len(np.unique(codes)), sums_by_episode(occurrences(codes, count), episode)
+    return sums_interval(perplexity_of, counts, resamples=resamples, seed=seed).as_metrics("lam_perplexity") | {
         "lam_codes_used": used,
         "lam_codes_used_share": used / count,
         "lam_capacity_bits": codes.reshape(len(codes), -1).shape[1] * math.log2(count),
@@ -153,18 +178,30 @@ def probe_metrics(
     Skill, accuracies, the macro F1 of the linear probe, and how codes and classes go together: adjusted mutual
     information (0: by chance, 1: the same; Vinh, Epps and Bailey 2010), both by scikit-learn.
     """
-    right = answers == classes[:, None]
-    skill = sums_interval(probe_skill, sums_by_episode(right, episode), resamples=resamples, seed=seed)
+    right, drawn = answers == classes[:, None], {"resamples": resamples, "seed": seed}
+    kinds = 1 + max(int(classes.max()), int(answers[:, 0].max()))
+    confusion = occurrences(classes * kinds + answers[:, 0], kinds**2)
     shares = zip(PROBES, right.mean(axis=0), strict=True)
     return (
-        skill.as_metrics(f"lam_{name}_skill")
+        sums_interval(probe_skill, sums_by_episode(right, episode), **drawn).as_metrics(f"lam_{name}_skill")
         | {f"lam_{name}_{probe}": float(share) for probe, share in shares}
-        | {f"lam_{name}_macro_f1": float(f1_score(classes, answers[:, 0], average="macro", zero_division=0))}
-        | {f"lam_{name}_ami": float(adjusted_mutual_info_score(classes, joined_codes(codes)))}
+        | sums_interval(macro_f1, sums_by_episode(confusion, episode), **drawn).as_metrics(f"lam_{name}_macro_f1")
+        | _agreement(classes, joined_codes(codes), episode, **drawn).as_metrics(f"lam_{name}_ami")
     )
+
+
+def _agreement(classes: np.ndarray, codes: np.ndarray, episode: np.ndarray, **drawn: int) -> Interval:
+    """The adjusted mutual information of classes and codes, int64 [N] each."""
+    rows = [np.flatnonzero(episode == name) for name in np.unique(episode)]
+
+    def of_fights(chosen: np.ndarray) -> float:
+        kept = np.concatenate([rows[fight] for fight in chosen])
+        return adjusted_mutual_info_score(classes[kept], codes[kept])
+
+    return bootstrap_interval(of_fights, len(rows), **drawn)
 
 
 def no_probe_metrics(name: str) -> dict[str, None]:
     """The metrics of `probe_metrics` where nothing says what the classes are: null."""
-    names = ("skill", "skill_low", "skill_high", *PROBES, "macro_f1", "ami")
-    return {f"lam_{name}_{each}": None for each in names}
+    measured = [each + end for each in ("skill", "macro_f1", "ami") for end in ("", "_low", "_high")]
+    return {f"lam_{name}_{each}": None for each in (*measured, *PROBES)}

@@ -2,8 +2,8 @@
 
 Nothing inside a process can clean up after kill -9, nor while it is stopped or hangs. The agent tells this one, over a
 pipe, every key before it goes down and after it went up ("+Key.left", "-Key.left"), and between them that it is alive
-("."). When the pipe closes, whatever is still down is released; when nothing comes for SILENT_S while a key is down, it
-is released too, and the agent is told so.
+("."), which is answered ("here"): an agent that gets no answer stops. When the pipe closes, whatever is still down is
+released; when nothing comes for SILENT_S while a key is down, it is released too, and the agent is told so.
 """
 
 import queue
@@ -17,9 +17,11 @@ from typing import IO
 
 READY = "ready\n"
 LET_GO = "let go\n"
-ALIVE = ".\n"
+ALIVE, HERE = ".\n", "here\n"
 SILENT_S = 1.0
 ANSWER_S = 0.05
+DEAF_S = 3.0  # an agent that has waited so long for an answer stops
+END_S = 3.0
 
 
 class Guardian:
@@ -35,6 +37,7 @@ class Guardian:
             raise ValueError("the process that releases the keys after a crash did not start; nothing is pressed")
         self._saying, self._let_go = threading.Lock(), threading.Event()
         self._down, self._alive_at = KeysDown(), time.monotonic()
+        self._asked_at: float | None = None  # since when an answer is waited for
         self._listening = threading.Thread(target=self._listen, name="guardian", daemon=True)
         self._listening.start()
         return self
@@ -47,9 +50,17 @@ class Guardian:
             self._say(f"-{key}\n")
 
     def alive(self) -> bool:
-        """The agent is; False, once, when it had been silent for so long that its keys were released."""
+        """The agent is; False, once, when it had been silent for so long that its keys were released.
+
+        ValueError when the guardian is not: it has died, or has not answered for DEAF_S in which the agent was awake.
+        """
+        now = time.monotonic()
+        silent_s, self._alive_at = now - self._alive_at, now
+        asked_at = None if silent_s > SILENT_S else self._asked_at
+        if asked_at is not None and now - asked_at > DEAF_S:
+            raise ValueError("the process that releases the keys after a crash does not answer; the agent stops")
+        self._asked_at = now if asked_at is None else asked_at
         self._say(ALIVE)
-        silent_s, self._alive_at = time.monotonic() - self._alive_at, time.monotonic()
         if silent_s > SILENT_S and self._down:
             self._let_go.wait(ANSWER_S)  # the thread that listens has been asleep too
         let_go = self._let_go.is_set()
@@ -68,11 +79,17 @@ class Guardian:
         for line in self._process.stdout:
             if line == LET_GO:
                 self._let_go.set()
+            elif line == HERE:
+                self._asked_at = None
 
     def __exit__(self, kind, error, traceback) -> None:
         with suppress(BrokenPipeError):  # it has died before; the hands have let go themselves
             self._process.stdin.close()
-        self._process.wait(timeout=10)
+        try:
+            self._process.wait(timeout=END_S)
+        except subprocess.TimeoutExpired:  # so have they where it does not answer
+            self._process.kill()
+            self._process.wait()
         self._listening.join()
         self._process.stdout.close()
 
@@ -110,11 +127,12 @@ def main(pipe: Iterable[str] = sys.stdin, answers: IO[str] = sys.stdout) -> None
         except queue.Empty:
             silent = True
             _release(fingers, down)
-            with suppress(BrokenPipeError):
-                print(LET_GO, end="", flush=True, file=answers)
+            _answer(LET_GO, answers)
             continue
         if line is None:
             break
+        if line == ALIVE:
+            _answer(HERE, answers)
         silent = False
         down.hear(line)  # what was released in a silence stays until the agent says so: it may have pressed it since
     if stuck := _release(fingers, down):
@@ -134,6 +152,11 @@ def _queued(pipe: Iterable[str]) -> "queue.SimpleQueue[str | None]":
 
     threading.Thread(target=read, name="agent's lines", daemon=True).start()
     return lines
+
+
+def _answer(line: str, answers: IO[str]) -> None:
+    with suppress(BrokenPipeError):  # the agent is gone, and its end of the other pipe says so next
+        print(line, end="", flush=True, file=answers)
 
 
 def _release(fingers, down: KeysDown) -> list[str]:

@@ -149,14 +149,16 @@ def test_a_hung_agent_holds_no_key(desktop, target):
     assert sum("its keys were released" in line for line in said) == 1
 
 
-def test_when_the_guardian_is_killed_the_agent_stops_and_lets_go(desktop, target, model):
+@pytest.mark.parametrize(("end", "words"), [(signal.SIGKILL, "has died"), (signal.SIGSTOP, "does not answer")])
+def test_when_the_guardian_is_gone_the_agent_stops_and_lets_go(desktop, target, model, end, words):
     process = play(model, "--rule", "sampled")  # keys go up and down all the time
     wait_until(lambda: down(desktop))
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     for child in children:
-        os.kill(int(child), signal.SIGKILL)
-    assert children and "has died; the agent stops" in finished(process, timeout=20, code=1)
+        os.kill(int(child), end)
+    assert children and f"{words}; the agent stops" in finished(process, timeout=20, code=1)
     assert not down(desktop)
+    assert not any(Path(f"/proc/{child}/cmdline").exists() for child in children)
 
 
 def test_the_panic_key_ends_it(desktop, target, model):

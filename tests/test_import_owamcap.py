@@ -1,163 +1,16 @@
-"""Recordings of other programs: numbered pictures with labels, zarr episodes, OWAMcap, each written by its library."""
+"""OWAMcap recordings, written by the mcap library, become sessions."""
 
 import json
 from fractions import Fraction
 
 import av
-import cv2
 import numpy as np
 import pytest
-import zarr
 from mcap.writer import Writer
 
-from stages.commands.importing import read_source
-from stages.recordings.actions import ActionVocabulary
-from stages.recordings.examination import Reading, examined_session
-from stages.recordings.importers.imported import write_session
 from stages.recordings.importers.owamcap import key_of
 from stages.recordings.video import read_frames
-
-KEYS = {"LEFT": ("Key.left",), "SHOOT": ("x",)}
-VOCABULARY = ActionVocabulary.from_params(["LEFT", "SHOOT"], KEYS)
-READING = Reading(rule="interval", delay_ms=0, on_bad_line="error", picture_fps=10)
-HELD = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0], [0, 1]], np.uint8)
-
-
-def imported(source, out, *, fps=None):
-    """All sessions of a source, written and read back as the pipeline reads them, and what was lost."""
-    found = read_source(source, KEYS, fps, 10.0)
-    for one in found:
-        write_session(out, one, KEYS, crf=10)
-    return [(examined_session(out, one.name, VOCABULARY, READING), one.lost) for one in found]
-
-
-def pictures(folder, count=6):
-    folder.mkdir(parents=True)
-    for i in range(count):
-        cv2.imwrite(str(folder / f"{i}.png"), np.full((32, 48, 3), 40 * i, np.uint8))
-    return folder
-
-
-def labels_csv(folder, header="left,SHOOT,health"):
-    rows = "".join(f"{a},{b},{99 - i}\n" for i, (a, b) in enumerate(HELD))
-    (folder / "labels.csv").write_text(f"{header}\n{rows}")
-
-
-def test_pictures_with_a_table_give_their_labels_back(tmp_path):
-    folder = pictures(tmp_path / "source/run1")
-    labels_csv(folder)
-    [(found, lost)] = imported(tmp_path / "source", tmp_path / "out", fps=5)
-    np.testing.assert_array_equal(found.actions, HELD)
-    np.testing.assert_allclose(found.session.times, np.arange(6) / 5)
-    assert found.session.stem == "run1" and (found.fight == 0).all()
-    np.testing.assert_allclose([f.mean() for f in read_frames(found.session.video)], 40 * np.arange(6), atol=3)
-    assert any("['health']" in words for words in lost) and any("5 a second" in words for words in lost)
-
-
-def test_pictures_with_json_lines_of_keys(tmp_path):
-    folder = pictures(tmp_path / "run")
-    rows = [
-        {"t": 100 + i / 4, "keys": [k for k, on in zip(("'X'", "q"), (b, a), strict=True) if on]}
-        for i, (a, b) in enumerate(HELD)
-    ]
-    (folder / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    [(found, lost)] = imported(folder, tmp_path / "out")
-    np.testing.assert_array_equal(found.actions, HELD * [0, 1])
-    assert found.session.times[-1] == 101.25
-    assert any("{'q': 2}" in words for words in lost)
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda f: (f / "labels.csv").unlink(), "has no labels.csv or labels.jsonl"),
-        (lambda f: (f / "5.png").unlink(), "6 rows, the folder 5 pictures"),
-        (lambda f: labels_csv(f, "jump,duck,health"), "give --keys ACTION=KEY"),
-        (lambda f: (f / "labels.csv").write_text("LEFT\n" + "maybe\n" * 6), "expected 0 or 1"),
-        (lambda f: (f / "labels.csv").write_text("t,LEFT\n" + "".join(f"{9 - i},1\n" for i in range(6))), "backwards"),
-    ],
-)
-def test_pictures_that_do_not_fit_are_refused(tmp_path, change, words):
-    folder = pictures(tmp_path / "run")
-    labels_csv(folder)
-    change(folder)
-    with pytest.raises(ValueError, match=words):
-        imported(folder, tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("bad", "words"),
-    [
-        ("[1, 0]", r"labels.jsonl, row 3: expected .*found '\[1, 0\]'"),
-        ('{"keys": 5}', "labels.jsonl, row 3: expected .*keys"),
-        ('{"keys": [5]}', "labels.jsonl, row 3: expected .*keys"),
-        ('{"LEFT": 1', "labels.jsonl, row 3 is not JSON"),
-    ],
-)
-def test_json_lines_that_are_no_labels_are_refused_with_their_row(tmp_path, bad, words):
-    folder = pictures(tmp_path / "run")
-    (folder / "labels.jsonl").write_text('{"LEFT": 1}\n' * 2 + bad + "\n" + '{"LEFT": 1}\n' * 3)
-    with pytest.raises(ValueError, match=words):
-        imported(folder, tmp_path / "out")
-
-
-@pytest.mark.parametrize("t", ["soon", "nan"])
-def test_a_time_that_is_no_number_is_refused_with_its_row(tmp_path, t):
-    folder = pictures(tmp_path / "run")
-    times = ["0", "1", t, "3", "4", "5"]
-    (folder / "labels.csv").write_text("t,LEFT\n" + "".join(f"{each},1\n" for each in times))
-    with pytest.raises(ValueError, match=f"labels.csv, row 3: t is '{t}', expected seconds"):
-        imported(folder, tmp_path / "out")
-
-
-def store(path, *, zarr_format, names, attrs=None, held=HELD):
-    root = zarr.create_group(path, zarr_format=zarr_format, attributes={"action_keys": names, **(attrs or {})})
-    for number in (0, 10, 2):
-        group = root.create_group(f"episode_{number}")
-        frames = np.zeros((len(held), 3, 32, 48), np.uint8)
-        frames[:, 0] = 200  # red, as RGB has it
-        array = group.create_array("frames", shape=frames.shape, dtype=frames.dtype, chunks=(1, 3, 32, 48))
-        array[:] = frames
-        group.create_array("actions", data=held.astype(bool))
-        group.create_array("state", data=np.arange(len(held) * 2, dtype=np.float32).reshape(-1, 2) + number)
-    return path
-
-
-@pytest.mark.parametrize("zarr_format", [2, 3])
-def test_zarr_episodes_are_matched_by_name(tmp_path, zarr_format):
-    held = np.column_stack([HELD[:, 1], np.ones(6, np.uint8), HELD[:, 0]])
-    path = store(
-        tmp_path / "old.zarr", zarr_format=zarr_format, names=["shoot", "JUMP", "Left"],
-        attrs={"fps": 20, "author": "somebody"}, held=held,
-    )  # fmt: skip
-    sessions = imported(path, tmp_path / "out")
-    assert [found.session.stem for found, _ in sessions] == ["old_episode_0", "old_episode_2", "old_episode_10"]
-    found, lost = sessions[1]
-    np.testing.assert_array_equal(found.actions, HELD)
-    assert found.session.fps == 20
-    assert found.session.state.columns == ("state_0", "state_1")
-    np.testing.assert_array_equal(found.session.state.values[:, 0], 2 * np.arange(6) + 2)
-    blue, _, red = next(iter(read_frames(found.session.video))).mean(axis=(0, 1))
-    assert red > 180 and blue < 20
-    assert any("['JUMP']" in words for words in lost) and any("['author']" in words for words in lost)
-
-
-def test_zarr_that_does_not_fit_is_refused(tmp_path):
-    nameless = store(tmp_path / "a.zarr", zarr_format=3, names=[])
-    with pytest.raises(ValueError, match="give --fps"):
-        imported(nameless, tmp_path / "out")
-    with pytest.raises(ValueError, match="no attribute action_keys"):
-        imported(nameless, tmp_path / "out", fps=10)
-    wide = store(tmp_path / "b.zarr", zarr_format=3, names=["LEFT", "SHOOT", "JUMP"])
-    with pytest.raises(ValueError, match="a column for each of"):
-        imported(wide, tmp_path / "out", fps=10)
-    empty = store(tmp_path / "d.zarr", zarr_format=3, names=["LEFT", "SHOOT"], held=HELD[:0])
-    with pytest.raises(ValueError, match="d.zarr/episode_0/frames holds no frame"):
-        imported(empty, tmp_path / "out", fps=10)
-    zarr.create_group(tmp_path / "c.zarr")
-    with pytest.raises(ValueError, match="no group episode_0"):
-        imported(tmp_path / "c.zarr", tmp_path / "out", fps=10)
-
+from tests.importing import imported
 
 START_NS = 1_700_000_000_000_000_000
 
@@ -335,10 +188,3 @@ def test_owamcap_that_does_not_fit_is_refused(tmp_path):
 )
 def test_keys_of_windows_have_the_names_that_the_recorder_gives_them(vk, name):
     assert key_of(vk) == name
-
-
-def test_what_is_no_recording_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="neither a folder nor a .mcap file"):
-        read_source(tmp_path / "nothing", KEYS, None, 10.0)
-    with pytest.raises(ValueError, match="no folder of numbered pictures"):
-        read_source(tmp_path, KEYS, None, 10.0)
