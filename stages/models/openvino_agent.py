@@ -17,6 +17,10 @@ from stages.models.agent import Agent
 from stages.models.autoencoder import Autoencoder
 from stages.models.policy import RecurrentPolicy
 
+# OpenVINO has signals handled on a stack of its own and frees that with the network, but the thread goes on pointing
+# there: the next signal would end the process (signal 11 instead of a polite end). So no network is ever freed.
+_for_good: list = []
+
 
 class OpenVinoAgent(Agent):
     """An Agent whose networks are compiled; ImportError where OpenVINO is not installed."""
@@ -57,4 +61,7 @@ def _compiled(network: nn.Module, shape: tuple[int, ...]):
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the tracer: the shapes that the networks check are fixed here
         traced = openvino.convert_model(network.eval(), example_input=torch.zeros(shape), input=list(shape))
-    return openvino.Core().compile_model(traced, "CPU", settings)
+    core = openvino.Core()
+    compiled = core.compile_model(traced, "CPU", settings)
+    _for_good.append((core, compiled))
+    return compiled

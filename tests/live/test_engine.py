@@ -1,5 +1,8 @@
 """OpenVINO computes what torch computes: on a small agent of every kind, and chosen only where it is faster."""
 
+import gc
+import os
+import signal
 import sys
 import time
 
@@ -43,6 +46,21 @@ def test_both_engines_give_the_same_probabilities(model, compute):
     assert np.ptp(said, axis=0).min() > 0.005  # it looks at the picture, else agreeing would be easy
     np.testing.assert_allclose(trials["openvino"].probabilities, said, atol=0.0005)
     assert sys.modules["openvino_telemetry"] is None  # it cannot tell anybody
+
+
+def test_a_signal_is_heard_after_openvino_was_dropped(model, compute):
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        for _ in range(3):
+            agent = load_agent(model, "openvino", compute, ACTING)
+            tried(agent, ACTING)
+            del agent
+            gc.collect()
+            os.kill(os.getpid(), signal.SIGTERM)  # ended the process where its stack was freed with the agent
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM] * 3
 
 
 class Fixed:
