@@ -71,9 +71,8 @@ def test_codes_used_and_capacity():
     found = code_metrics(np.array([0, 5, 5, 5]), 8, fights, **DRAWN)
     assert found["lam_codes_used"] == 2 and found["lam_capacity_bits"] == 3 and found["lam_codes_used_share"] == 0.25
     assert found["lam_perplexity"] == pytest.approx(perplexity(np.array([0, 5, 5, 5]), 8))
-    assert (found["lam_perplexity_low"], found["lam_perplexity_high"]) == pytest.approx(
-        (1, 2)
-    )  # only 5s; half and half
+    low_high = found["lam_perplexity_low"], found["lam_perplexity_high"]
+    assert low_high == pytest.approx((1, 2))  # only 5s; half and half
     assert code_metrics(np.zeros((4, 35), int), 256, fights, **DRAWN)["lam_capacity_bits"] == 280
 
 
