@@ -150,13 +150,14 @@ def let_play(params: Params, namers: Namers, val: Video, ledger: Ledger) -> list
 
 def latent_policy(params: Params, namers: Namers, val: Video, settings: FitSettings) -> torch.nn.Module:
     """What predicts codes from past frames, trained on all video without a label; it is kept beside the ledger."""
-    moments = 2 * params.labelling.reach + 1
-    make = partial(namers.make, actions=moments * namers.model.codes)
+    own = params.labelling
+    moments = 1 + own.ahead
+    make = partial(namers.make, hidden=own.policy_hidden, actions=moments * namers.model.codes)
     folder = namers.scratch / "latent_policy"
     if folder.is_dir():
         return load_weights(make(), folder).eval()
     policy = learn_codes(
-        make, namers.train, val, settings, namers.compute, scratch=namers.scratch / "fit_latent_policy"
+        make, namers.train, val, own.ahead, settings, namers.compute, scratch=namers.scratch / "fit_latent_policy"
     )
     save_model(folder, policy, {"moments": moments, "codes": namers.model.codes})
     return policy

@@ -204,6 +204,8 @@ class LabellingParams(FitParams):
     slow_draws: Count
     reach: Whole
     emphasis: Positive
+    ahead: Whole
+    policy_hidden: Annotated[tuple[Count, ...], Field(min_length=1)]
     steps: Count
     choice: Literal["random", "spread"]
     played: tuple[Annotated[int, Field(ge=2, strict=True)], ...]

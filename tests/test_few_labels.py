@@ -10,8 +10,8 @@ from stages.latent_actions.few_labels import (
     absent_actions,
     chosen,
     f1_of,
+    key_layers,
     keys_by_code,
-    linear_keys,
     naming_of,
     surroundings,
 )
@@ -87,13 +87,19 @@ def test_one_label_is_enough_to_go_on():
     assert decoder.held(np.array([[5.0], [-5.0]])).tolist() == [[True, False]] * 2
 
 
-def test_linear_keys_follow_the_features_and_are_certain_of_what_never_changes():
-    features = np.repeat([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]], [40, 40, 20], axis=0)
-    held = np.stack([np.arange(100) < 40, np.ones(100, bool), np.zeros(100, bool)], axis=1)
-    weights, bias = linear_keys(features, held)
-    scores = features @ weights.T + bias
-    assert (scores[:40, 0] > 2).all() and (scores[40:80, 0] < -2).all()
-    assert (scores[:, 1] == CERTAIN).all() and (scores[:, 2] == -CERTAIN).all()
+@pytest.mark.parametrize("actions", [1, 3])
+def test_key_layers_tell_what_no_line_parts_and_are_sure_of_what_never_changes(actions):
+    features = np.random.default_rng(0).uniform(-1, 1, (3000, 2)) * [1, 100] + [5, 0]
+    either = (features[:, 0] > 5) ^ (features[:, 1] > 0)
+    held = np.stack([either, np.ones(3000, bool), np.zeros(3000, bool)], axis=1)[:, :actions]
+    (inner, inner_bias), (outer, outer_bias) = key_layers(features, held, seed=0)
+    scores = np.maximum(features @ inner.T + inner_bias, 0) @ outer.T + outer_bias
+    assert scores.shape == (3000, actions) and ((scores > 0) == held).mean(axis=0).min() > 0.95
+
+
+def test_key_layers_do_with_a_single_press():
+    features, held = np.arange(40.0)[:, None], np.arange(40)[:, None] == 39
+    assert key_layers(features, held, seed=0)[-1][0].shape == (1, 64)
 
 
 def test_keys_by_code_leans_to_the_mean_as_much_as_a_label_weighs():

@@ -64,6 +64,7 @@ def write_params(folder, **latent_action):
         "draws": 2,
         "slow_draws": 1,
         "reach": 1,
+        "policy_hidden": [4],
         "played": [20],
         "epochs": 1,
         "steps": 2,

@@ -38,13 +38,16 @@ class Windows:
         return model(self.take(np.arange(self.count)))
 
 
-def test_keys_are_read_off_the_codes_as_likely_as_these_are():
-    # two moments of two codes: surely code 0, then both alike
-    policy = Constant([50.0, -50, 0, 0])
-    weights = torch.tensor([[1.0, 10, 4, 8], [0, 1, 0, 0]])
-    decoded = DecodedPolicy(policy, 2, weights, torch.tensor([-3.0, 0.5]))
-    scores = decoded(torch.zeros(2, 5, 2))
-    assert scores.numpy() == pytest.approx(np.array([[1 + 2 + 4 - 3, 0.5]] * 2)) and decoded.latent_shape == (2,)
+def test_keys_are_read_off_the_log_probabilities_of_codes():
+    # two moments of two codes: three to one, then both alike
+    policy = Constant([np.log(3), 0, 7, 7])
+    first = np.array([[1.0, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, -1]]), np.array([0.0, 0, 1])
+    last = np.array([[1.0, 1, 0], [0, 0, 2]]), np.array([0.5, -3])
+    decoded = DecodedPolicy(policy, 2, [first, last])
+    scores = decoded(torch.zeros(2, 5, 2)).detach().numpy()
+    # log 3/4 is below 0 and lost at the ReLU
+    expected = [np.log(4) + 0.5, 2 * (2 * np.log(2) + 1) - 3]
+    assert scores == pytest.approx(np.array([expected] * 2)) and decoded.latent_shape == (2,)
 
 
 def test_the_task_leaves_out_moments_without_a_code():

@@ -14,8 +14,8 @@ from torch import nn
 
 from stages.evaluation.acting import Acting, fit_acting
 from stages.latent_actions.few_label_fits import clone
-from stages.latent_actions.few_labels import linear_keys
-from stages.latent_actions.naming import Namers, Video, codes_around
+from stages.latent_actions.few_labels import key_layers
+from stages.latent_actions.naming import Namers, Video, codes_to_come
 from stages.learning.training import FitSettings, fit
 from stages.models.cloning import Windows
 from stages.models.latent_policy import CodeTask, DecodedPolicy, expected_codes
@@ -57,12 +57,12 @@ class Policies:
         The labels' own decoder knows codes that have come, not shares of several that may: fed with their mean it
         names what no code means.
         """
-        decoder = self.namers.decoder("vectors", samples, held)
+        decoder, compute = self.namers.decoder("vectors", samples, held), self.namers.compute
         train, codes = self.namers.train, len(self.namers.train.codebook)
-        logits = train.windows.logits(self.latent, self.namers.compute.device)
+        expected = expected_codes(train.windows.logits(self.latent, compute.device), codes).numpy()
         named = decoder.held(train.features["vectors"][train.current])
-        weights, bias = linear_keys(expected_codes(logits, codes).numpy()[train.current], named)
-        policy = DecodedPolicy(self.latent, codes, torch.from_numpy(weights), torch.from_numpy(bias)).eval()
+        layers = key_layers(expected[train.current], named, seed=compute.seed)
+        policy = DecodedPolicy(self.latent, codes, layers).eval()
         return policy, self._acting(policy, _as_named(self.val, decoder.held, "vectors"))
 
     def _acting(self, policy: nn.Module, named: Windows) -> Acting:
@@ -77,14 +77,15 @@ def _as_named(video: Video, name: Callable[[np.ndarray], np.ndarray], way: str) 
 
 
 def learn_codes(
-    make: Callable[[], nn.Module], train: Video, val: Video, settings: FitSettings, compute, *, scratch: Path
-) -> nn.Module:
-    """A policy that predicts the codes around each frame from past frames, without a label."""
+    make: Callable[[], nn.Module], train: Video, val: Video, ahead: int, settings: FitSettings, compute, *,
+    scratch: Path,
+) -> nn.Module:  # fmt: skip
+    """A policy that predicts from past frames, without a label, the code that comes and `ahead` more."""
     torch.manual_seed(compute.seed)
     videos = {"train": train, "val": val}
     task = CodeTask(
         make(), {split: video.windows for split, video in videos.items()},
-        {split: codes_around(video) for split, video in videos.items()},
+        {split: codes_to_come(video, ahead) for split, video in videos.items()},
         count=len(train.codebook), device=compute.device, seed=compute.seed,
     )  # fmt: skip
     fit(task, settings, compute, live=None, scratch=scratch, name="latent policy")

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from stages.evaluation.acting import sigmoid
@@ -25,6 +27,7 @@ from stages.latent_actions.measures import sums_by_episode
 CHOICES = ("random", "spread")
 STRICTNESS = 10.0  # C of the decoders: labels have few slips
 MARGIN = 3.0  # log odds at the margin of a support vector machine
+UNITS = 64  # of the network that reads keys off the codes to come
 CERTAIN = 4.0  # log odds where labels know nothing else
 
 
@@ -111,17 +114,21 @@ class KeyDecoder:
         return sigmoid(self.scores(features))
 
 
-def linear_keys(features: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A logistic regression an action: weights float64 [A, D] and bias [A], from features [N, D] and keys held [N, A].
+def key_layers(features: np.ndarray, held: np.ndarray, *, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """A network with one hidden layer of UNITS (ReLU) from features [N, D] to the log odds of keys held [N, A].
 
-    An action that is held always or never has no weights, and a bias of CERTAIN or of -CERTAIN.
+    Each layer's weights float64 [out, in] and bias [out]; the first one also brings the features to one scale. It stops
+    by a tenth of the transitions.
     """
-    weights, bias = np.zeros((held.shape[1], features.shape[1])), np.where(held.all(axis=0), CERTAIN, -CERTAIN)
-    for action, column in enumerate(np.asarray(held, bool).T):
-        if column.any() and not column.all():
-            found = LogisticRegression(C=STRICTNESS, max_iter=1000).fit(features, column)
-            weights[action], bias[action] = found.coef_[0], found.intercept_[0]
-    return weights, bias
+    scaler = StandardScaler().fit(features)
+    # A single column would be stratified, which few presses do not allow: with its complement there are two.
+    targets = held if held.shape[1] > 1 else np.hstack([held, ~held])
+    network = MLPClassifier((UNITS,), alpha=1e-3, early_stopping=True, random_state=seed)
+    network.fit(scaler.transform(features), targets)
+    (first, last), (first_bias, last_bias) = network.coefs_, network.intercepts_
+    scaled = first / scaler.scale_[:, None]
+    actions = held.shape[1]
+    return [(scaled.T, first_bias - scaler.mean_ @ scaled), (last.T[:actions], last_bias[:actions])]
 
 
 def keys_by_code(codes: np.ndarray, held: np.ndarray, count: int) -> np.ndarray:

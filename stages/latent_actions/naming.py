@@ -159,6 +159,6 @@ class Namers:
         return keys_shown(classifier, self.test.transitions, self.compute)
 
 
-def codes_around(video: Video) -> np.ndarray:
-    """The codes of each frame's transition and of those around it, int64 [T, O]; -1 where there is none."""
-    return video.around(video.codes[:, None])
+def codes_to_come(video: Video, ahead: int) -> np.ndarray:
+    """The codes of each frame's transition and of `ahead` after it, int64 [T, 1 + ahead]; -1 where there is none."""
+    return surroundings(video.codes[:, None], video.lengths, 0, ahead)

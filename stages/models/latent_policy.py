@@ -1,8 +1,10 @@
 """Policies that need few labels or none: a latent policy, and the mean of several policies.
 
-A latent policy predicts from past frames which latent actions come (and which have just been), learned from video
-without any key (Schmidt and Jiang 2024, LAPO, section 4.3). A decoder of few labels then turns what it predicts into
-keys. Conventions: B windows of T latents, O moments around the current frame, K codes, A actions.
+A latent policy predicts from past frames which latent actions come, learned from video without any key (Schmidt and
+Jiang 2024, LAPO, section 4.3). What few labels tell of codes then turns what it predicts into keys. It does not predict
+the codes that have just been, although they would tell recorded keys better: a policy that reads its keys off those
+goes on with what it did, and plays worse. Conventions: B windows of T latents, O moments from the current frame on,
+K codes, A actions.
 """
 
 from collections.abc import Sequence
@@ -18,7 +20,7 @@ NO_CODE = -1
 
 
 class CodeTask:
-    """Learn the codes int64 [N, O] around the last frame of each window; -1 where there is none."""
+    """Learn the codes int64 [N, O] from the last frame of each window on; -1 where there is none."""
 
     monitor = "cross_entropy"
     maximise = False
@@ -46,25 +48,33 @@ class CodeTask:
 
 
 class DecodedPolicy(nn.Module):
-    """Latents [B, T, ...] -> logits [B, A]: a key is as likely as the codes that `policy` expects make it.
+    """Latents [B, T, ...] -> logits [B, A]: keys as a small network reads them off the codes that `policy` expects.
 
-    `policy` gives logits [B, O * K]; `weights` [A, O * K] say how much each code at each moment speaks for each key
-    and `bias` [A] is where none does.
+    `policy` gives logits [B, O * K]; `layers` are that network's weights [out, in] and bias [out], from O * K to A.
     """
 
-    def __init__(self, policy: nn.Module, codes: int, weights: Tensor, bias: Tensor):
+    def __init__(self, policy: nn.Module, codes: int, layers: Sequence[tuple[np.ndarray, np.ndarray]]):
         super().__init__()
         self.policy, self.latent_shape, self._codes = policy, policy.latent_shape, codes
-        self.register_buffer("weights", weights.float())
-        self.register_buffer("bias", bias.float())
+        self.layers = nn.ModuleList(_linear(*layer) for layer in layers)
 
     def forward(self, latents: Tensor) -> Tensor:
-        return functional.linear(expected_codes(self.policy(latents), self._codes), self.weights, self.bias)
+        *hidden, last = self.layers
+        values = expected_codes(self.policy(latents), self._codes)
+        for layer in hidden:
+            values = functional.relu(layer(values))
+        return last(values)
 
 
 def expected_codes(logits: Tensor, codes: int) -> Tensor:
-    """Logits [B, O * K] of K `codes` -> how likely each code is at each moment, float32 [B, O * K]."""
-    return logits.float().unflatten(1, (-1, codes)).softmax(dim=-1).flatten(1)
+    """Logits [B, O * K] of K `codes` -> each code's log probability at each moment, float32 [B, O * K]."""
+    return logits.float().unflatten(1, (-1, codes)).log_softmax(dim=-1).flatten(1)
+
+
+def _linear(weights: np.ndarray, bias: np.ndarray) -> nn.Linear:
+    layer = nn.Linear(weights.shape[1], weights.shape[0])
+    layer.load_state_dict({"weight": torch.from_numpy(weights), "bias": torch.from_numpy(bias)})
+    return layer
 
 
 class MeanPolicy(nn.Module):
