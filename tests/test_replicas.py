@@ -1,5 +1,7 @@
 """Replicas: the same gradients as one model, one memory for the weights, threads that keep to one core each."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -48,6 +50,62 @@ def test_a_step_of_the_optimizer_reaches_every_replica():
     assert not torch.equal(before, replicas.models[1][0].weight)
     assert torch.equal(replicas.models[0][0].weight, replicas.models[1][0].weight)
     replicas.release()
+
+
+class Loop(nn.Module):
+    """One layer eight times over in bf16, with a pause in the middle."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.pause = nn.Linear(64, 64), lambda: None
+
+    def forward(self, x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            for step in range(8):
+                if step == 4:
+                    self.pause()
+                x = torch.tanh(self.layer(x))
+        return x
+
+
+def test_a_replica_that_is_done_first_changes_no_bit_of_the_others():
+    torch.manual_seed(0)
+    inputs, model = torch.randn(8, 64), Loop()
+    expected = []
+    for part in np.arange(4), np.arange(4, 8):
+        model(inputs[part]).float().square().mean().backward()
+        expected.append(model.layer.weight.grad)
+        model.zero_grad()
+    replicas, other_is_halfway, first_is_done = Replicas(model, 2), threading.Event(), threading.Event()
+    replicas.models[0].pause = lambda: other_is_halfway.wait(60)
+    replicas.models[1].pause = lambda: other_is_halfway.set() or first_is_done.wait(60)
+
+    def learn(model, samples):
+        out = model(inputs[samples])
+        if model is replicas.models[0]:
+            first_is_done.set()
+        out.float().square().mean().backward()
+        return {}
+
+    with replicas.at_work():
+        replicas.learn(np.arange(8), learn)
+    replicas.release()
+    assert torch.equal(model.layer.weight.grad, expected[0] + expected[1])
+
+
+def test_a_step_in_bf16_sees_the_weights_after_the_step_before():
+    replicas, inputs = Replicas(Loop(), 2), torch.randn(8, 64)
+    with replicas.at_work(), torch.no_grad():
+        answers = []
+        for _ in range(2):
+            with torch.enable_grad():
+                replicas.learn(
+                    np.arange(8), lambda model, samples: answers.append(model(inputs[samples]).detach()) or {}
+                )
+            replicas.models[0].layer.weight.zero_()
+            replicas.models[0].layer.bias.zero_()
+    replicas.release()
+    assert all(answer.any() for answer in answers[:2]) and not any(answer.any() for answer in answers[2:])
 
 
 def test_fewer_samples_than_replicas():

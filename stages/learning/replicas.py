@@ -27,7 +27,7 @@ class Replicas:
     def __init__(self, model: nn.Module, count: int):
         self._threads = torch.get_num_threads()
         self.models = [model, *(_sharing(model) for _ in range(count - 1))]
-        self._pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) if count > 1 else None
+        self._pool = ThreadPoolExecutor(count, initializer=_prepare_thread) if count > 1 else None
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
@@ -45,6 +45,7 @@ class Replicas:
         if self._pool is None:
             return [learn(self.models[0], samples)]
         found = list(self._pool.map(learn, self.models, parts))
+        torch.clear_autocast_cache()  # the weights are about to change
         for replica in self.models[1 : len(parts)]:
             _move_gradients(replica, self.models[0])
         return found
@@ -53,6 +54,17 @@ class Replicas:
         """Ends the threads."""
         if self._pool is not None:
             self._pool.shutdown()
+
+
+def _prepare_thread() -> None:
+    """One thread an operation, and a thread that leaves autocast no longer empties the cache of weights in bf16.
+
+    torch has one cache for all threads. Emptied while another thread is halfway through a recurrent layer, it makes
+    that thread turn its weights into bf16 a second time, and their gradient is added up in another order: other bits,
+    depending on who was faster.
+    """
+    torch.set_num_threads(1)
+    torch.autocast_increment_nesting()
 
 
 def _sharing(model: nn.Module) -> nn.Module:
