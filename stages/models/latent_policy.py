@@ -2,9 +2,8 @@
 
 A latent policy predicts from past frames which latent actions come, learned from video without any key (Schmidt and
 Jiang 2024, LAPO, section 4.3). What few labels tell of codes then turns what it predicts into keys. It does not predict
-the codes that have just been, although they would tell recorded keys better: a policy that reads its keys off those
-goes on with what it did, and plays worse. Conventions: B windows of T latents, O moments from the current frame on,
-K codes, A actions.
+the codes that have just been: they would tell recorded keys better, but whoever reads keys off them plays no better.
+Conventions: B windows of T latents, O moments from the current frame on, K codes, A actions.
 """
 
 from collections.abc import Sequence
