@@ -23,6 +23,7 @@ from stages.games.rollout import AgentGames, GameSetting, Workers
 from stages.latent_actions.few_label_policies import WHO, Policies, learn_codes
 from stages.latent_actions.few_labels import CHOICES, absent_actions, chosen, naming_of
 from stages.latent_actions.naming import WAYS, Namers, Video, read_video
+from stages.latent_actions.shaping import Shaping
 from stages.learning.checkpoints import load_weights, save_model, write_json
 from stages.learning.compute import Compute, prepare_compute
 from stages.learning.ledger import Ledger
@@ -96,12 +97,17 @@ def read_videos(params: Params, compute: Compute, scratch: Path) -> tuple[Namers
         dropout=head.dropout, actions=len(params.actions),
     )  # fmt: skip
     settings = FitSettings.from_sections(own, params.training)
-    return Namers(train, test, model, make, settings, own.steps, compute, scratch), val
+    shaping = Shaping(
+        model, train.transitions, val.transitions, params.latent_action,
+        FitSettings.from_sections(dict(params.latent_action) | {"epochs": own.shaping_epochs}, params.training),
+        compute,
+    )  # fmt: skip
+    return Namers(train, test, model, make, settings, own.steps, shaping, compute, scratch), val
 
 
 def labels_of(params: Params, train: Video, choice: str, count: int, draw: int) -> tuple[np.ndarray, np.ndarray]:
     """The transitions int64 [n] that are labelled in a draw, and their keys bool [n, A]."""
-    samples = chosen(choice, train.features["vectors"][train.current], count, seed=params.seed * 1000 + draw)
+    samples = chosen(choice, train.vectors_around, count, seed=params.seed * 1000 + draw)
     return samples, train.keys[samples]
 
 
@@ -139,7 +145,7 @@ def let_play(params: Params, namers: Namers, val: Video, ledger: Ledger) -> list
     """A row for each number of labels and each of WHO; its `returns` are in the order of the test seeds."""
     own, rows = params.labelling, []
     settings = FitSettings.from_sections(params.head, params.training)
-    policies = Policies(namers, val, settings, latent_policy(params, namers, val, settings))
+    policies = Policies(namers, val, settings, partial(latent_policy, params, namers, settings))
     with Workers(params.workers) as workers:
         for count in own.played:
             for who in WHO:
@@ -148,17 +154,17 @@ def let_play(params: Params, namers: Namers, val: Video, ledger: Ledger) -> list
     return rows
 
 
-def latent_policy(params: Params, namers: Namers, val: Video, settings: FitSettings) -> torch.nn.Module:
-    """What predicts codes from past frames, trained on all video without a label; it is kept beside the ledger."""
+def latent_policy(
+    params: Params, namers: Namers, settings: FitSettings, train: Video, val: Video, folder: Path
+) -> torch.nn.Module:
+    """What predicts the codes of train from past frames, trained on all its video; it is kept in `folder`."""
     own = params.labelling
     moments = 1 + own.ahead
     make = partial(namers.make, hidden=own.policy_hidden, actions=moments * namers.model.codes)
-    folder = namers.scratch / "latent_policy"
     if folder.is_dir():
         return load_weights(make(), folder).eval()
-    policy = learn_codes(
-        make, namers.train, val, own.ahead, settings, namers.compute, scratch=namers.scratch / "fit_latent_policy"
-    )
+    scratch = folder.with_name(f"fit-{folder.name}")
+    policy = learn_codes(make, train, val, own.ahead, settings, namers.compute, scratch=scratch)
     save_model(folder, policy, {"moments": moments, "codes": namers.model.codes})
     return policy
 

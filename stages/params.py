@@ -205,6 +205,7 @@ class LabellingParams(FitParams):
     reach: Whole
     emphasis: Positive
     ahead: Whole
+    shaping_epochs: Count
     policy_hidden: Annotated[tuple[Count, ...], Field(min_length=1)]
     steps: Count
     choice: Literal["random", "spread"]

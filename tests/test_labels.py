@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from sklearn.metrics import adjusted_mutual_info_score
 
 from stages import extract_latent_actions, labels, train_latent_action
 from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, episode_name
 from stages.evaluation.acting import RULES
 from stages.games.catalog import TEST_SEEDS, game_seeds
+from stages.latent_actions.naming import in_codes_of
+from stages.latent_actions.shaping import Shaping
 from stages.learning.checkpoints import save_model
 from stages.learning.compute import prepare_compute
 from stages.models.autoencoder import Autoencoder, encode_frames
@@ -107,9 +110,9 @@ def found(done):
 
 def test_every_way_is_told_for_every_number_of_labels(found):
     rows = {(row["labels"], row["choice"], row["way"]): row for row in found["curve"]}
-    assert len(rows) == len(found["curve"]) == 2 * (6 + 4)  # the slow ways only for the labels that are played by
+    assert len(rows) == len(found["curve"]) == 2 * (7 + 4)  # the slow ways only for the labels that are played by
     for row in rows.values():
-        assert row["draws"] == (1 if row["way"] in ("inverse", "cloning") else 2)
+        assert row["draws"] == (1 if row["way"] in ("shaped", "inverse", "cloning") else 2)
         assert 0 <= row["exact_low"] <= row["exact"] <= row["exact_high"] <= 1
         # no label ever holds DASH, which is counted and never pressed; nor do the test fights hold it
         assert row["absent"]["DASH"] == row["draws"] and row["f1"]["DASH"] == 0
@@ -118,7 +121,7 @@ def test_every_way_is_told_for_every_number_of_labels(found):
 
 def test_who_plays_is_compared_on_the_seeds_of_the_stage_play(found):
     rows = {(row["labels"], row["who"]): row for row in found["play"]}
-    assert set(rows) == {(20, "named"), (20, "decoded"), (20, "cloning")}
+    assert set(rows) == {(20, who) for who in ("named", "shaped", "decoded", "cloning")}
     for row in rows.values():
         assert row["games"] == 2 and row["acting_rule"] in RULES and row["absent"] == ["DASH"]
         assert row["share_of_all_labels"] == pytest.approx(row["return"] / PLAYERS["agent"])
@@ -168,6 +171,28 @@ def test_codes_that_labels_helped_to_shape_are_not_named_by_few(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="label_share is 0.1: the codes have seen more labels"):
         labels.main()
+
+
+def test_labels_turn_the_codes_towards_what_they_tell_apart(done, tmp_path, monkeypatch):
+    monkeypatch.chdir(done)
+    params = labels.read_params()
+    longer = {"labelling": {"shaping_epochs": 15}, "latent_action": {"label_weight": 5.0}}
+    params = params.model_copy(update={key: getattr(params, key).model_copy(update=new) for key, new in longer.items()})
+    namers, _ = labels.read_videos(params, prepare_compute("cpu", "no", 1, 0), tmp_path)
+    train = namers.train
+    # Something that the next picture can be predicted without: is the present one bright?
+    light = train.transitions.take(np.arange(len(train.transitions)))[:, -2].mean(axis=(1, 2, 3))
+    bright = light > np.median(light)
+    samples = np.arange(0, len(bright), 2)
+    model = namers.shaped(samples, bright[samples, None])
+    shaped = in_codes_of(model, train, namers.compute)
+    before, after = (adjusted_mutual_info_score(bright, video.codes[video.current]) for video in (train, shaped))
+    assert after > before + 0.1
+    assert shaped.codebook.shape == train.codebook.shape and (shaped.codes >= 0).sum() == len(samples) * 2
+    with monkeypatch.context() as patch:
+        patch.setattr(Shaping, "_learned_on", None)  # it is kept
+        again = namers.shaped(samples, bright[samples, None])
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
 
 
 def test_labels_are_drawn_from_train_alone(done, monkeypatch):

@@ -10,11 +10,13 @@ import yaml
 import zarr
 
 from stages import evaluate_latent_action, extract_latent_actions, train_latent_action
-from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, action_columns, episode_name
-from stages.latent_actions.measures import key_classes, perplexity
+from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, episode_name
+from stages.latent_actions import learning
+from stages.latent_actions.learning import require_several_codes
+from stages.latent_actions.measures import perplexity
 from stages.latent_actions.transitions import codes_in, prediction_errors, spread_samples, transitions_of
 from stages.params import read_params
-from stages.train_latent_action import known_labels, labels_of, require_several_codes, warm_up_steps
+from stages.train_latent_action import known_keys, warm_up_steps
 
 PARAMS = Path("params.yaml").resolve()
 HEIGHT, WIDTH, FRAMES, SHIFT = 18, 26, 30, 4
@@ -46,8 +48,8 @@ def write_episodes(path, with_actions=True, frames=FRAMES):
 
 def write_params(folder, **latent_action):
     params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
-    params |= {"threads": 1, "device": "cpu", "precision": "no"}
-    params["evaluate"]["bootstrap"] = 20
+    params |= {"threads": 1, "device": "cpu", "precision": "no", "actions": ["LEFT", "RIGHT"], "rare_actions": []}
+    params["evaluate"] |= {"bootstrap": 20, "composite": {"LEFT": 1.0}}
     params["latent_action"] |= {
         "codes": 4, "code_dim": 4, "channels": [4, 8], "search_px": [6, 2], "epochs": 3, "batch_size": 16,
         "learning_rate": 0.01, "quantize_after_steps": 4, "probe_epochs": 1, "picture_every_steps": 5,
@@ -180,7 +182,7 @@ def test_a_run_whose_codes_collapse_fails(done, tmp_path, monkeypatch):
     shutil.copytree(done / "data/episodes.zarr", tmp_path / "data/episodes.zarr")
     write_params(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(train_latent_action, "codes_in", lambda val, samples, codes_of: np.zeros(len(samples), int))
+    monkeypatch.setattr(learning, "codes_in", lambda val, samples, codes_of: np.zeros(len(samples), int))
     with pytest.raises(ValueError, match="the latent actions collapsed"):
         train_latent_action.main()
 
@@ -191,21 +193,16 @@ def test_a_collapse_is_one_code_for_nearly_all():
         require_several_codes(perplexity(np.zeros(50, int), 8))
 
 
-def test_only_a_share_of_the_keys_is_told():
-    labels = known_labels(np.arange(1000) % 3, 0.1, seed=0)
-    assert (labels >= 0).sum() == 100 and np.array_equal(labels[labels >= 0], (np.arange(1000) % 3)[labels >= 0])
-    assert (known_labels(np.arange(3), 0.01, seed=0) >= 0).sum() == 1
-
-
-@pytest.mark.parametrize("lag", [0, 2])
-def test_keys_that_shape_the_codes_are_those_of_as_many_frames_before(done, lag):
+@pytest.mark.parametrize(("share", "lag", "known"), [(1.0, 0, 135), (1.0, 2, 135), (0.1, 1, 14), (0.001, 0, 1)])
+def test_keys_that_shape_the_codes_are_a_share_and_those_of_as_many_frames_before(done, share, lag, known):
     store = EpisodeStore(done / "data/episodes.zarr")
     train = transitions_of(store, "train", past_frames=2, gap=1, limit_gb=1.0)
     own = read_params(done / "params.yaml").latent_action
-    own = own.model_copy(update={"label_share": 1.0, "label_lag": lag})
-    columns = action_columns(store, own.probe_actions)
-    held = key_classes(store.concatenated("actions", "train")[0], columns)
-    assert np.array_equal(labels_of(store, train, own, seed=0), held[train.current - lag])
+    own = own.model_copy(update={"label_share": share, "label_lag": lag})
+    found = known_keys(store, train, own, ["LEFT", "RIGHT"], seed=0)
+    held = store.concatenated("actions", "train")[0][:, [1, 0]]  # the store has RIGHT first
+    assert len(train) == 135 and len(np.unique(found.samples)) == len(found.samples) == known
+    assert np.array_equal(found.held, held[train.current[found.samples] - lag])
 
 
 def test_bad_input_is_named(tmp_path, monkeypatch):

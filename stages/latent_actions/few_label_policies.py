@@ -15,7 +15,7 @@ from torch import nn
 from stages.evaluation.acting import Acting, fit_acting
 from stages.latent_actions.few_label_fits import clone
 from stages.latent_actions.few_labels import key_layers
-from stages.latent_actions.naming import Namers, Video, codes_to_come
+from stages.latent_actions.naming import Namers, Video, codes_to_come, decoder_of, in_codes_of
 from stages.learning.training import FitSettings, fit
 from stages.models.cloning import Windows
 from stages.models.latent_policy import CodeTask, DecodedPolicy, expected_codes
@@ -23,6 +23,7 @@ from stages.models.latent_policy import CodeTask, DecodedPolicy, expected_codes
 # Who plays by n labels, in the words of the report.
 WHO = {
     "named": "latent actions: all video named by a decoder of the labels, then cloned",
+    "shaped": "latent actions shaped by the labels: the codes to come predicted, then decoded into keys",
     "decoded": "latent actions: the codes to come predicted, then decoded into keys",
     "cloning": "cloning from the same labels",
 }
@@ -30,40 +31,58 @@ WHO = {
 
 @dataclass(frozen=True)
 class Policies:
-    """Learns to play from labels of `namers.train`; of `val` no label is read, `latent` predicts codes."""
+    """Learns to play from labels of `namers.train`; of `val` no label is read."""
 
     namers: Namers
     val: Video
     settings: FitSettings  # of policies that learn from all video
-    latent: nn.Module
+    latent_policy: Callable[[Video, Video, Path], nn.Module]  # that of train and val, kept in the folder
 
     def learned(self, who: str, samples: np.ndarray, held: np.ndarray) -> tuple[nn.Module, Acting]:
         """One of WHO and the rule by which it acts, from labels held [n, A] of the train transitions `samples`."""
-        if who == "cloning":
-            return self.namers.cloned(samples, held)
-        return self._decoded(samples, held) if who == "decoded" else self._named(samples, held)
+        learn = {"named": self._named, "shaped": self._shaped, "decoded": self._decoded, "cloning": self.namers.cloned}
+        return learn[who](samples, held)
 
     def _named(self, samples: np.ndarray, held: np.ndarray) -> tuple[nn.Module, Acting]:
         decoder = self.namers.decoder("vectors", samples, held)
-        train = _as_named(self.namers.train, decoder.shares, "vectors")
-        val = _as_named(self.val, decoder.held, "vectors")
+        train = _as_named(self.namers.train, decoder.shares(self.namers.train.vectors_around))
+        val = _as_named(self.val, decoder.held(self.val.vectors_around))
         policy = clone(self.namers.make, train, val, self.settings, self.namers.compute,
                        scratch=self.namers.scratch_of("named", samples), name=f"named by {len(samples)}")  # fmt: skip
         return policy, self._acting(policy, val)
 
     def _decoded(self, samples: np.ndarray, held: np.ndarray) -> tuple[nn.Module, Acting]:
+        decoder, train = self.namers.decoder("vectors", samples, held), self.namers.train
+        keys = [decoder.held(video.vectors_around) for video in (train, self.val)]
+        return self._read_off(train, self.val, *keys, self.namers.scratch / "latent_policy")
+
+    def _shaped(self, samples: np.ndarray, held: np.ndarray) -> tuple[nn.Module, Acting]:
+        """The video is named by two decoders, from latent actions before and after shaping: few labels fit the latter
+        so well that they say little of any other transition."""
+        namers = self.namers
+        model, before = namers.shaped(samples, held), (namers.train, self.val)
+        after = [in_codes_of(model, video, namers.compute) for video in before]
+        decoders = [decoder_of(train, "vectors", samples, held) for train in (before[0], after[0])]
+        keys = [
+            sum(decoder.scores(video.vectors_around) for decoder, video in zip(decoders, both, strict=True)) > 0
+            for both in zip(before, after, strict=True)
+        ]
+        return self._read_off(*after, *keys, namers.scratch_of("latent_policy", samples))
+
+    def _read_off(
+        self, train: Video, val: Video, train_keys: np.ndarray, val_keys: np.ndarray, folder: Path
+    ) -> tuple[nn.Module, Acting]:
         """Keys read off the codes that are expected; what those mean is learned from all video as the labels name it.
 
-        The labels' own decoder knows codes that have come, not shares of several that may: fed with their mean it
-        names what no code means.
+        A decoder of labels knows codes that have come, not shares of several that may: fed with their mean it names
+        what no code means.
         """
-        decoder, compute = self.namers.decoder("vectors", samples, held), self.namers.compute
-        train, codes = self.namers.train, len(self.namers.train.codebook)
-        expected = expected_codes(train.windows.logits(self.latent, compute.device), codes).numpy()
-        named = decoder.held(train.features["vectors"][train.current])
-        layers = key_layers(expected[train.current], named, seed=compute.seed)
-        policy = DecodedPolicy(self.latent, codes, layers).eval()
-        return policy, self._acting(policy, _as_named(self.val, decoder.held, "vectors"))
+        compute = self.namers.compute
+        latent, codes = self.latent_policy(train, val, folder), len(train.codebook)
+        expected = expected_codes(train.windows.logits(latent, compute.device), codes).numpy()
+        layers = key_layers(expected[train.current], train_keys, seed=compute.seed)
+        policy = DecodedPolicy(latent, codes, layers).eval()
+        return policy, self._acting(policy, _as_named(val, val_keys))
 
     def _acting(self, policy: nn.Module, named: Windows) -> Acting:
         """Thresholds and calibration on validation windows whose keys were named, not recorded."""
@@ -71,9 +90,9 @@ class Policies:
         return fit_acting(named.actions.numpy(), logits.astype(np.float64))
 
 
-def _as_named(video: Video, name: Callable[[np.ndarray], np.ndarray], way: str) -> Windows:
-    """The windows that end with a transition, with the keys that `name` gives its features."""
-    return video.windows.labelled(video.current, name(video.features[way][video.current]))
+def _as_named(video: Video, keys: np.ndarray) -> Windows:
+    """The windows that end with a transition, with the keys [N, A] that it was named by."""
+    return video.windows.labelled(video.current, keys)
 
 
 def learn_codes(

@@ -5,7 +5,7 @@ Conventions: T frames of a split end to end, N transitions, n of them labelled, 
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,16 +16,20 @@ from stages.episodes.store import EpisodeStore, action_columns
 from stages.evaluation.acting import Acting
 from stages.latent_actions.few_label_fits import clone_few, inverse_from_few, keys_shown, long_enough, vectors_shown
 from stages.latent_actions.few_labels import KeyDecoder, keys_by_code, surroundings
+from stages.latent_actions.learning import KnownKeys
+from stages.latent_actions.shaping import Shaping
 from stages.latent_actions.transitions import Transitions, transitions_of
 from stages.learning.compute import Compute
 from stages.learning.training import FitSettings
 from stages.models.cloning import Windows
 from stages.models.latent_action import LatentActionModel
+from stages.models.latent_policy import NO_CODE
 from stages.models.transition_classifier import TransitionClassifier
 
-# Who names keys, in the words of the report; the first three need nothing but latent actions and the labels.
+# Who names keys, in the words of the report; the first four need nothing but latent actions and the labels.
 WAYS = {
     "code": "its code alone",
+    "shaped": "its code alone, codes shaped by the same labels",
     "codes": "its code and those around it",
     "vectors": "its latent action before quantising, and those around it",
     "latents": "an inverse model on autoencoder latents",
@@ -65,6 +69,11 @@ class Video:
         """values [T, D] -> those of each frame and of `reach` frames before and after it, [T, O * D]."""
         return surroundings(values, self.lengths, self.reach, self.reach, emphasis=emphasis)
 
+    @property
+    def vectors_around(self) -> np.ndarray:
+        """What decoders of keys read of each transition, float32 [N, O * D]."""
+        return self.features["vectors"][self.current]
+
     @cached_property
     def features(self) -> dict[str, np.ndarray]:
         """What the decoders read, by way: float32 [T, ...]."""
@@ -91,13 +100,37 @@ def read_video(
         )
     transitions = transitions_of(frames, split, past_frames=model.past_frames, gap=gap, limit_gb=limit_gb)
     codes = extracted.concatenated("codes", split)[0].astype(np.int64)
-    vectors = np.zeros((len(codes), model.config["code_dim"]), np.float32)
-    vectors[transitions.current] = vectors_shown(model, transitions, compute)
+    vectors = _vectors_of_frames(model, transitions, compute)
     held = frames.concatenated("actions", split)[0][:, action_columns(frames, actions)].astype(bool)
-    every = torch.arange(model.codes, device=compute.device)[:, None]
-    codebook = model.codebook.vectors_of(every)[:, 0].float().cpu().numpy()
     windows = Windows(latents, split, actions, length, limit_gb)
-    return Video(windows, transitions, codes, vectors, codebook, held, reach, emphasis)
+    return Video(windows, transitions, codes, vectors, _codebook_of(model, compute), held, reach, emphasis)
+
+
+def decoder_of(train: Video, way: str, samples: np.ndarray, held: np.ndarray) -> KeyDecoder:
+    """What names keys by features of a way, learned from labels held [n, A] of the transitions `samples` of train."""
+    return KeyDecoder.fit(train.features[way][train.current[samples]], held)
+
+
+def in_codes_of(model: LatentActionModel, video: Video, compute: Compute) -> Video:
+    """The same split in the latent actions of another model."""
+    vectors = _vectors_of_frames(model, video.transitions, compute)
+    shown = torch.from_numpy(vectors[video.current, None]).to(compute.device)
+    codes = np.full_like(video.codes, NO_CODE)
+    with torch.inference_mode():
+        codes[video.current] = model.codebook(shown)[1].cpu().numpy()[:, 0]
+    return replace(video, codes=codes, vectors=vectors, codebook=_codebook_of(model, compute))
+
+
+def _vectors_of_frames(model: LatentActionModel, transitions: Transitions, compute: Compute) -> np.ndarray:
+    """The latent action before quantising of each frame's transition, float32 [T, D]; 0 where there is none."""
+    vectors = np.zeros((sum(transitions.bank.lengths), model.config["code_dim"]), np.float32)
+    vectors[transitions.current] = vectors_shown(model, transitions, compute)
+    return vectors
+
+
+def _codebook_of(model: LatentActionModel, compute: Compute) -> np.ndarray:
+    every = torch.arange(model.codes, device=compute.device)[:, None]
+    return model.codebook.vectors_of(every)[:, 0].float().cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -110,14 +143,18 @@ class Namers:
     make: Callable[[], torch.nn.Module]
     settings: FitSettings  # of networks that learn from few labels
     steps: int  # that they learn for at least
+    shaping: Shaping
     compute: Compute
     scratch: Path
 
     def pressed(self, way: str, samples: np.ndarray, held: np.ndarray) -> np.ndarray:
         """The keys of the test transitions, bool [N, A], from labels held [n, A] of train transitions `samples`."""
         if way == "code":
-            table = keys_by_code(self.train.codes[self.train.current[samples]], held, self.model.codes)
-            return table[self.test.codes[self.test.current]] > 0.5
+            return _by_code(self.train, self.test, samples, held)
+        if way == "shaped":
+            model = self.shaped(samples, held)
+            train, test = (in_codes_of(model, video, self.compute) for video in (self.train, self.test))
+            return _by_code(train, test, samples, held)
         if way == "inverse":
             return self._inverse(samples, held)
         if way == "cloning":
@@ -126,7 +163,13 @@ class Namers:
         return decoder.held(self.test.features[way][self.test.current])
 
     def decoder(self, way: str, samples: np.ndarray, held: np.ndarray) -> KeyDecoder:
-        return KeyDecoder.fit(self.train.features[way][self.train.current[samples]], held)
+        return decoder_of(self.train, way, samples, held)
+
+    def shaped(self, samples: np.ndarray, held: np.ndarray) -> LatentActionModel:
+        """The latent action model after it has learned on from these labels too."""
+        frames, lag = self.train.current[samples], self.shaping.section.label_lag
+        known = KnownKeys.of_frames(self.train.transitions, frames, held, lag)
+        return self.shaping.shaped(known, self.scratch_of("shaped", samples))
 
     def cloned(self, samples: np.ndarray, held: np.ndarray) -> tuple[torch.nn.Module, Acting]:
         """Cloning from the labels alone, and the rule by which it acts."""
@@ -157,6 +200,11 @@ class Namers:
             scratch=self.scratch_of("inverse", samples), name=name,
         )  # fmt: skip
         return keys_shown(classifier, self.test.transitions, self.compute)
+
+
+def _by_code(train: Video, test: Video, samples: np.ndarray, held: np.ndarray) -> np.ndarray:
+    table = keys_by_code(train.codes[train.current[samples]], held, len(train.codebook))
+    return table[test.codes[test.current]] > 0.5
 
 
 def codes_to_come(video: Video, ahead: int) -> np.ndarray:

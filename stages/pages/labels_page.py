@@ -15,9 +15,13 @@ from stages.pages.glossary import with_interval
 from stages.pages.page import Picture, Table, bytes_uri, render
 
 # The same in the fewest words, for the columns of the README.
-SHORT = {
-    "vectors": "latent actions, unquantised", "codes": "codes", "inverse": "inverse model", "cloning": "cloning",
-    "named": "video named by latent actions, cloned", "decoded": "codes predicted, decoded",
+SHORT_WAYS = {
+    "vectors": "latent actions, unquantised", "code": "codes alone", "shaped": "shaped codes alone",
+    "inverse": "inverse model", "cloning": "cloning",
+}  # fmt: skip
+SHORT_WHO = {
+    "named": "video named, cloned", "shaped": "shaped codes predicted, decoded", "decoded": "codes predicted, decoded",
+    "cloning": "cloning",
 }  # fmt: skip
 
 
@@ -81,23 +85,30 @@ def play_table(games: Sequence[Mapping]) -> Table:
         ]
         for row in games
     ]  # fmt: skip
-    return Table(head, cells, strong=[i for i, row in enumerate(games) if row["who"] == "named"])
+    return Table(head, cells, strong=[i for i, row in enumerate(games) if row["who"] == "shaped"])
 
 
 def readme_table(found: Mapping) -> str:
-    """Markdown: by number of labels the keys named right and the mean scores of those who play by them."""
+    """Markdown, two tables by number of labels: the keys named right, and the mean scores of those who play by them."""
     cells = {(row["way"], row["labels"]): row for row in found["curve"] if row["choice"] == found["choice"]}
     scores = {(row["who"], row["labels"]): row for row in found["play"]}
-    ways, counts = ("vectors", "codes", "inverse", "cloning"), sorted({row["labels"] for row in found["curve"]})
-    head = ["labels", *(f"named right: {SHORT[way]}" for way in ways), *(f"mean score: {SHORT[who]}" for who in WHO)]
-    head += ["share of all labels: named, cloned"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for count in counts:
-        named = [_cell(cells.get((way, count)), "exact", 2) for way in ways]
-        played = [_cell(scores.get((who, count)), "return", 1) for who in WHO]
-        share = _cell(scores.get(("named", count)), "share_of_all_labels", 2)
-        lines.append("| " + " | ".join([str(count), *named, *played, share]) + " |")
-    return "\n".join(lines)
+    counts = sorted({row["labels"] for row in found["curve"]})
+    ways, players, shares = ("vectors", "code", "shaped", "inverse", "cloning"), tuple(WHO), ("named", "shaped")
+    named = [["labels", *(f"named right: {SHORT_WAYS[way]}" for way in ways)]]
+    named += [[str(count), *(_cell(cells.get((way, count)), "exact", 2) for way in ways)] for count in counts]
+    played = [["labels", *(f"mean score: {SHORT_WHO[who]}" for who in players),
+               *(f"share of all labels: {SHORT_WHO[who]}" for who in shares)]]  # fmt: skip
+    played += [
+        [str(count), *(_cell(scores.get((who, count)), "return", 1) for who in players),
+         *(_cell(scores.get((who, count)), "share_of_all_labels", 2) for who in shares)]
+        for count in counts
+    ]  # fmt: skip
+    return "\n\n".join(_markdown(*table) for table in (named, played))
+
+
+def _markdown(head: Sequence[str], *rows: Sequence[str]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
 
 
 def _cell(row: Mapping | None, name: str, digits: int) -> str:

@@ -15,12 +15,13 @@ import psutil
 
 from stages.episodes.store import EpisodeStore
 from stages.latent_actions.continuing import OwnContexts
+from stages.latent_actions.learning import LatentActionTask
 from stages.latent_actions.transitions import transitions_of
 from stages.learning.compute import prepare_compute
 from stages.learning.training import FitSettings, fit
 from stages.models.latent_action import LatentActionDesign, LatentActionModel
 from stages.params import read_params
-from stages.train_latent_action import LatentActionTask, statistics_of
+from stages.train_latent_action import statistics_of
 from tests.benchmarks import page
 from tests.benchmarks.material import make_material
 

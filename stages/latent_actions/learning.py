@@ -1,0 +1,139 @@
+"""What a latent action model learns from: the video of the train split, and the keys of some transitions if it may."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from stages.latent_actions.continuing import OwnContexts
+from stages.latent_actions.measures import gain_db, perplexity, shuffle_drop_db
+from stages.latent_actions.transitions import Transitions, batches, codes_in, prediction_errors, spread_samples
+from stages.learning.compute import Compute
+from stages.learning.losses import pixel_weights, weighted_mse
+from stages.models.latent_action import codes_of, predict_next, vectors_in
+
+COLLAPSED = 1.05  # perplexity of the codes
+CODES_FROM, PER_CODE = 2048, 8  # transitions whose k-means are the first codes, or so many a code if that is more
+VALIDATED = 1024  # transitions of val that are judged after each epoch
+LABELLED = 0.25  # of what is learned in an epoch has known keys, if any has: a few labels are seen many times
+
+
+@dataclass(frozen=True)
+class KnownKeys:
+    """The transitions int64 [n] of train, sorted, that show keys which are known, bool [n, A]."""
+
+    samples: np.ndarray
+    held: np.ndarray
+
+    @classmethod
+    def of_frames(cls, transitions: Transitions, frames: np.ndarray, held: np.ndarray, lag: int) -> "KnownKeys":
+        """Of the keys held [n, A] in frames int64 [n] of the split, which show `lag` frames later: at most the past of
+        a transition. Frames so near the end of an episode that no transition shows theirs are left out; ValueError
+        when that leaves none.
+        """
+        at = np.searchsorted(transitions.current, np.asarray(frames) + lag)
+        shown = at < len(transitions)
+        shown[shown] = transitions.current[at[shown]] == frames[shown] + lag
+        # The frame itself is one that the transition sees: else it is of the episode before.
+        shown[shown] = transitions.rows[at[shown], 0] <= frames[shown]
+        if not shown.any():
+            raise ValueError(f"no transition shows the keys of the {len(shown)} labelled frames, {lag} frames later")
+        order = np.argsort(at[shown], kind="stable")
+        return cls(at[shown][order], np.asarray(held, bool)[shown][order])
+
+
+class LatentActionTask:
+    """Learn to name transitions so that the next frame can be predicted; small things that move weigh more.
+
+    They weigh more where they were and where they are next (see `pixel_weights`): else the noise of textures that
+    turn by outweighs all that can be aimed at, and the code tells of light and weapon instead of the turn.
+
+    The keys of some transitions may be known: then codes also have to tell those (Nikulin et al. 2025, LAOM), and
+    such transitions come up so often that they are LABELLED of an epoch, where they are not more anyway.
+
+    The best epoch is the one with the highest gain plus shuffle drop, with hard codes, on val: a low
+    error alone would also be reached by a model that ignores its codes.
+    """
+
+    monitor = "gain_and_drop_db"
+    maximise = True
+
+    def __init__(
+        self, model, train: Transitions, val: Transitions, *, change_weight: float, change_threshold: float,
+        quantise_after: int, compute: Compute, seed: int, contexts: OwnContexts, known: KnownKeys | None = None,
+        label_weight: float = 0.0, watch=None,
+    ):  # fmt: skip
+        """`watch` is called after every step."""
+        self.model, self._train, self._val = model, train, val
+        self._weigh = partial(pixel_weights, threshold=change_threshold, weight=change_weight)
+        self._quantise_after, self._compute, self._seed = quantise_after, compute, seed
+        self._contexts, self._label_weight, self._watch = contexts, label_weight, watch
+        self._samples, self._keys = np.arange(len(train)), None
+        if known is not None:
+            unknown = len(train) - len(known.samples)
+            times = round(unknown * LABELLED / (1 - LABELLED) / len(known.samples))
+            self._samples = np.concatenate([self._samples, np.tile(known.samples, max(0, times - 1))])
+            self._keys = torch.full((len(train), known.held.shape[1]), torch.nan)
+            self._keys[known.samples] = torch.from_numpy(known.held).float()
+
+    def epoch_order(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self._seed, epoch]).permutation(self._samples)
+
+    def loss(self, model, samples):
+        levels = torch.from_numpy(self._train.take(samples)).to(self._compute.device)
+        current, following = levels[:, -2], levels[:, -1]
+        arriving, leaving = (
+            self._weigh(now, other, self.model.views.background)
+            for now, other in ((following, current), (current, following))
+        )
+        said = model(levels.float() / 255, self._contexts(samples, levels[:, :-1]).float() / 255)
+        error = weighted_mse(said.frame, following / 255, torch.maximum(arriving, leaving))
+        # Divided by the usual change: of copy-last's size in every game, like the other terms.
+        terms = {"prediction": error / self.model.views.change**2, "commitment": said.commitment}
+        if said.mismatch is not None:
+            cells = functional.adaptive_avg_pool2d(arriving, said.mismatch.shape[-2:])[:, 0]
+            terms["mismatch"] = (said.mismatch * cells).sum() / cells.sum()
+        if self._keys is not None:
+            terms["labels"] = self._label_weight * self._key_loss(said.labels, samples)
+        return sum(terms.values()), terms
+
+    def _key_loss(self, logits: torch.Tensor, samples: np.ndarray) -> torch.Tensor:
+        """Cross-entropy summed over the keys, the mean over the samples whose keys are known; 0 when none are."""
+        keys = self._keys[samples].to(logits.device)
+        known = ~keys.isnan().any(dim=1)
+        entropy = functional.binary_cross_entropy_with_logits(logits[known], keys[known], reduction="sum")
+        return entropy / known.sum().clamp(min=1)
+
+    def after_step(self, step: int) -> None:
+        if step + 1 >= self._quantise_after and not self.model.codebook.started:
+            self.set_codes()
+        if self._watch is not None:
+            self._watch(step + 1)
+
+    @torch.no_grad()
+    def set_codes(self) -> None:
+        """The codes that the transitions all over the split call for, as the inverse model stands."""
+        parts = batches(spread_samples(len(self._train), max(CODES_FROM, PER_CODE * self.model.codes)))
+        found = [vectors_in(self.model, self._train.take(part), self._compute) for part in parts]
+        self.model.codebook.start(torch.cat(found))
+
+    def validate(self, model) -> dict[str, float]:
+        samples = spread_samples(len(self._val), VALIDATED)
+        codes = codes_in(self._val, samples, partial(codes_of, model, compute=self._compute))
+        predict = partial(predict_next, model, compute=self._compute)
+        errors, _ = prediction_errors(self._val, samples, codes, predict, seed=self._seed)
+        gain, drop = (float(score(errors.sum(axis=0))) for score in (gain_db, shuffle_drop_db))
+        spread = perplexity(codes, model.codes)
+        require_several_codes(spread)
+        return {"gain_and_drop_db": gain + drop, "gain_db": gain, "shuffle_drop_db": drop, "perplexity": spread}
+
+
+def require_several_codes(spread: float) -> None:
+    """ValueError when the codes have collapsed: `spread` is their perplexity over the validation data."""
+    if spread < COLLAPSED:
+        raise ValueError(
+            f"the latent actions collapsed: one code names nearly every transition (perplexity {spread:.2f}); raise "
+            f"latent_action.dead_code_threshold or entropy_weight, lower learning_rate, or try quantizer: fsq"
+        )
