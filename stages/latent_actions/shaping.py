@@ -7,6 +7,8 @@ turn them towards what keys do (Nikulin et al. 2025, LAOM).
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from stages.latent_actions.continuing import OwnContexts
 from stages.latent_actions.learning import KnownKeys, LatentActionTask
 from stages.latent_actions.transitions import Transitions
@@ -36,8 +38,9 @@ class Shaping:
 
     def _learned_on(self, known: KnownKeys, folder: Path) -> LatentActionModel:
         own, compute = self.section, self.compute
+        torch.manual_seed(compute.seed)  # of the layer that reads keys
         model = LatentActionModel(replace(self.model.design, labels=known.held.shape[1]))
-        model.load_state_dict(self.model.state_dict(), strict=False)  # all but the layer that reads keys
+        model.load_state_dict(self.model.state_dict(), strict=False)  # all but that layer
         task = LatentActionTask(
             model, self.train, self.val, change_weight=own.change_weight, change_threshold=own.change_threshold,
             quantise_after=0, compute=compute, seed=compute.seed, known=known, label_weight=own.label_weight,
