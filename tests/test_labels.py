@@ -195,6 +195,18 @@ def test_labels_turn_the_codes_towards_what_they_tell_apart(done, tmp_path, monk
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
 
 
+def test_shaped_codes_are_the_same_whatever_came_before(done, tmp_path, monkeypatch):
+    monkeypatch.chdir(done)
+    found = []
+    for seed in (3, 4):
+        folder, samples = tmp_path / str(seed), np.arange(5)
+        namers, _ = labels.read_videos(labels.read_params(), prepare_compute("cpu", "no", 1, 0), folder)
+        torch.manual_seed(seed)
+        found.append(namers.shaped(samples, namers.train.keys[samples]).state_dict())
+    assert found[0].keys() == found[1].keys() and "labels.weight" in found[0]
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
 def test_labels_are_drawn_from_train_alone(done, monkeypatch):
     monkeypatch.chdir(done)
     params = labels.read_params()
