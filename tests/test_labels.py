@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -173,26 +174,32 @@ def test_codes_that_labels_helped_to_shape_are_not_named_by_few(tmp_path, monkey
         labels.main()
 
 
-def test_labels_turn_the_codes_towards_what_they_tell_apart(done, tmp_path, monkeypatch):
-    monkeypatch.chdir(done)
-    params = labels.read_params()
-    longer = {"labelling": {"shaping_epochs": 15}, "latent_action": {"label_weight": 5.0}}
-    params = params.model_copy(update={key: getattr(params, key).model_copy(update=new) for key, new in longer.items()})
-    namers, _ = labels.read_videos(params, prepare_compute("cpu", "no", 1, 0), tmp_path)
+def test_labels_choose_what_codes_tell_apart(tmp_path, monkeypatch):
+    write_stores(tmp_path)
+    write_params(tmp_path, codes=2)  # too few for LEFT, RIGHT and standing still
+    monkeypatch.chdir(tmp_path)
+    train_latent_action.main()
+    extract_latent_actions.main()
+    write_params(tmp_path, codes=2, batch_size=2, label_weight=10.0)  # many steps in one epoch
+    namers, _ = labels.read_videos(labels.read_params(), prepare_compute("cpu", "no", 1, 0), tmp_path / "scratch")
     train = namers.train
-    # Something that the next picture can be predicted without: is the present one bright?
-    light = train.transitions.take(np.arange(len(train.transitions)))[:, -2].mean(axis=(1, 2, 3))
-    bright = light > np.median(light)
-    samples = np.arange(0, len(bright), 2)
-    model = namers.shaped(samples, bright[samples, None])
-    shaped = in_codes_of(model, train, namers.compute)
-    before, after = (adjusted_mutual_info_score(bright, video.codes[video.current]) for video in (train, shaped))
-    assert after > before + 0.1
-    assert shaped.codebook.shape == train.codebook.shape and (shaped.codes >= 0).sum() == len(samples) * 2
-    with monkeypatch.context() as patch:
-        patch.setattr(Shaping, "_learned_on", None)  # it is kept
-        again = namers.shaped(samples, bright[samples, None])
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+    assert len(train.keys) == len(train.current)
+    samples = np.arange(0, len(train.keys), 2)
+
+    def agreement(video, action):
+        return adjusted_mutual_info_score(train.keys[:, action], video.codes[video.current])
+
+    for action in (ACTIONS.index("LEFT"), ACTIONS.index("RIGHT")):
+        held = train.keys[samples, action, None]
+        namers = replace(namers, scratch=tmp_path / ACTIONS[action])
+        model = namers.shaped(samples, held)
+        shaped = in_codes_of(model, train, namers.compute)
+        assert agreement(train, action) < 0.5 < 0.8 < agreement(shaped, action)
+        assert shaped.codebook.shape == train.codebook.shape and (shaped.codes >= 0).sum() == (train.codes >= 0).sum()
+        with monkeypatch.context() as patch:
+            patch.setattr(Shaping, "_learned_on", None)  # it is kept
+            again = namers.shaped(samples, held)
+        assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
 
 
 def test_shaped_codes_are_the_same_whatever_came_before(done, tmp_path, monkeypatch):
