@@ -230,7 +230,7 @@ def test_accumulated_batches_make_the_step_of_one_large_batch(fp32, tmp_path):
     assert uneven.steps == [0, 1, 2, 3, 4, 5]
 
 
-def test_clipping_bounds_the_gradient(fp32, tmp_path, monkeypatch):
+def test_clipping_bounds_the_gradient_and_leaves_a_shorter_one(fp32, tmp_path, monkeypatch):
     norms = []
 
     def step(self, closure=None):
@@ -240,6 +240,11 @@ def test_clipping_bounds_the_gradient(fp32, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
     train(LineTask(), fp32, tmp_path, epochs=1, clip_norm=0.25)
     assert norms == pytest.approx([0.25] * 2, rel=1e-4)
+    norms.clear()
+    train(LineTask(), fp32, tmp_path, epochs=1, clip_norm=1e6)
+    longer = list(norms)
+    train(LineTask(), fp32, tmp_path, epochs=1, clip_norm=1e12)
+    assert norms == longer * 2 and min(longer) > 0.25
 
 
 @pytest.mark.parametrize("factor", [float("nan"), float("inf")])

@@ -71,15 +71,16 @@ class _Run:
         self.step_size = settings.batch_size * settings.accumulate
         self.total_steps = settings.epochs * math.ceil(self.samples / self.step_size)
         self.accelerator = _accelerator(compute)
-        optimizer = _adam(self.raw, settings)
+        self.adam = _adam(self.raw, settings)
         self.identity = _identity(settings, compute, self.samples)
-        self.progress, self.best = load_checkpoint(self.scratch, self.identity, self.raw, optimizer)
+        self.progress, self.best = load_checkpoint(self.scratch, self.identity, self.raw, self.adam)
         self.resumed_from = self.progress.step
         self.seconds_before = self.progress.seconds
         if self.progress.scaler and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(self.progress.scaler)
         self.replicas = Replicas(self.raw, _replicas(task, compute))
-        self.optimizer = self.accelerator.prepare(optimizer)
+        # What accelerate wraps it in is for scaled losses, and looks for a package on the disk twice a step.
+        self.optimizer = self.adam if self.accelerator.scaler is None else self.accelerator.prepare(self.adam)
         self.replicas.models = [self.accelerator.prepare_model(model) for model in self.replicas.models]
         self.model = self.replicas.models[0]
 
@@ -135,8 +136,8 @@ class _Run:
         self._seed(1, progress.step, self.compute.rank)
         values = self._gradients(batch)
         self._require_finite(values["loss"])
-        self.accelerator.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
-        for group in self.optimizer.param_groups:
+        self._clip(settings.clip_norm)
+        for group in self.adam.param_groups:
             group["lr"] = learning_rate(progress.step, self.total_steps, settings)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -172,6 +173,14 @@ class _Run:
         return {
             name: torch.as_tensor(value).detach().float() * share for name, value in {"loss": loss, **further}.items()
         }
+
+    def _clip(self, longest: float) -> None:
+        """Shortens the gradient to `longest` where it is longer; torch multiplies it by 1 where it is not."""
+        self.accelerator.unscale_gradients()
+        parameters = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
+        norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters])
+        if norm > longest:
+            nn.utils.clip_grads_with_norm_(parameters, longest, norm)
 
     def _require_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
@@ -225,7 +234,7 @@ class _Run:
         self.progress.seconds = self._seconds()
         if self.accelerator.scaler is not None:
             self.progress.scaler = self.accelerator.scaler.state_dict()
-        save_checkpoint(self.scratch, self.identity, self.progress, self.raw, self.optimizer.optimizer, self.best)
+        save_checkpoint(self.scratch, self.identity, self.progress, self.raw, self.adam, self.best)
 
     def _seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.started

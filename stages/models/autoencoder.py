@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from stages.learning.checkpoints import load_config, load_weights
 from stages.learning.compute import Compute
+from stages.models.resampling import Doubling, halved
 
 KINDS = ("dense", "spatial")
 BATCH = 64  # frames a pass outside of training
@@ -53,10 +54,7 @@ class Autoencoder(nn.Module):
 
         sizes = [in_channels, *channels]
         self.down = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(sizes, sizes[1:], strict=False))
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(b, a, 4, stride=2, padding=1)
-            for a, b in reversed(list(zip(sizes, sizes[1:], strict=False)))
-        )
+        self.up = nn.ModuleList(Doubling(b, a) for a, b in reversed(list(zip(sizes, sizes[1:], strict=False))))
         if kind == "dense":
             self.squeeze = nn.Linear(math.prod(self._map), latent_dim)
             self.unsqueeze = nn.Linear(latent_dim, math.prod(self._map))
@@ -77,7 +75,7 @@ class Autoencoder(nn.Module):
         x = functional.pad((frames - self.background) / self.scale, self._padding)
         x = x.contiguous(memory_format=torch.channels_last)
         for layer in self.down:
-            x = functional.relu(_pooled(layer(x)))
+            x = functional.relu(halved(layer(x)))
         return self.squeeze(x.flatten(1)) if self.config["kind"] == "dense" else x
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -137,14 +135,6 @@ def reconstruct_frames(model: Autoencoder, frames: np.ndarray, compute: Compute)
 def _encoded(model: Autoencoder, frames: np.ndarray, compute: Compute) -> Tensor:
     with compute.autocast():
         return model.encode(torch.from_numpy(frames).to(compute.device).float() / 255).float()
-
-
-def _pooled(x: Tensor) -> Tensor:
-    """The maximum of every 2 x 2 values. Without a gradient by row, then by column: the same, three times as fast."""
-    if torch.is_grad_enabled():
-        return functional.max_pool2d(x, 2)
-    rows = torch.maximum(x[:, :, ::2], x[:, :, 1::2])
-    return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
 
 def _check(kind: str, channels: Sequence[int], latent_dim: int, height: int, width: int, in_channels: int) -> None:

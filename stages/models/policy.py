@@ -2,17 +2,17 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from stages.learning.checkpoints import load_config, load_weights
 from stages.learning.dropout import Dropout
+from stages.models.gru import GRU
 
-CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
-SMALL_BATCH = 64  # windows; with fewer a processor loses more by turning numbers into bf16 and back than it gains
+CELLS = {"gru": GRU, "lstm": partial(nn.LSTM, batch_first=True)}
 
 
 class RecurrentPolicy(nn.Module):
@@ -30,7 +30,7 @@ class RecurrentPolicy(nn.Module):
         self.latent_shape = tuple(latent_shape)
         size = math.prod(self.latent_shape)
         self.norm = nn.LayerNorm(size)
-        self.layers = nn.ModuleList(CELLS[cell](a, b, batch_first=True) for a, b in pairwise((size, *hidden)))
+        self.layers = nn.ModuleList(CELLS[cell](a, b) for a, b in pairwise((size, *hidden)))
         self.dropout = Dropout(dropout)
         self.output = nn.Linear(hidden[-1], actions)
 
@@ -40,13 +40,10 @@ class RecurrentPolicy(nn.Module):
                 f"the policy was made for latents [B, T, {', '.join(map(str, self.latent_shape))}], "
                 f"found {list(latents.shape)}; train it again (dvc repro)"
             )
-        device = latents.device.type
-        mixed = torch.is_autocast_enabled(device) and (device != "cpu" or len(latents) >= SMALL_BATCH)
-        with torch.autocast(device, enabled=mixed):
-            x = self.norm(latents.flatten(2))
-            for layer in self.layers[:-1]:
-                x = self.dropout(layer(x)[0])
-            return self.output(self.dropout(self.layers[-1](x)[0][:, -1]))
+        x = self.norm(latents.flatten(2))
+        for layer in self.layers[:-1]:
+            x = self.dropout(layer(x)[0])
+        return self.output(self.dropout(self.layers[-1](x)[0][:, -1]))
 
 
 def load_policy(directory: str | Path) -> tuple[RecurrentPolicy, dict]:
