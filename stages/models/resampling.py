@@ -12,7 +12,8 @@ from torch.nn import functional
 def halved(x: Tensor) -> Tensor:
     """The maximum of every 2 x 2 values, as max_pool2d(x, 2) with its gradient; height and width are even.
 
-    On a processor half of its time or less: no map of indices is written, which is four times as large as one of bf16.
+    On a processor half of its time, with the gradient three quarters: no map of indices is written and read, which is
+    four times as large as one of bf16.
     """
     return functional.max_pool2d(x, 2) if x.device.type != "cpu" else _Halved.apply(x)
 
@@ -21,8 +22,8 @@ class Doubling(nn.ConvTranspose2d):
     """torch's transposed convolution of 4 x 4 with stride 2, and its state dict: maps twice as high and wide.
 
     On a processor it is computed in sub-pixel form (Shi et al. 2016): each of the four pixels that one becomes sees
-    2 x 2 of the map, so a 2 x 2 convolution gives all four as channels, which are then laid side by side. With
-    gradients that takes three quarters of the time.
+    2 x 2 of the map, so a 2 x 2 convolution gives all four as channels, which are then laid side by side. With the
+    gradient that takes three quarters of the time.
     """
 
     def __init__(self, inputs: int, outputs: int):
