@@ -28,19 +28,19 @@ unexport PYTHONDONTWRITEBYTECODE
 
 repro: .venv/installed
 	$(BIN)/dvc repro
-	$(BIN)/python -m stages.headline
+	$(BIN)/python -m stages.commands.headline
 
 show: .venv/installed
-	@$(BIN)/python -m stages.show
+	@$(BIN)/python -m stages.commands.show
 
 grid: .venv/installed
-	$(BIN)/python -m stages.grid $(ARGS)
+	$(BIN)/python -m stages.commands.grid $(ARGS)
 
 labels: .venv/installed
 	$(BIN)/python -m stages.labels
 
 readme: .venv/installed
-	$(BIN)/python -m stages.readme
+	$(BIN)/python -m stages.commands.readme
 
 # One worker a core; tests keep to one thread each (tests/conftest.py).
 test: .venv/installed-test

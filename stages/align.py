@@ -16,7 +16,7 @@ from stages.recordings.doctor import check, totals, usable_frames
 from stages.recordings.files import session_path
 from stages.recordings.logs import read_metadata
 from stages.recordings.session import read_session, session_stems
-from stages.recordings.timeline import Timeline, fight_ids, labels, write_timeline
+from stages.recordings.timeline import Timeline, episode_ids, labels, write_timeline
 from stages.recordings.verdict import require_no_twins
 from stages.recordings.video import readable_frames
 from stages.run import run_stage
@@ -40,7 +40,7 @@ def main() -> None:
     total = report["totals"]
     print(
         f"{params.recordings}: {total['sessions']} sessions, {total['frames']} frames "
-        f"({total['seconds'] / 60:.1f} min), {total['fights']} fights"
+        f"({total['seconds'] / 60:.1f} min), {total['episodes']} episodes"
     )
     if total["keys_logged"]:
         print("presses: " + ", ".join(f"{action} {count}" for action, count in total["presses"].items()))
@@ -116,7 +116,7 @@ def align_session(
         session=stem,
         times=session.times,
         repeats=session.repeats,
-        fight=fight_ids(session.times, session.markers),
+        episode=episode_ids(session.times, session.markers),
         actions=labels(session.times, session.key_events, learned, rule=rule, delay_ms=delay_ms),
         action_names=learned.names,
     )
@@ -136,8 +136,8 @@ def _in_order(one: partial, stems: Sequence[str], workers: int) -> Iterator[tupl
 
 def _require_something_to_learn(report: dict, recordings: Path, vocabulary: ActionVocabulary) -> None:
     total = report["totals"]
-    if not total["frames_in_fights"]:
-        raise ValueError(f"{recordings}: no frame of any session lies in a fight; check the fight markers")
+    if not total["frames_in_episodes"]:
+        raise ValueError(f"{recordings}: no frame of any session lies in an episode; see its fight_start and fight_end")
     if total["keys_logged"] and not any(total["presses"].values()):
         seen = {**total["unmapped_keys"], **total["known_keys_not_learned"]}
         known = {action: list(vocabulary.keys[action]) for action in vocabulary.names}

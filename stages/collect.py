@@ -1,4 +1,4 @@
-"""Record a bundled game, played by its scripted human-like player, as sessions: data/raw/<game>/.
+"""Record a bundled game, played by its script human-like player, as sessions: data/raw/<game>/.
 
 Seeds and clock are fixed, so that two runs write identical files. Sessions are made in parallel.
 """
@@ -12,15 +12,15 @@ import numpy as np
 
 from stages.games.catalog import RECORDING_SEEDS, bundled, game_seeds
 from stages.games.game import Game
-from stages.games.players import HumanLikePlayer
-from stages.games.rollout import GameSetting, Workers, human_like_player
-from stages.params import PlayerParams, read_params
+from stages.games.rollout import GameSetting, Workers, human_like_script
+from stages.games.scripts import HumanLikeScript
+from stages.params import ScriptParams, read_params
 from stages.recordings.session import SessionWriter
 from stages.run import run_stage
 
 FIRST_SESSION_T = 1_767_225_600.0  # 2026-01-01 00:00 UTC: recordings of a script need no real clock
 BETWEEN_SESSIONS_S = 3600.0
-BETWEEN_FIGHTS_S = 5.0
+BETWEEN_EPISODES_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Recording:
     """How sessions are recorded."""
 
     setting: GameSetting
-    player: PlayerParams
+    script: ScriptParams
     crf: int
     directory: Path
 
@@ -37,20 +37,24 @@ def main() -> None:
     params = read_params()
     collect = params.collect
     keys = tuple(bundled(params.game).game.keys)
-    setting = GameSetting(params.game, collect.width, collect.height, keys, collect.max_fight_s, params.game_options)
-    recording = Recording(setting, collect.player, collect.crf, Path("data/raw") / params.game)
-    seeds = game_seeds(RECORDING_SEEDS, collect.seed, collect.sessions * collect.fights_per_session)
-    fights = [seeds[n * collect.fights_per_session :][: collect.fights_per_session] for n in range(collect.sessions)]
+    setting = GameSetting(params.game, collect.width, collect.height, keys, collect.max_episode_s, params.game_options)
+    recording = Recording(setting, collect.script, collect.crf, Path("data/raw") / params.game)
+    seeds = game_seeds(RECORDING_SEEDS, collect.seed, collect.sessions * collect.episodes_per_session)
+    episodes = [
+        seeds[n * collect.episodes_per_session :][: collect.episodes_per_session] for n in range(collect.sessions)
+    ]
     with Workers(params.workers) as workers:
-        recorded = workers.run(partial(record_sessions, recording), list(enumerate(fights)), chunk=1, title="recording")
+        recorded = workers.run(
+            partial(record_sessions, recording), list(enumerate(episodes)), chunk=1, title="recording"
+        )
     frames = sum(count for count, _ in recorded)
     score = np.mean([score for _, scores in recorded for score in scores])
-    print(f"{len(recorded)} sessions, {len(seeds)} fights, {frames} frames; mean score {score:.1f}")
+    print(f"{len(recorded)} sessions, {len(seeds)} episodes, {frames} frames; mean score {score:.1f}")
     print(f"written: {recording.directory}")
 
 
 def record_sessions(recording: Recording, numbered: Sequence[tuple[int, list[int]]]) -> list[tuple[int, list[float]]]:
-    """Write sessions, given as (number, the seeds of its fights); frames and scores of each."""
+    """Write sessions, given as (number, the seeds of its episodes); frames and scores of each."""
     with recording.setting.start() as game:
         return [_session(recording, game, number, seeds) for number, seeds in numbered]
 
@@ -71,16 +75,16 @@ def _session(recording: Recording, game: Game, number: int, seeds: list[int]) ->
     ) as writer:  # fmt: skip
         for seed in seeds:
             game.reset(seed)
-            player = human_like_player(setting.name, recording.player, game, np.random.default_rng([seed, 1]))
-            frames += _fight(writer, game, player, t, setting.frames(game))
+            player = human_like_script(setting.name, recording.script, game, np.random.default_rng([seed, 1]))
+            frames += _episode(writer, game, player, t, setting.frames(game))
             scores.append(game.score)
-            writer.fight_result(game.score, game.outcome if game.done else "recording stopped")
-            t += setting.max_episode_s + BETWEEN_FIGHTS_S
+            writer.episode_result(game.score, game.outcome if game.done else "recording stopped")
+            t += setting.max_episode_s + BETWEEN_EPISODES_S
     return frames, scores
 
 
-def _fight(writer: SessionWriter, game: Game, player: HumanLikePlayer, start_t: float, limit: int) -> int:
-    """Record one fight from `start_t` on; returns its frames. Key events stand at the tic they happen in."""
+def _episode(writer: SessionWriter, game: Game, player: HumanLikeScript, start_t: float, limit: int) -> int:
+    """Record one episode from `start_t` on; returns its frames. Key events stand at the tic they happen in."""
     tic, frames = 0, 0
     down: frozenset[str] = frozenset()
     writer.marker("fight_start", start_t)

@@ -1,4 +1,4 @@
-"""Stage convert: sessions and timelines -> data/episodes.zarr, one group an episode (one fight)."""
+"""Stage convert: sessions and timelines -> data/episodes.zarr, one group an episode."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from tqdm import tqdm
 from stages.episodes.conversion import SessionJob, convert_sessions, describe, plan_episodes, union_of_state_columns
 from stages.episodes.splits import split_of
 from stages.episodes.store import StoreWriter
-from stages.episodes.timelines import fight_spans, frame_rate, read_timelines
+from stages.episodes.timelines import episode_spans, frame_rate, read_timelines
 from stages.params import read_params
 from stages.run import run_stage
 
@@ -19,13 +19,13 @@ def main() -> None:
     params = read_params()
     recordings = Path(params.recordings)
     timelines = read_timelines(TIMELINES)
-    spans = {session: fight_spans(timeline.fight) for session, timeline in timelines.items()}
-    fights = [(session, fight) for session, members in spans.items() for fight, _, _ in members]
-    plan = plan_episodes(spans, split_of(fights, **params.split.model_dump()))
+    spans = {session: episode_spans(timeline.episode) for session, timeline in timelines.items()}
+    episodes = [(session, episode) for session, members in spans.items() for episode, _, _ in members]
+    plan = plan_episodes(spans, split_of(episodes, **params.split.model_dump()))
     print(describe(timelines, plan))
 
     attrs = {
-        "action_keys": list(next(iter(timelines.values())).action_names),
+        "action_names": list(next(iter(timelines.values())).action_names),
         "state_columns": union_of_state_columns(recordings, list(timelines)),
         "fps": frame_rate(timelines),
         "recordings": params.recordings,
@@ -49,7 +49,7 @@ def main() -> None:
         frames = sum(span.info.length for members in plan.values() for span in members)
         with tqdm(total=frames, unit=" frames", desc="convert") as bar:
             convert_sessions(jobs, params.workers, bar.update)
-    print(f"wrote {STORE}: {len(fights)} episodes, {frames} frames")
+    print(f"wrote {STORE}: {len(episodes)} episodes, {frames} frames")
 
 
 if __name__ == "__main__":

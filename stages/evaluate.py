@@ -15,7 +15,7 @@ from stages.episodes.windows import FrameBank, window_indices
 from stages.evaluation import tables
 from stages.evaluation.acting import read_acting
 from stages.evaluation.baselines import press_statistics
-from stages.evaluation.onsets import fight_index
+from stages.evaluation.onsets import episode_index
 from stages.evaluation.scorecard import PlayedSplit, ScoreSettings
 from stages.evaluation.split_report import PredictedSplit, evaluate_split, train_scores
 from stages.learning.compute import prepare_compute
@@ -23,7 +23,7 @@ from stages.models.policy import load_policy
 from stages.params import read_params
 from stages.run import run_stage
 
-LATENTS, HEAD = Path("data/latents.zarr"), Path("data/models/head")
+LATENTS, MODEL = Path("data/latents.zarr"), Path("data/models/policy")
 BATCH = 1024
 
 
@@ -31,11 +31,11 @@ def main() -> None:
     params = read_params()
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
     store = EpisodeStore(LATENTS)
-    policy, config = load_policy(HEAD)
+    policy, config = load_policy(MODEL)
     if tuple(config["actions"]) != params.actions:
-        raise ValueError(f"{HEAD} was trained for {config['actions']}, not for {list(params.actions)}; run dvc repro")
+        raise ValueError(f"{MODEL} was trained for {config['actions']}, not for {list(params.actions)}; run dvc repro")
     policy.to(compute.device)
-    thresholds = read_acting(HEAD / "acting.json", params.actions).thresholds
+    thresholds = read_acting(MODEL / "acting.json", params.actions).thresholds
     settings = ScoreSettings(
         tolerance_s=params.evaluate.onset_tolerance_s,
         min_onsets=params.evaluate.min_onsets,
@@ -57,13 +57,15 @@ def main() -> None:
         )
 
     train = predicted("train")
-    known = press_statistics(train.played.truth, train.played.fight)
+    known = press_statistics(train.played.truth, train.played.episode)
     gap = train_scores(train, thresholds, settings)
-    for split, directory, prefix in (("val", "reports/head", "val_"), ("test", "reports/test/head", "")):
+    for split, directory, prefix in (("val", "reports/policy", "val_"), ("test", "reports/test/policy", "")):
         flat = evaluate_split(
             predicted(split), known, thresholds, settings, Path(directory), prefix, gap if split == "val" else {}
         )
-        print(f"{split}: {flat[prefix + 'frames']:.0f} frames of {flat[prefix + 'fights']:.0f} fights -> {directory}")
+        print(
+            f"{split}: {flat[prefix + 'frames']:.0f} frames of {flat[prefix + 'episodes']:.0f} episodes -> {directory}"
+        )
         if split == "test":  # its scores are for the report: seen in every run, they would be chosen by
             continue
         for metric in tables.OVERALL:
@@ -97,7 +99,7 @@ def predict_split(
             latents = torch.from_numpy(bank.take(windows[start : start + BATCH])).to(device)
             batches.append(torch.sigmoid(policy(latents).cpu().double()).numpy())
     truth = truth[:, action_columns(store, actions)].astype(bool)
-    played = PlayedSplit(tuple(actions), truth, times, fight_index(lengths))
+    played = PlayedSplit(tuple(actions), truth, times, episode_index(lengths))
     return PredictedSplit(split, store.episodes(split), played, np.concatenate(batches))
 
 

@@ -3,7 +3,7 @@
 The prediction is compared at the store's own resolution, in grey levels. The probe from code to key
 stands beside the majority class and two classifiers with all labels, the inverse model's network in
 both: one sees the current frame alone (what can be guessed), one the whole transition (what can be
-known). Probes are fitted on train and scored on other fights; the classifiers' epoch is chosen on val.
+known). Probes are fitted on train and scored on other episodes; the classifiers' epoch is chosen on val.
 """
 
 from functools import partial
@@ -168,7 +168,7 @@ def main() -> None:
     cases = {split: case_of(split, store, extracted, params) for split in ("train", *REPORTS)}
     for split, case in cases.items():
         if case.transitions.too_short:
-            print(f"left out: {case.transitions.too_short} fights of {split}, too short for a transition")
+            print(f"left out: {case.transitions.too_short} episodes of {split}, too short for a transition")
     lag, probes = classes_of(store, cases, params)
     effect = effect_known(params.latent_action.effect, store)
     if effect != params.latent_action.effect:

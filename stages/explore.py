@@ -27,20 +27,20 @@ OUT = Path("reports/explore")
 def main() -> None:
     params = read_params()
     timelines = read_timelines(TIMELINES)
-    splits = {(episode.session, episode.fight): episode.split for episode in EpisodeStore(STORE).episodes()}
+    splits = {(episode.session, episode.episode): episode.split for episode in EpisodeStore(STORE).episodes()}
     names = next(iter(timelines.values())).action_names
     if not names:
         raise ValueError(
             f"{TIMELINES} come from pictures without a key log: there are no actions to look at. "
             f"Latent actions need none: dvc repro evaluate_latent_action"
         )
-    whole, fights = balance.stretches(timelines, splits)
+    whole, episodes = balance.stretches(timelines, splits)
     everywhere = balance.balance_of(whole, names, scope=balance.WHOLE)
-    inside = balance.balance_of(fights, names, scope=balance.FIGHTS)
+    inside = balance.balance_of(episodes, names, scope=balance.EPISODES)
     overall = [row for row in inside if row.split == balance.ALL]
     kinds = {row.action: balance.kind_of(row, params.explore.reflex_hold_s) for row in overall}
     limits = {"min_presses": params.explore.min_presses, "min_share": params.explore.min_share}
-    warnings = balance.warnings_of(inside, fights, **limits)
+    warnings = balance.warnings_of(inside, episodes, **limits)
 
     build = OUT.with_name(OUT.name + ".partial")
     shutil.rmtree(build, ignore_errors=True)
@@ -48,39 +48,39 @@ def main() -> None:
     write_table(build / "balance.csv", [asdict(row) | {"kind": kinds[row.action]} for row in everywhere + inside])
     text = json.dumps({"warnings": warnings}, indent=2, ensure_ascii=False)
     (build / "warnings.json").write_text(text + "\n", encoding="utf-8", newline="\n")
-    shares = {"whole recordings": column(everywhere, "share"), "inside fights": column(inside, "share")}
+    shares = {"whole recordings": column(everywhere, "share"), "inside episodes": column(inside, "share")}
     presses = {split: column(inside, "presses", split) for split in SPLITS}
     bars = figures.balance_bars(shares, presses, names, min_presses=params.explore.min_presses)
     style.save(bars, build / "balance.png")
     notes = {row.action: note(row, kinds) for row in overall}
     frame_s = float(np.median([frame_interval(timeline.times) for timeline in timelines.values()]))
-    write_holds(build, fights, notes, frame_s=frame_s, reflex_hold_s=params.explore.reflex_hold_s)
-    write_together(build, fights, names)
+    write_holds(build, episodes, notes, frame_s=frame_s, reflex_hold_s=params.explore.reflex_hold_s)
+    write_together(build, episodes, names)
     shutil.rmtree(OUT, ignore_errors=True)
     build.rename(OUT)
 
     for row in overall:
-        print(f"{row.action}: {row.share:.1%} of the frames of fights, {row.presses} presses; {notes[row.action]}")
+        print(f"{row.action}: {row.share:.1%} of the frames of episodes, {row.presses} presses; {notes[row.action]}")
     for warning in warnings:
         print(f"warning: {warning}")
     print(f"wrote {OUT}")
 
 
 def write_holds(
-    folder: Path, fights: Sequence[Stretch], notes: Mapping[str, str], *, frame_s: float, reflex_hold_s: float
+    folder: Path, episodes: Sequence[Stretch], notes: Mapping[str, str], *, frame_s: float, reflex_hold_s: float
 ) -> None:
     """holds.csv with a row a press, holds.png with a histogram an action; notes: a few words an action."""
     names = list(notes)
-    holds = balance.holds_of(fights)
+    holds = balance.holds_of(episodes)
     write_table(folder / "holds.csv", [asdict(hold) | {"action": names[hold.action]} for hold in holds], of=Hold)
     lengths = {name: np.array([hold.hold_s for hold in holds if hold.action == i]) for i, name in enumerate(names)}
     figure = figures.hold_histograms(lengths, notes, frame_s=frame_s, reflex_hold_s=reflex_hold_s)
     style.save(figure, folder / "holds.png")
 
 
-def write_together(folder: Path, fights: Sequence[Stretch], names: Sequence[str]) -> None:
+def write_together(folder: Path, episodes: Sequence[Stretch], names: Sequence[str]) -> None:
     """together.csv: frames in which two actions are held; at_once.csv: frames in which n are; and their picture."""
-    pairs, at_once = balance.together(fights, len(names))
+    pairs, at_once = balance.together(episodes, len(names))
     rows = [
         {"action": name} | dict(zip(names, row, strict=True)) for name, row in zip(names, pairs.tolist(), strict=True)
     ]

@@ -64,8 +64,8 @@ def main() -> None:
             return int((codes[:, 0] != NO_CODE).sum())
 
         done = in_threads(extract, store.episodes())
-        found = sum(tqdm(done, total=len(store.episodes()), desc="latent actions", unit="fight"))
-    print(f"read {len(store.episodes())} fights from {EPISODES}")
+        found = sum(tqdm(done, total=len(store.episodes()), desc="latent actions", unit="episode"))
+    print(f"read {len(store.episodes())} episodes from {EPISODES}")
     print(f"wrote {LATENT_ACTIONS}: {found} transitions, each with {model.tokens} of {model.codes} codes")
 
 

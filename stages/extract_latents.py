@@ -32,8 +32,8 @@ def main() -> None:
             return episode.length
 
         done = in_threads(extract, store.episodes())
-        frames = sum(tqdm(done, total=len(store.episodes()), desc="latents", unit="fight"))
-    print(f"read {frames} frames of {len(store.episodes())} fights from {EPISODES}")
+        frames = sum(tqdm(done, total=len(store.episodes()), desc="latents", unit="episode"))
+    print(f"read {frames} frames of {len(store.episodes())} episodes from {EPISODES}")
     print(f"wrote {LATENTS}: {' x '.join(map(str, model.latent_shape))} numbers a frame")
 
 

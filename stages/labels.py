@@ -41,7 +41,7 @@ EPISODES, LATENTS = Path("data/episodes.zarr"), Path("data/latents.zarr")
 EXTRACTED, MODEL = Path("data/latent_actions.zarr"), Path("data/models/latent_action")
 AUTOENCODER, PLAYED = Path("data/models/autoencoder"), Path("reports/test/play/returns.csv")
 OUT, PAGE = Path("reports/labels.json"), Path("reports/labels.html")
-MARKS = {"agent": "cloning from all labels", "best_blind": "best blind policy", "scripted": "the player"}
+MARKS = {"agent": "cloning from all labels", "best_blind": "best blind policy", "script": "the player"}
 CHEAP = ("code", "codes", "vectors", "latents")  # ways to name keys that take seconds: told for every choice of labels
 
 
@@ -82,7 +82,7 @@ def main() -> None:
 
 def read_videos(params: Params, compute: Compute, scratch: Path) -> tuple[Namers, Video]:
     """Training and test video with all that it takes to name its keys; validation video."""
-    own, head = params.labelling, params.head
+    own, head = params.labelling, params.recurrent
     model = load_latent_action(MODEL).to(compute.device)
     frames, latents, extracted = (EpisodeStore(path) for path in (EPISODES, LATENTS, EXTRACTED))
     read = partial(
@@ -144,7 +144,7 @@ def named_row(params: Params, namers: Namers, count: int, choice: str, way: str)
 def let_play(params: Params, namers: Namers, val: Video, ledger: Ledger) -> list[dict]:
     """A row for each number of labels and each of WHO; its `returns` are in the order of the test seeds."""
     own, rows = params.labelling, []
-    settings = FitSettings.from_sections(params.head, params.training)
+    settings = FitSettings.from_sections(params.recurrent, params.training)
     policies = Policies(namers, val, settings, partial(latent_policy, params, namers, settings))
     with Workers(params.workers) as workers:
         for count in own.played:
@@ -200,7 +200,7 @@ def read_players(params: Params) -> dict[str, np.ndarray]:
     for row in page.read_rows(PLAYED):
         found.setdefault(row["policy"], []).append((int(row["seed"]), float(row["return"])))
     seeds = game_seeds(TEST_SEEDS, params.play.seed, params.play.test_episodes)
-    for name in ("agent", "best_blind", "scripted"):
+    for name in ("agent", "best_blind", "script"):
         if [seed for seed, _ in found.get(name, [])] != seeds:
             raise ValueError(f"{PLAYED} has not the {len(seeds)} test games of {name}; run `dvc repro` first")
     return {name: np.array([score for _, score in games]) for name, games in found.items()}

@@ -30,7 +30,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class PlayerParams(Section):
+class ScriptParams(Section):
     reaction_s: NonNegative
     reaction_jitter_s: NonNegative
     lapses_per_min: NonNegative
@@ -44,12 +44,12 @@ class PlayerParams(Section):
 class CollectParams(Section):
     seed: Whole
     sessions: Count
-    fights_per_session: Count
-    max_fight_s: Positive
+    episodes_per_session: Count
+    max_episode_s: Positive
     width: Count
     height: Count
     crf: Annotated[int, Field(ge=0, le=51, strict=True)]
-    player: PlayerParams
+    script: ScriptParams
 
 
 class BreakoutParams(Section):
@@ -115,7 +115,7 @@ class AutoencoderParams(FitParams):
     probe: str
 
 
-class HeadParams(FitParams):
+class RecurrentParams(FitParams):
     hidden: Channels
     dropout: Annotated[float, Field(ge=0, lt=1)]
     focal_gamma: NonNegative
@@ -239,7 +239,7 @@ class Params(Section):
     explore: ExploreParams
     training: TrainingParams
     autoencoder: AutoencoderParams
-    head: HeadParams
+    recurrent: RecurrentParams
     evaluate: EvaluateParams
     play: PlayParams
     latent_action: LatentActionParams

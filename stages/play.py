@@ -28,14 +28,14 @@ from stages.models.agent import Agent
 from stages.params import Params, read_params
 from stages.run import run_stage
 
-AUTOENCODER, HEAD = Path("data/models/autoencoder"), Path("data/models/head")
+AUTOENCODER, MODEL = Path("data/models/autoencoder"), Path("data/models/policy")
 BASELINES = Path("reports/play_baselines")
 VAL, TEST = Path("reports/play"), Path("reports/test/play")
 
 
 def load_agent(device: str, precision: str, lanes: int) -> Agent:
     """The trained agent, for so many games at a time, on one thread."""
-    return Agent.load(AUTOENCODER, HEAD, prepare_compute(device, precision, threads=1, seed=0), batch=lanes)
+    return Agent.load(AUTOENCODER, MODEL, prepare_compute(device, precision, threads=1, seed=0), batch=lanes)
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def let_play(params: Params, workers: Workers) -> None:
     setting = GameSetting(
         params.game, collect.width, collect.height, params.actions, play.max_episode_s, params.game_options
     )
-    acting = read_acting(HEAD / "acting.json", params.actions)
+    acting = read_acting(MODEL / "acting.json", params.actions)
     baselines = read_returns(BASELINES / "returns.csv")
     bootstrap = {"resamples": params.evaluate.bootstrap, "seed": params.seed}
 
@@ -116,7 +116,7 @@ def write_test(returns: Mapping[str, np.ndarray], choice: Mapping, seeds: Sequen
     """metrics.json, summary.json, returns.csv and returns.png of the test seeds."""
     paired = {
         f"agent - {name.replace('_', ' ')}": paired_difference(returns["agent"], returns[name], **bootstrap)
-        for name in ("best_blind", "blindfolded", "scripted")
+        for name in ("best_blind", "blindfolded", "script")
     }
     metrics = fraction_metrics(returns, "", bootstrap)
     metrics |= paired["agent - best blind"].as_metrics("gain_over_blind")

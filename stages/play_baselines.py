@@ -1,4 +1,4 @@
-"""Play the bundled game without an agent, on validation and test seeds: the scripted player, and who sees nothing.
+"""Play the bundled game without an agent, on validation and test seeds: the script, and who sees nothing.
 
 The best blind policy is chosen on validation seeds by halving: many candidates on few seeds, the better ones on
 more. None of this depends on what was learned, so experiments share it. reports/play_baselines/: returns.csv (a row
@@ -15,10 +15,10 @@ import numpy as np
 
 from stages.episodes.store import EpisodeStore, action_columns
 from stages.evaluation.baselines import PressStatistics, matched_random, press_statistics
-from stages.evaluation.onsets import fight_index
+from stages.evaluation.onsets import episode_index
 from stages.games.blind import Independent, Nothing, Replay, candidates
 from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, records_bundled_game
-from stages.games.rollout import GameSetting, Played, Workers, play_rows, play_scripted
+from stages.games.rollout import GameSetting, Played, Workers, play_rows, play_script
 from stages.params import Params, read_params
 from stages.run import run_stage
 
@@ -57,10 +57,10 @@ def play_all(params: Params, setting: GameSetting, seeds: Mapping[str, Sequence[
         "matched_random": partial(matched_keys, known),
         "nothing": Nothing(len(params.actions)),
     }
-    scripted = partial(play_scripted, setting, params.collect.player)
+    script = partial(play_script, setting, params.collect.script)
     results = {}
     for split, some in seeds.items():
-        results[split, "scripted"] = workers.run(scripted, some, title=f"scripted, {split}")
+        results[split, "script"] = workers.run(script, some, title=f"script, {split}")
         episodes = blind([(policy, seed) for policy in policies.values() for seed in some], title=f"blind, {split}")
         for number, name in enumerate(policies):
             results[split, name] = episodes[number * len(some) :][: len(some)]
@@ -82,10 +82,10 @@ def play_blind(setting: GameSetting, tasks: Sequence, *, workers: Workers, title
 
 
 def recordings_of(store: EpisodeStore, actions: Sequence[str]) -> tuple[tuple[np.ndarray, ...], PressStatistics]:
-    """The keys of the recorded training fights, each uint8 [T, A], and how often and how long they are pressed."""
+    """The keys of the recorded training episodes, each uint8 [T, A], and how often and how long they are pressed."""
     values, lengths = store.concatenated("actions", "train")
     values = values[:, action_columns(store, actions)]
-    known = press_statistics(values, fight_index(lengths))
+    known = press_statistics(values, episode_index(lengths))
     return tuple(np.split(values, np.cumsum(lengths)[:-1])), known
 
 

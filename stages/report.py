@@ -1,6 +1,6 @@
 """report: everything a person wants to see, on one page that opens offline, and the metrics of all stages in one file.
 
-reports/index.html, reports/overlay.mp4 (a test fight with the keys of player and model), reports/metrics.json
+reports/index.html, reports/overlay.mp4 (a test episode with the keys of player and model), reports/metrics.json
 (validation) and reports/test/metrics.json.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from stages.episodes.preprocess import preprocess
 from stages.episodes.store import EpisodeStore
-from stages.evaluation.figures.head import eventful_stretch
+from stages.evaluation.figures.policy_figures import eventful_stretch
 from stages.evaluation.overlay import overlay_frames, write_video
 from stages.evaluation.predictions import Predictions, parse_predictions
 from stages.evaluation.tables import write_metrics
@@ -28,8 +28,8 @@ from stages.recordings.video import read_frames
 from stages.run import run_stage
 
 REPORTS, TIMELINES, STORE = Path("reports"), Path("data/timelines"), Path("data/episodes.zarr")
-ACTING, OVERLAY = Path("data/models/head/acting.json"), REPORTS / "overlay.mp4"
-PARTS = ("autoencoder", "head", "play", "latent_action")
+ACTING, OVERLAY = Path("data/models/policy/acting.json"), REPORTS / "overlay.mp4"
+PARTS = ("autoencoder", "policy", "play", "latent_action")
 OVERLAY_S = 30.0
 TIME_TOLERANCE_S = 1e-4  # times are written with 6 decimals
 CARDS = {"return_fraction": "of the way from the best blind player (0) to the recorded player (1), in the real game",
@@ -43,19 +43,19 @@ def main() -> None:
     val, test = write_merged_metrics()
     thresholds = read_thresholds(ACTING)
     store = EpisodeStore(STORE)
-    fight = shown_stretch(REPORTS / "test" / "head" / "predictions.csv", seconds=OVERLAY_S)
-    session, number, _ = fight.keys[0]
+    episode = shown_stretch(REPORTS / "test" / "policy" / "predictions.csv", seconds=OVERLAY_S)
+    session, number, _ = episode.keys[0]
     video, timeline = session_path(params.recordings, session, "video"), TIMELINES / f"{session}.csv"
-    write_overlay(OVERLAY, fight, thresholds, frames_at(video, timeline, fight.times), store.fps)
+    write_overlay(OVERLAY, episode, thresholds, frames_at(video, timeline, episode.times), store.fps)
 
-    half = len(fight.times) // 2
-    middle = next(frames_at(video, timeline, fight.times[half : half + 1]))
+    half = len(episode.times) // 2
+    middle = next(frames_at(video, timeline, episode.times[half : half + 1]))
     small = preprocess(middle, width=params.convert.width, height=params.convert.height, color=params.convert.color)
     budget = page.VideoBudget()
     played = chapters.played(REPORTS / "test" / "play", budget)
     recorded = chapters.recorded(page.read_json(TIMELINES / "alignment.json"), store.episodes(), store.fps)
     enough = chapters.enough(REPORTS / "explore")
-    scores = score_tables.scores(REPORTS / "test" / "head" / "actions.csv")
+    scores = score_tables.scores(REPORTS / "test" / "policy" / "actions.csv")
     paired = (page.read_json(REPORTS / "test" / "play" / "summary.json") or {}).get("paired", {})
     found = targets(test, scores, paired, min_onsets=params.evaluate.min_onsets)
     with tempfile.TemporaryDirectory() as scratch:
@@ -84,7 +84,7 @@ def main() -> None:
         sequence_length=params.sequence_length,
         tolerance_s=f"{params.evaluate.onset_tolerance_s:g}",
         judged=chapters.judged(REPORTS, val, test),
-        overlay=budget.video(OVERLAY, f"{session}, fight {number}. Blue: the player. Orange: the model."),
+        overlay=budget.video(OVERLAY, f"{session}, episode {number}. Blue: the player. Orange: the model."),
         played=played,
         latent=latent_action_chapter(REPORTS, val, test, budget),
         params_text=Path("params.yaml").read_text(encoding="utf-8"),
@@ -107,11 +107,11 @@ def write_merged_metrics() -> tuple[dict[str, float | None], dict[str, float | N
 
 
 def write_overlay(
-    path: Path, fight: Predictions, thresholds: Mapping[str, float], images: Iterator[np.ndarray], fps: float
+    path: Path, episode: Predictions, thresholds: Mapping[str, float], images: Iterator[np.ndarray], fps: float
 ) -> None:
     """The video of a stretch: the game, the keys of player and model, a timeline."""
-    pressed = fight.probabilities >= [thresholds[action] for action in fight.actions]
-    write_video(path, overlay_frames(images, fight.actions, fight.truth, fight.probabilities, pressed), fps)
+    pressed = episode.probabilities >= [thresholds[action] for action in episode.actions]
+    write_video(path, overlay_frames(images, episode.actions, episode.truth, episode.probabilities, pressed), fps)
 
 
 def merged_metrics(paths: Sequence[Path], first: Sequence[str]) -> dict[str, float | None]:
@@ -136,7 +136,7 @@ def merged_metrics(paths: Sequence[Path], first: Sequence[str]) -> dict[str, flo
 
 
 def read_thresholds(path: Path) -> dict[str, float]:
-    """The tuned threshold of each action; ValueError when the head has not been trained."""
+    """The tuned threshold of each action; ValueError when the policy has not been trained."""
     acting = page.read_json(path)
     if acting is None:
         raise ValueError(f"{path} is missing; run `dvc repro`")
@@ -144,11 +144,11 @@ def read_thresholds(path: Path) -> dict[str, float]:
 
 
 def shown_stretch(path: Path, *, seconds: float) -> Predictions:
-    """The stretch of one fight in which the player pressed most; ValueError when there are no predictions."""
+    """The stretch of one episode in which the player pressed most; ValueError when there are no predictions."""
     if not path.is_file():
         raise ValueError(f"{path} is missing; run `dvc repro`")
     predictions = parse_predictions(path.read_text(encoding="utf-8"))
-    part = eventful_stretch(predictions.truth, predictions.times, predictions.fight, seconds=seconds)
+    part = eventful_stretch(predictions.truth, predictions.times, predictions.episode, seconds=seconds)
     return predictions.part(part)
 
 

@@ -79,7 +79,7 @@ def background_of(bank: FrameBank) -> tuple[torch.Tensor, float]:
 
 
 def pictured(store: EpisodeStore, split: str) -> np.ndarray:
-    """Frames for the picture, uint8 [n, C, H, W]: from the middle of fights that are spread over the split."""
+    """Frames for the picture, uint8 [n, C, H, W]: from the middle of episodes that are spread over the split."""
     episodes = store.episodes(split)
     chosen = [episodes[i * len(episodes) // PICTURED_FRAMES] for i in range(PICTURED_FRAMES)]
     rows = [(i + 1) * episode.length // (PICTURED_FRAMES + 1) for i, episode in enumerate(chosen)]

@@ -143,7 +143,7 @@ def main() -> None:
     best = result.history[result.best_epoch]
     print(f"read {EPISODES}: {len(train)} transitions of train, {len(val)} of val, {width}x{height} px")
     if train.too_short or val.too_short:
-        print(f"  left out: {train.too_short} fights of train and {val.too_short} of val, too short for a transition")
+        print(f"  left out: {train.too_short} episodes of train and {val.too_short} of val, too short for a transition")
     print(
         f"best epoch {result.best_epoch + 1} of {result.epochs_run}, {result.seconds:.0f} s; on a part of val: "
         f"gain {best['val/gain_db']:.2f} dB, shuffled codes cost {best['val/shuffle_drop_db']:.2f} dB, "

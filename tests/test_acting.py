@@ -110,7 +110,7 @@ def test_round_trip_by_name(tmp_path):
 
 
 def test_missing_file_and_missing_action(tmp_path):
-    with pytest.raises(ValueError, match="acting.json does not exist; train the head first"):
+    with pytest.raises(ValueError, match="acting.json does not exist; train the policy first"):
         read_acting(tmp_path / "acting.json", NAMES)
     write_acting(tmp_path / "acting.json", Acting(*np.ones((3, 1))), ["LEFT"])
     with pytest.raises(ValueError, match=r"knows \['LEFT'\], not \['DASH'\]"):

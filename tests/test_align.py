@@ -26,7 +26,7 @@ def record(directory, stem="one", *, log="start 0 +Key.left 0.2 -Key.left 0.5 en
     words = log.split()
     for what, t in zip(words[::2], map(float, words[1::2]), strict=True):
         if what in ("start", "end"):
-            writer.marker(f"fight_{what}", START + t)
+            writer.marker(f"episode_{what}", START + t)
         else:
             writer.key("keydown" if what[0] == "+" else "keyup", what[1:], START + t)
     writer.close(complete=complete)
@@ -58,7 +58,7 @@ def test_a_session_becomes_a_timeline(raw):
     timeline = read_timeline(raw.parent / "timelines/one.csv")
     assert timeline.action_names == ("LEFT", "FIRE")
     assert timeline.actions[:, 0].tolist() == [0, 0, 1, 1, 1, 0, 0, 0, 0, 0]
-    assert timeline.fight.tolist() == [0] * 10
+    assert timeline.episode.tolist() == [0] * 10
     assert np.flatnonzero(timeline.repeats).tolist() == [4]
     np.testing.assert_array_equal(timeline.times, np.round(START + np.arange(10) / 10, 6))
 
@@ -94,16 +94,16 @@ def test_gaps_and_jitter(raw):
     assert session["gaps"] == {
         "count": 1,
         "longest_s": 0.2,
-        "list": [{"frame": 4, "t": START + 0.45, "seconds": 0.2, "fight": -1}],
+        "list": [{"frame": 4, "t": START + 0.45, "seconds": 0.2, "episode": -1}],
     }
     assert session["interval_ms"]["std"] == pytest.approx(1000 * np.diff(times).std(), abs=2e-3)
 
 
-def test_a_pause_between_two_fights_is_no_gap(raw):
+def test_a_pause_between_two_episodes_is_no_gap(raw):
     times = np.array([0, 0.1, 0.2, 0.3, 5.3, 5.4, 5.7, 5.8, 5.9, 6.0])
     session = report_of(record(raw, times=times, log="start 0 +f 0.1 -f 0.2 end 0.4 start 5.2 end 7"))
     assert session["pauses"] == 1
-    assert [(gap["frame"], gap["fight"]) for gap in session["gaps"]["list"]] == [(5, 1)]
+    assert [(gap["frame"], gap["episode"]) for gap in session["gaps"]["list"]] == [(5, 1)]
     assert session["interval_ms"]["std"] == pytest.approx(1000 * np.std([0.1] * 7 + [0.3]), abs=2e-3)
 
 
@@ -131,27 +131,27 @@ def test_keys_that_are_not_learned_are_counted(raw):
     assert session["known_keys_not_learned"] == {"Key.esc": 1}
 
 
-def test_events_outside_fights(raw):
+def test_events_outside_episodes(raw):
     session = report_of(record(raw, log="+f 0.1 -f 0.2 start 0.3 +f 0.4 -f 0.5 end 0.6 +f 0.7"))
-    assert (session["key_events"], session["key_events_outside_fights"]) == (5, 3)
-    assert session["frames_in_fights"] == 4
+    assert (session["key_events"], session["key_events_outside_episodes"]) == (5, 3)
+    assert session["frames_in_episodes"] == 4
 
 
-def test_unclosed_fights_and_ends_without_start(raw):
+def test_unclosed_episodes_and_ends_without_start(raw):
     session = report_of(record(raw, log="end 0 start 0.1 +f 0.2 start 0.4 end 0.5 end 0.6 start 0.7"))
-    assert session["fights"] == 3
-    assert [(u["fight"], u["line"]) for u in session["unclosed_fights"]] == [(0, 2), (2, 7)]
-    assert [e["line"] for e in session["fight_ends_without_start"]] == [1, 6]
-    assert "fight 2 has no fight_end: it runs to the next fight or the last frame" in session["warnings"]
-    assert read_timeline(raw.parent / "timelines/one.csv").fight.tolist() == [-1, 0, 0, 0, 1, 1, -1, 2, 2, 2]
+    assert session["episodes"] == 3
+    assert [(u["episode"], u["line"]) for u in session["unclosed_episodes"]] == [(0, 2), (2, 7)]
+    assert [e["line"] for e in session["episode_ends_without_start"]] == [1, 6]
+    assert "episode 2 has no fight_end: it runs to the next episode or the last frame" in session["warnings"]
+    assert read_timeline(raw.parent / "timelines/one.csv").episode.tolist() == [-1, 0, 0, 0, 1, 1, -1, 2, 2, 2]
 
 
-def test_a_session_without_marker_is_one_fight_and_says_so(raw):
+def test_a_session_without_marker_is_one_episode_and_says_so(raw):
     report = run(record(raw, log="+f 0.1 -f 0.2"))
     assert report["sessions"]["one"]["no_marker"] is True
-    assert report["sessions"]["one"]["fights"] == 1
+    assert report["sessions"]["one"]["episodes"] == 1
     assert report["totals"]["sessions_without_marker"] == 1
-    assert "there is no fight marker: the whole session is one fight" in report["sessions"]["one"]["warnings"]
+    assert "there is no marker fight_start: the whole session is one episode" in report["sessions"]["one"]["warnings"]
 
 
 def test_wrong_clocks_are_suspected(raw):
@@ -224,8 +224,8 @@ def test_a_truncated_video_is_an_error_even_after_a_crash_when_nothing_can_be_re
 # Nothing to learn, and earlier results
 
 
-def test_no_frame_in_any_fight_is_an_error(raw):
-    with pytest.raises(ValueError, match="no frame of any session lies in a fight"):
+def test_no_frame_in_any_episode_is_an_error(raw):
+    with pytest.raises(ValueError, match="no frame of any session lies in an episode"):
         run(record(raw, log="start 5 +f 6 end 7"))
 
 

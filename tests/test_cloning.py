@@ -6,13 +6,13 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, episode_name
-from stages.models.cloning import HeadTask, Windows, mean_average_precision, window_weights
+from stages.models.cloning import CloningTask, Windows, mean_average_precision, window_weights
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     path = tmp_path_factory.mktemp("store") / "latents.zarr"
-    attrs = {"action_keys": ["LEFT", "DASH"], "state_columns": [], "fps": 10.0, "recordings": "here"}
+    attrs = {"action_names": ["LEFT", "DASH"], "state_columns": [], "fps": 10.0, "recordings": "here"}
     with StoreWriter(path, attrs=attrs) as writer:
         for number, (split, length) in enumerate([("train", 3), ("train", 2), ("val", 4)]):
             frames = np.arange(length, dtype=np.float32) + 10 * number
@@ -56,7 +56,7 @@ def test_the_task_orders_by_seed_and_epoch_and_weighs_its_samples(store):
 
     def task(seed):
         weights = torch.arange(5.0)[:, None]
-        return HeadTask(LastLatent(), train, val, loss=loss, weights=weights, device=torch.device("cpu"), seed=seed)
+        return CloningTask(LastLatent(), train, val, loss=loss, weights=weights, device=torch.device("cpu"), seed=seed)
 
     order = task(0).epoch_order(1)
     assert sorted(order.tolist()) == [0, 1, 2, 3, 4]

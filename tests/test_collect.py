@@ -9,14 +9,14 @@ from stages.games.rollout import GameSetting
 from stages.params import read_params
 from stages.recordings.actions import ActionVocabulary
 from stages.recordings.session import count_frames, read_session, session_stems
-from stages.recordings.timeline import fight_ids, labels
+from stages.recordings.timeline import episode_ids, labels
 
 ACTIONS = ("LEFT", "RIGHT", "SHOOT", "DASH")
 
 
 def record(directory: Path) -> list[tuple[int, list[float]]]:
     setting = GameSetting("doom_center", 320, 180, ACTIONS, max_episode_s=3)
-    recording = Recording(setting, read_params().collect.player, 23, directory)
+    recording = Recording(setting, read_params().collect.script, 23, directory)
     return record_sessions(recording, [(0, [71, 72]), (1, [73])])
 
 
@@ -31,8 +31,8 @@ def test_two_runs_write_identical_files_that_read_back(tmp_path):
     stems = session_stems(tmp_path / "one")
     session = read_session(tmp_path / "one", stems[0], on_bad_line="error", picture_fps=10.0)
     assert count_frames(session.video) == len(session.times) == results[0][0][0] == 70
-    assert [session.fight_result(n)[0] for n in (0, 1)] == results[0][0][1]
-    assert np.bincount(fight_ids(session.times, session.markers) + 1).tolist() == [0, 35, 35]
+    assert [session.episode_result(n)[0] for n in (0, 1)] == results[0][0][1]
+    assert np.bincount(episode_ids(session.times, session.markers) + 1).tolist() == [0, 35, 35]
     vocabulary = ActionVocabulary.from_params(ACTIONS, session.metadata["keys"])
     held = labels(session.times, session.key_events, vocabulary, rule="interval", delay_ms=0)
     assert 0.2 < held[:, :2].any(axis=1).mean() <= 1, "somebody turned"

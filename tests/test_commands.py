@@ -77,7 +77,8 @@ def test_without_the_live_libraries_everything_but_the_screen_works():
     """mss, pynput, Xlib and tkinter are taken away: help, doctor and import must not miss them."""
     blocked = "import sys; sys.modules.update(dict.fromkeys(['mss', 'pynput', 'Xlib', 'tkinter']));"
     for command in ("record", "doctor", "import"):
-        code = f"{blocked} sys.argv = ['understudy', '{command}', '--help']; import stages.understudy as u; u.main()"
+        run = "from stages.commands import understudy; understudy.main()"
+        code = f"{blocked} sys.argv = ['understudy', '{command}', '--help']; {run}"
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
         assert ended.returncode == 0, ended.stderr
         assert "torch" not in ended.stderr
@@ -196,9 +197,9 @@ def model(project):
     head = {"latent_shape": [6], "hidden": [5, 4], "cell": "gru", "dropout": 0.0}
     save_model(project / "models/autoencoder", Autoencoder(**size), size)
     policy = RecurrentPolicy(**head, actions=4)
-    save_model(project / "models/head", policy, {**head, "actions": list(ACTIONS), "sequence_length": 3})
+    save_model(project / "models/policy", policy, {**head, "actions": list(ACTIONS), "sequence_length": 3})
     rule = Acting(np.array([0.0, 1.1, 0.0, 1.1]), np.ones(4), np.zeros(4))
-    write_acting(project / "models/head/acting.json", rule, ACTIONS)
+    write_acting(project / "models/policy/acting.json", rule, ACTIONS)
     return Path("models")
 
 
@@ -259,7 +260,7 @@ def test_the_frame_rate_is_that_of_the_agent_not_of_this_project(project, model)
     assert recorded_fps(TRAINED) == 11.5
     with pytest.raises(ValueError, match="the agent in models learned: give --fps"):
         recorded_fps(model)
-    config = model / "head/config.json"
+    config = model / "policy/config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"fps": 20}))
     assert recorded_fps(model) == 20.0
 

@@ -87,12 +87,12 @@ def test_shades_go_from_worst_to_best_of_a_row():
 
 
 def predictions_csv(shift=0.0, frames=40):
-    lines = ["episode,session,fight,frame,t,LEFT_true,LEFT_p,SHOOT_true,SHOOT_p"]
+    lines = ["session,episode,frame,t,LEFT_true,LEFT_p,SHOOT_true,SHOOT_p"]
     for i in range(frames):
         on = int(i % 10 < 4)
-        fight, frame = divmod(i, 20)
-        t = 100 + i / 10 + fight * 50
-        lines.append(f"episode_{fight:05d},s1,{fight},{frame},{t:.6f},{on},{0.8 * on + shift:.5f},{1 - on},0.40000")
+        episode, frame = divmod(i, 20)
+        t = 100 + i / 10 + episode * 50
+        lines.append(f"s1,{episode},{frame},{t:.6f},{on},{0.8 * on + shift:.5f},{1 - on},0.40000")
     return "\n".join(lines) + "\n"
 
 
@@ -101,11 +101,11 @@ def test_predictions_are_read_by_column_name():
     assert found.actions == ("LEFT", "SHOOT")
     assert found.truth[:5].tolist() == [[True, False]] * 4 + [[False, True]]
     assert found.probabilities[0].tolist() == [0.8, 0.4]
-    assert found.fight.tolist() == [0] * 20 + [1] * 20
+    assert found.episode.tolist() == [0] * 20 + [1] * 20
     assert found.keys[21] == ("s1", "1", "152.100000")
     assert found.part(slice(1, 3)).times.tolist() == pytest.approx([100.1, 100.2])
     with pytest.raises(ValueError, match="holds no frame"):
-        parse_predictions("episode,session,fight,frame,t\n")
+        parse_predictions("session,episode,frame,t\n")
 
 
 class Outside(HTMLParser):
@@ -138,8 +138,8 @@ def project(tmp_path, monkeypatch):
         Experiment("<b>broken</b>", "x", "experiment", "failed", {}, {}),
     ]  # fmt: skip
     acting = json.dumps({"thresholds": {"LEFT": 0.5, "SHOOT": 0.5}})
-    files = {(row.name, "data/models/head/acting.json"): acting for row in models}
-    files |= {(row.name, "reports/head/predictions.csv"): predictions_csv() for row in models[:2]}
+    files = {(row.name, "data/models/policy/acting.json"): acting for row in models}
+    files |= {(row.name, "reports/policy/predictions.csv"): predictions_csv() for row in models[:2]}
     files |= {(row.name, "reports/test/metrics.json"): json.dumps({"return_fraction": 0.1234}) for row in models}
     asked = []
     monkeypatch.setattr(compare, "show_experiments", lambda all_commits: models)
@@ -180,7 +180,7 @@ def test_what_is_not_in_the_cache_is_said(project, tmp_path):
 
 def test_other_frames_are_not_put_side_by_side(project, tmp_path):
     files, _ = project
-    files["second", "reports/head/predictions.csv"] = predictions_csv(frames=30)
+    files["second", "reports/policy/predictions.csv"] = predictions_csv(frames=30)
     compare.main()
     assert "its validation frames are others" in (tmp_path / "reports/comparison.html").read_text(encoding="utf-8")
 

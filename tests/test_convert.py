@@ -9,13 +9,13 @@ from stages import convert
 from stages.episodes.conversion import SessionJob, Span, convert_session, describe, plan_episodes
 from stages.episodes.preprocess import preprocess
 from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter
-from stages.episodes.timelines import fight_spans, frame_rate, read_timelines
+from stages.episodes.timelines import episode_spans, frame_rate, read_timelines
 from stages.recordings.session import SessionWriter, read_frames
 from stages.recordings.timeline import Timeline, write_timeline
 
 FPS = 10.0
-# Two fights of 12 and 7 frames, three frames outside: -1 -1 0... -1 1...
-FIGHT = np.array([-1, -1, *[0] * 12, -1, *[1] * 7])
+# Two episodes of 12 and 7 frames, three frames outside: -1 -1 0... -1 1...
+EPISODE = np.array([-1, -1, *[0] * 12, -1, *[1] * 7])
 
 
 def picture(number, width=32, height=24):
@@ -25,23 +25,23 @@ def picture(number, width=32, height=24):
     )
 
 
-def record(recordings, timelines, stem, *, columns=("x", "y"), fight=FIGHT, start=1000.0):
+def record(recordings, timelines, stem, *, columns=("x", "y"), episode=EPISODE, start=1000.0):
     """A session of pictures that all differ, and its timeline."""
     metadata = {"game": "none", "keys": {}, "recorder": "test", "player": "test"}
     options = {"width": 32, "height": 24, "fps": FPS, "metadata": metadata, "crf": 10, "state_columns": columns}
-    times = np.round(start + np.arange(len(fight)) / FPS, 6)
+    times = np.round(start + np.arange(len(episode)) / FPS, 6)
     with SessionWriter(recordings, stem, **options) as writer:
         writer.key("keydown", "a", times[0])
         for number, t in enumerate(times):
-            if number and fight[number] > fight[number - 1]:
+            if number and episode[number] > episode[number - 1]:
                 writer.marker("fight_start", t)
-                writer.fight_result(float(fight[number]) + 0.5, "won" if fight[number] else None)
+                writer.episode_result(float(episode[number]) + 0.5, "won" if episode[number] else None)
             state = {"x": number, "y": -number} if columns else None
             writer.frame(picture(number), t, state={key: state[key] for key in columns} if columns else None)
-    actions = (np.arange(len(fight))[:, None] % np.array([2, 3]) == 0).astype(np.uint8)
+    actions = (np.arange(len(episode))[:, None] % np.array([2, 3]) == 0).astype(np.uint8)
     timelines.mkdir(parents=True, exist_ok=True)
-    repeats = np.zeros(len(fight), bool)
-    write_timeline(timelines / f"{stem}.csv", Timeline(stem, times, repeats, fight, actions, ("LEFT", "SHOOT")))
+    repeats = np.zeros(len(episode), bool)
+    write_timeline(timelines / f"{stem}.csv", Timeline(stem, times, repeats, episode, actions, ("LEFT", "SHOOT")))
 
 
 @pytest.fixture
@@ -68,20 +68,20 @@ def files_of(folder):
     return {path.relative_to(folder): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
 
 
-def test_every_fight_becomes_an_episode_with_its_frames_labels_and_result(project, capsys):
+def test_every_episode_becomes_an_episode_with_its_frames_labels_and_result(project, capsys):
     convert.main()
     store = EpisodeStore("data/episodes.zarr")
-    assert store.action_keys == ("LEFT", "SHOOT")
+    assert store.action_names == ("LEFT", "SHOOT")
     assert store.state_columns == ("x", "y")
     assert store.fps == 10.0
     assert store.attrs["recordings"] == "data/raw/mine"
     assert (store.attrs["width"], store.attrs["height"], store.attrs["color"]) == (16, 12, "gray")
-    fights = [(episode.session, episode.fight, episode.split, episode.length) for episode in store.episodes()]
-    assert fights[:4] == [("a", 0, "train", 12), ("a", 1, "train", 7), ("b", 0, "train", 12), ("b", 1, "train", 7)]
-    assert fights[4:] == [("c", 0, "val", 12), ("c", 1, "val", 7), ("d", 0, "test", 12), ("d", 1, "test", 7)]
+    episodes = [(episode.session, episode.episode, episode.split, episode.length) for episode in store.episodes()]
+    assert episodes[:4] == [("a", 0, "train", 12), ("a", 1, "train", 7), ("b", 0, "train", 12), ("b", 1, "train", 7)]
+    assert episodes[4:] == [("c", 0, "val", 12), ("c", 1, "val", 7), ("d", 0, "test", 12), ("d", 1, "test", 7)]
     assert [(episode.score, episode.outcome) for episode in store.episodes()[:2]] == [(0.5, None), (1.5, "won")]
     second = store.episodes()[1].name
-    rows = np.flatnonzero(FIGHT == 1)
+    rows = np.flatnonzero(EPISODE == 1)
     every = [preprocess(image, width=16, height=12, color="gray") for image in read_frames("data/raw/mine/a.mp4")]
     difference = store.read(second, "frames").astype(int) - np.stack(every)[rows]
     assert np.abs(difference).max() <= 2
@@ -89,9 +89,9 @@ def test_every_fight_becomes_an_episode_with_its_frames_labels_and_result(projec
     np.testing.assert_allclose(store.read(second, "t"), 1000 + rows / 10, atol=1e-6)
     assert store.read(second, "state").tolist() == [[number, -number] for number in rows]
     said = capsys.readouterr().out
-    assert "4 sessions, 88 frames, 8 fights" in said
-    assert "12 frames lie outside fights and are left out (14%)" in said
-    assert "val: 2 fights, 19 frames from 1 session (c)" in said
+    assert "4 sessions, 88 frames, 8 episodes" in said
+    assert "12 frames lie outside episodes and are left out (14%)" in said
+    assert "val: 2 episodes, 19 frames from 1 session (c)" in said
 
 
 def test_rgb_is_kept_where_params_say_so(project):
@@ -126,13 +126,13 @@ def test_a_session_that_cannot_be_converted_leaves_the_store_from_before(project
 
 
 def test_a_timeline_longer_than_its_video_names_both_counts(project):
-    record(Path("other"), Path("data/timelines"), "a", fight=np.zeros(30, np.int64))
+    record(Path("other"), Path("data/timelines"), "a", episode=np.zeros(30, np.int64))
     with pytest.raises(ValueError, match=r"a\.mp4 has 22 frames, at least 30 are expected"):
         convert.main()
 
 
 def test_a_timeline_shorter_than_its_video_uses_the_frames_it_names(project):
-    record(Path("other"), Path("data/timelines"), "a", fight=FIGHT[:10])
+    record(Path("other"), Path("data/timelines"), "a", episode=EPISODE[:10])
     convert.main()
     assert [episode.length for episode in EpisodeStore("data/episodes.zarr").episodes()[:2]] == [8, 12]
 
@@ -174,13 +174,13 @@ def test_no_timelines_and_timelines_of_other_actions(project):
         convert.main()
 
 
-def test_a_fight_longer_than_a_shard_is_written_whole(tmp_path, monkeypatch):
+def test_a_episode_longer_than_a_shard_is_written_whole(tmp_path, monkeypatch):
     monkeypatch.setattr("stages.episodes.conversion.SHARD", 64)
     monkeypatch.setattr("stages.episodes.store.SHARD", 64)
-    record(tmp_path, tmp_path / "timelines", "long", fight=np.zeros(150, np.int64))
+    record(tmp_path, tmp_path / "timelines", "long", episode=np.zeros(150, np.int64))
     heard = []
     span = Span(EpisodeInfo("episode_00000", "long", 0, "train", 150, None, None), 0, 150)
-    attrs = {"action_keys": ["LEFT", "SHOOT"], "state_columns": [], "fps": FPS, "recordings": "x"}
+    attrs = {"action_names": ["LEFT", "SHOOT"], "state_columns": [], "fps": FPS, "recordings": "x"}
     with StoreWriter(tmp_path / "e.zarr", attrs=attrs) as writer:
         job = SessionJob(
             recordings=tmp_path, timeline=tmp_path / "timelines" / "long.csv", session="long", spans=(span,),
@@ -194,20 +194,20 @@ def test_a_fight_longer_than_a_shard_is_written_whole(tmp_path, monkeypatch):
     assert np.abs(difference).max() <= 2
 
 
-def test_fights_are_found_by_hand():
-    assert fight_spans(FIGHT) == [(0, 2, 14), (1, 15, 22)]
-    assert fight_spans(np.array([0, 0, 1])) == [(0, 0, 2), (1, 2, 3)]
-    assert fight_spans(np.array([-1, -1])) == []
-    assert fight_spans(np.array([], np.int64)) == []
-    with pytest.raises(ValueError, match="fight 0 are not in one piece"):
-        fight_spans(np.array([0, 1, 0]))
+def test_episodes_are_found_by_hand():
+    assert episode_spans(EPISODE) == [(0, 2, 14), (1, 15, 22)]
+    assert episode_spans(np.array([0, 0, 1])) == [(0, 0, 2), (1, 2, 3)]
+    assert episode_spans(np.array([-1, -1])) == []
+    assert episode_spans(np.array([], np.int64)) == []
+    with pytest.raises(ValueError, match="episode 0 are not in one piece"):
+        episode_spans(np.array([0, 1, 0]))
 
 
-def test_episodes_are_numbered_by_session_and_fight():
+def test_episodes_are_numbered_by_session_and_episode():
     splits = {("b", 0): "train", ("a", 0): "val", ("a", 2): "test"}
     plan = plan_episodes({"b": [(0, 0, 4)], "a": [(0, 1, 3), (2, 5, 9)]}, splits)
     infos = [span.info for spans in plan.values() for span in spans]
-    assert [(info.name, info.session, info.fight, info.split, info.length) for info in infos] == [
+    assert [(info.name, info.session, info.episode, info.split, info.length) for info in infos] == [
         ("episode_00000", "a", 0, "val", 2),
         ("episode_00001", "a", 2, "test", 4),
         ("episode_00002", "b", 0, "train", 4),
@@ -230,4 +230,4 @@ def test_the_plan_in_words_shortens_long_lists():
     timelines = {name: Timeline(name, np.arange(4.0), None, np.zeros(4), None, ()) for name in names}
     text = describe(timelines, plan_episodes({name: [(0, 0, 4)] for name in names}, splits))
     assert "outside" not in text
-    assert "train: 5 fights, 20 frames from 5 sessions (s0, s1, ..., s4)" in text
+    assert "train: 5 episodes, 20 frames from 5 sessions (s0, s1, ..., s4)" in text

@@ -15,8 +15,8 @@ from stages.evaluate import main, predict_split
 from stages.evaluation import tables
 from stages.evaluation.acting import Acting, write_acting
 from stages.evaluation.baselines import Predictor, PressStatistics, baseline_predictors, matched_random
-from stages.evaluation.figures import head, style
-from stages.evaluation.onsets import fight_index
+from stages.evaluation.figures import policy_figures, style
+from stages.evaluation.onsets import episode_index
 from stages.evaluation.scorecard import PlayedSplit, ScoreSettings, score_split
 from stages.evaluation.split_report import PredictedSplit, evaluate_split, train_scores
 from stages.learning.checkpoints import save_model
@@ -31,14 +31,14 @@ FIGURES = ["confusion.png", "metrics_heatmap.png", "onset_f1.png", "timeline.png
 
 
 def played_split(lengths=(120, 80, 100, 90), seed=0):
-    fight = fight_index(lengths)
-    truth = matched_random(KNOWN, fight, seed=seed, draws=1)[0]
-    times = 1.7e9 + np.arange(len(fight)) * 0.1 + fight * 7.0
-    return PlayedSplit(ACTIONS, truth, times, fight)
+    episode = episode_index(lengths)
+    truth = matched_random(KNOWN, episode, seed=seed, draws=1)[0]
+    times = 1.7e9 + np.arange(len(episode)) * 0.1 + episode * 7.0
+    return PlayedSplit(ACTIONS, truth, times, episode)
 
 
 def predicted_split(played, probabilities):
-    lengths = np.bincount(played.fight).tolist()
+    lengths = np.bincount(played.episode).tolist()
     episodes = [EpisodeInfo(episode_name(i), f"s{i // 2}", i % 2, "val", n, None, None) for i, n in enumerate(lengths)]
     return PredictedSplit("val", episodes, played, probabilities)
 
@@ -50,7 +50,7 @@ def noisy(truth, seed=0):
 
 def card_of(played, probabilities, settings=SETTINGS, threshold=0.5):
     model = Predictor("model", (probabilities >= threshold)[None], probabilities, playable=True, baseline=False)
-    return score_split(played, (model, *baseline_predictors(KNOWN, played.truth, played.fight, seed=0)), settings)
+    return score_split(played, (model, *baseline_predictors(KNOWN, played.truth, played.episode, seed=0)), settings)
 
 
 def rows_of(path):
@@ -136,7 +136,7 @@ def test_a_whole_split_is_written(evaluated):
     assert list(written)[:3] == ["val_onset_f1", "val_onset_f1_low", "val_onset_f1_high"]
     for name in ("onset_f1_on_time", "onset_skill", "composite_f1", "frame_f1", "ap", "exact_match", "onset_f1_DASH"):
         assert written[f"val_{name}_low"] <= written[f"val_{name}"] <= written[f"val_{name}_high"]
-    assert written["train_ap"] == 0.9 and written["val_frames"] == 390 and written["val_fights"] == 4
+    assert written["train_ap"] == 0.9 and written["val_frames"] == 390 and written["val_episodes"] == 4
 
     scores = rows_of(tmp_path / "actions.csv")
     names = ["model", "model_at_half", "majority", "always_on", "matched_random", "iid_random", "repeat_last"]
@@ -147,9 +147,9 @@ def test_a_whole_split_is_written(evaluated):
 
     predictions = rows_of(tmp_path / "predictions.csv")
     assert len(predictions) == 390
-    assert list(predictions[0])[:7] == ["episode", "session", "fight", "frame", "t", "LEFT_true", "LEFT_p"]
-    assert [predictions[120][name] for name in ("episode", "session", "fight", "frame")] == [
-        "episode_00001", "s0", "1", "0",
+    assert list(predictions[0])[:6] == ["session", "episode", "frame", "t", "LEFT_true", "LEFT_p"]
+    assert [predictions[120][name] for name in ("session", "episode", "frame")] == [
+        "s0", "1", "0",
     ]  # fmt: skip
     assert [int(row["DASH_true"]) for row in predictions] == played.truth[:, 2].tolist()
     assert [float(row["DASH_p"]) for row in predictions] == pytest.approx(split.probabilities[:, 2], abs=1e-5)
@@ -182,7 +182,7 @@ def test_a_single_frame_is_evaluated_and_drawn(tmp_path):
 
 
 @pytest.mark.parametrize("lengths", [(30,), (1, 1, 2)])
-def test_one_fight_has_values_but_no_interval(lengths):
+def test_one_episode_has_values_but_no_interval(lengths):
     played = played_split(lengths)
     exact = card_of(played, noisy(played.truth)).value("model", "exact_match")
     assert 0 <= exact.value <= 1
@@ -208,7 +208,7 @@ class LastMinusFirst(torch.nn.Module):
 
 
 def test_every_frame_is_predicted_from_its_own_window(tmp_path):
-    attrs = {"action_keys": ["B", "A"], "state_columns": [], "fps": 10.0, "recordings": "x"}
+    attrs = {"action_names": ["B", "A"], "state_columns": [], "fps": 10.0, "recordings": "x"}
     lengths, latents = (5, 3), []
     with StoreWriter(tmp_path / "latents.zarr", attrs=attrs) as writer:
         for i, length in enumerate(lengths):
@@ -223,7 +223,7 @@ def test_every_frame_is_predicted_from_its_own_window(tmp_path):
     expected = [z[i] - z[max(0, i - 2)] for z in latents for i in range(len(z))]
     assert split.probabilities == pytest.approx(1 / (1 + np.exp(-np.array(expected))), abs=1e-6)
     assert split.played.truth.tolist() == [[True, False]] * 8  # columns by name
-    assert split.played.fight.tolist() == [0] * 5 + [1] * 3
+    assert split.played.episode.tolist() == [0] * 5 + [1] * 3
 
 
 def test_the_stage_reads_the_trained_policy_and_writes_val_and_test(tmp_path, monkeypatch, capsys):
@@ -232,7 +232,7 @@ def test_the_stage_reads_the_trained_policy_and_writes_val_and_test(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
     actions = tree["actions"]
-    attrs = {"action_keys": actions, "state_columns": [], "fps": 10.0, "recordings": "x"}
+    attrs = {"action_names": actions, "state_columns": [], "fps": 10.0, "recordings": "x"}
     rng = np.random.default_rng(0)
     with StoreWriter("data/latents.zarr", attrs=attrs) as writer:
         for i, split in enumerate(["train", "train", "val", "val", "test", "test"]):
@@ -242,21 +242,21 @@ def test_the_stage_reads_the_trained_policy_and_writes_val_and_test(tmp_path, mo
     config = {"latent_shape": [5], "hidden": [8, 4], "cell": "gru", "dropout": 0.3}
     torch.manual_seed(0)
     policy = RecurrentPolicy(**config, actions=len(actions))
-    save_model("data/models/head", policy, config | {"actions": actions, "sequence_length": 4})
-    write_acting("data/models/head/acting.json", Acting(np.full(4, 0.5), np.ones(4), np.zeros(4)), actions)
+    save_model("data/models/policy", policy, config | {"actions": actions, "sequence_length": 4})
+    write_acting("data/models/policy/acting.json", Acting(np.full(4, 0.5), np.ones(4), np.zeros(4)), actions)
 
     main()
 
-    val = json.loads(Path("reports/head/metrics.json").read_text(encoding="utf-8"))
-    test = json.loads(Path("reports/test/head/metrics.json").read_text(encoding="utf-8"))
+    val = json.loads(Path("reports/policy/metrics.json").read_text(encoding="utf-8"))
+    test = json.loads(Path("reports/test/policy/metrics.json").read_text(encoding="utf-8"))
     assert {"train_frame_f1", "train_ap"} == {name for name in val if not name.startswith("val_")}
     assert {name.removeprefix("val_") for name in val if name.startswith("val_")} == set(test)
     assert val["val_frames"] == test["frames"] == 80
     assert val["val_frame_f1"] == val["val_frame_f1_at_half"]  # thresholds are .5
-    for directory in ("reports/head", "reports/test/head"):
+    for directory in ("reports/policy", "reports/test/policy"):
         assert sorted(path.name for path in Path(directory).glob("*.png")) == FIGURES
     printed = capsys.readouterr().out
-    assert "val: 80 frames of 2 fights -> reports/head" in printed and "onset_skill" in printed
+    assert "val: 80 frames of 2 episodes -> reports/policy" in printed and "onset_skill" in printed
 
     Path("params.yaml").write_text(yaml.safe_dump(tree | {"actions": actions[::-1]}), encoding="utf-8")
     with pytest.raises(ValueError, match=r"was trained for \['LEFT', .*run dvc repro"):
@@ -280,12 +280,12 @@ def test_confusion_keeps_the_common_combinations_and_stays_small(tmp_path, monke
 
 
 def test_the_shown_stretch_is_where_the_rare_presses_are():
-    fight, times = fight_index([100, 100]), np.r_[np.arange(100), np.arange(100)] / 10
+    episode, times = episode_index([100, 100]), np.r_[np.arange(100), np.arange(100)] / 10
     truth = np.zeros((200, 2), dtype=bool)
-    truth[5:60:4, 0] = True  # many presses of a common action in fight 0
+    truth[5:60:4, 0] = True  # many presses of a common action in episode 0
     truth[150, 1] = True  # the only press of a rare one
     truth[155, 1] = True
-    part = head.eventful_stretch(truth, times, fight, seconds=2.0)
+    part = policy_figures.eventful_stretch(truth, times, episode, seconds=2.0)
     assert 100 <= part.start <= 150 and 155 < part.stop <= 200
     assert times[part.stop - 1] - times[part.start] <= 2.0
 

@@ -38,9 +38,9 @@ def write(folder, stem="a", *, frames=30, events=(), closed=True, repeats=(), t0
         path.write_text(path.read_text().replace('"closed": true', '"closed": false'))
 
 
-FIGHT = [(0.0, "marker", "fight_start"), (2.9, "marker", "fight_end")]
+EPISODE = [(0.0, "marker", "fight_start"), (2.9, "marker", "fight_end")]
 PLAYED = [
-    FIGHT[0],
+    EPISODE[0],
     (0.5, "keydown", "x"),
     (0.9, "keyup", "x"),
     (1.0, "keydown", "Key.left"),
@@ -53,11 +53,11 @@ def examined(folder, stem="a"):
 
 
 def test_a_good_recording(tmp_path):
-    write(tmp_path, events=[*PLAYED, FIGHT[1]])
+    write(tmp_path, events=[*PLAYED, EPISODE[1]])
     found = examined(tmp_path)
     assert verdict_of(found.report).word == GOOD and not verdict_of(found.report).reasons
     np.testing.assert_array_equal(np.flatnonzero(found.actions[:, 1]), [5, 6, 7, 8])
-    assert (found.fight == 0).all()
+    assert (found.episode == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -67,14 +67,14 @@ def test_a_good_recording(tmp_path):
         ({"repeats": (5, 6)}, USABLE, "repeat the one before"),
         ({"repeats": range(5, 15)}, BAD, "too slow"),
         ({"events": PLAYED}, USABLE, "no fight_end"),
-        ({"events": [*PLAYED[:2], FIGHT[1]]}, USABLE, "still down at the end: x"),
-        ({"events": FIGHT}, BAD, "no key of the game is ever pressed"),
-        ({"events": [FIGHT[0], (1, "keydown", "q"), (1.2, "keyup", "q"), FIGHT[1]]}, BAD, "is the key map right"),
+        ({"events": [*PLAYED[:2], EPISODE[1]]}, USABLE, "still down at the end: x"),
+        ({"events": EPISODE}, BAD, "no key of the game is ever pressed"),
+        ({"events": [EPISODE[0], (1, "keydown", "q"), (1.2, "keyup", "q"), EPISODE[1]]}, BAD, "is the key map right"),
         ({"events": [(50.0, *row[1:]) for row in PLAYED]}, BAD, "nothing is learned"),
     ],
 )
 def test_verdicts(tmp_path, changes, word, reason):
-    write(tmp_path, **{"events": [*PLAYED, FIGHT[1]]} | changes)
+    write(tmp_path, **{"events": [*PLAYED, EPISODE[1]]} | changes)
     verdict = verdict_of(examined(tmp_path).report)
     assert verdict.word == word
     assert any(reason in words for words in verdict.reasons), verdict.reasons
@@ -86,7 +86,7 @@ def test_what_cannot_be_read_is_refused_with_its_reason():
 
 
 def test_repairs_stand_beside_the_old_session(tmp_path):
-    write(tmp_path, events=[*PLAYED[:2], FIGHT[1], (3.5, "keydown", "Key.left")], closed=False)
+    write(tmp_path, events=[*PLAYED[:2], EPISODE[1], (3.5, "keydown", "Key.left")], closed=False)
     lines = (tmp_path / "a_frames.jsonl").read_text()
     (tmp_path / "a_frames.jsonl").write_text(lines + '{"t": 1003.0}\n')
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -95,14 +95,14 @@ def test_repairs_stand_beside_the_old_session(tmp_path):
     assert any("1 frames cut off" in words for words in done) and any("x, down since" in words for words in done)
     found = examined(tmp_path, name)
     assert found.session.closed is True and len(found.session.times) == 30
-    assert not found.report["keys_down_at_end"] and not found.report["unclosed_fights"]
+    assert not found.report["keys_down_at_end"] and not found.report["unclosed_episodes"]
     spans = presses(found.session.key_events)
-    assert spans["x"].tolist() == [[1000.5, 1002.9]]  # to the end of the fight, no longer
+    assert spans["x"].tolist() == [[1000.5, 1002.9]]  # to the end of the episode, no longer
     assert repaired(tmp_path, name, READING, crf=20) == (None, [])
 
 
 def test_a_damaged_video_is_cut_to_where_the_state_table_ends_too(tmp_path):
-    write(tmp_path, events=[*PLAYED, FIGHT[1]], closed=False, state=True)
+    write(tmp_path, events=[*PLAYED, EPISODE[1]], closed=False, state=True)
     table, video = tmp_path / "a_state.csv", tmp_path / "a.mp4"
     table.write_text("".join(table.read_text().splitlines(keepends=True)[:21]))
     video.write_bytes(video.read_bytes()[:-1])
@@ -113,7 +113,7 @@ def test_a_damaged_video_is_cut_to_where_the_state_table_ends_too(tmp_path):
 
 
 def test_an_end_that_differs_by_many_frames_is_cut_only_when_asked_for(tmp_path):
-    write(tmp_path, events=[*PLAYED, FIGHT[1]])
+    write(tmp_path, events=[*PLAYED, EPISODE[1]])
     log = tmp_path / "a_frames.jsonl"
     log.write_text("".join(log.read_text().splitlines(keepends=True)[:25]))
     with pytest.raises(ValueError, match="a.mp4 is longer than its frame log.*--cut-end"):
@@ -147,17 +147,17 @@ def test_two_sessions_of_one_recording_are_found():
         require_no_twins({"a": {}, "a-fixed": first})
 
 
-def test_an_unclosed_fight_is_closed_and_results_are_kept(tmp_path):
+def test_an_unclosed_episode_is_closed_and_results_are_kept(tmp_path):
     write(tmp_path, events=[*PLAYED, (2.5, "marker", "fight_start")])
     path = tmp_path / "a_session.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"fights": [{"score": 3, "outcome": "won"}]}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"episodes": [{"score": 3, "outcome": "won"}]}))
     name, done = repaired(tmp_path, "a", READING, crf=20)
     session = read_session(tmp_path, name, on_bad_line="error", picture_fps=10)
-    assert done == ["2 fights closed"]
+    assert done == ["2 episodes closed"]
     assert [(m.type, m.t) for m in session.markers] == [
         ("fight_start", 1000.0), ("fight_end", 1002.5), ("fight_start", 1002.5), ("fight_end", 1003.0),
     ]  # fmt: skip
-    assert session.fight_result(0) == (3, "won") and session.fight_result(1) == (None, None)
+    assert session.episode_result(0) == (3, "won") and session.episode_result(1) == (None, None)
 
 
 def timeline(name: str, pressed: dict[int, int], frames=600) -> Timeline:
@@ -187,7 +187,7 @@ def test_what_is_missing_is_counted_in_minutes():
 
 
 def test_a_picture_of_a_session(tmp_path):
-    write(tmp_path, events=[*PLAYED, FIGHT[1]], repeats=(4,))
+    write(tmp_path, events=[*PLAYED, EPISODE[1]], repeats=(4,))
     session = examined(tmp_path).session
     figure = session_figure(
         "a", session.times, session.repeats, presses(session.key_events), [(1000.0, 1002.9)], "good"
@@ -201,7 +201,7 @@ def test_a_picture_of_a_session(tmp_path):
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sound")
-    write(folder, events=[*PLAYED, FIGHT[1]])
+    write(folder, events=[*PLAYED, EPISODE[1]])
     return folder
 
 
@@ -242,7 +242,7 @@ def test_damaged_sessions_are_told_truthfully_or_refused_by_name(sound, tmp_path
         shutil.rmtree(folder)
     report, count = found.report, len(found.session.times)
     assert count == report["frames"] <= min(report["video_frames"], report["logged_frames"])
-    assert len(found.actions) == len(found.fight) == count
+    assert len(found.actions) == len(found.episode) == count
     if count < 30:
         assert report["tail_frames_cut"] or report["video_frames"] == count
     verdict_of(report)

@@ -1,4 +1,4 @@
-"""The bundled games: same seed, same episode; what state rows say; the scripted players and their handicaps."""
+"""The bundled games: same seed, same episode; what state rows say; the scripts and their handicaps."""
 
 import math
 
@@ -16,11 +16,11 @@ from stages.games.catalog import (
     records_bundled_game,
 )
 from stages.games.doom import HALF_VIEW_DEG, DoomCenter
-from stages.games.players import BreakoutScript, CenterScript, HumanLikePlayer, LineScript
 from stages.games.rollout import GameSetting
-from stages.params import BreakoutParams, PlayerParams
+from stages.games.scripts import BreakoutScript, CenterScript, HumanLikeScript, LineScript
+from stages.params import BreakoutParams, ScriptParams
 
-PERFECT = PlayerParams(
+PERFECT = ScriptParams(
     reaction_s=0, reaction_jitter_s=0, lapses_per_min=0, lapse_s=0, key_noise=0, noise_s=0,
     explores_per_min=0, explore_s=0,
 )  # fmt: skip
@@ -36,8 +36,8 @@ def enemy_state(*things: tuple[float, float]) -> dict[str, float]:
     return row
 
 
-def player(script, params, seed=0) -> HumanLikePlayer:
-    return HumanLikePlayer(
+def player(script, params, seed=0) -> HumanLikeScript:
+    return HumanLikeScript(
         script, params, ("LEFT", "RIGHT", "SHOOT", "DASH"),
         tic_rate_hz=35, tics_per_frame=3, generator=np.random.default_rng(seed),
     )  # fmt: skip

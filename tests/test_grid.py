@@ -82,7 +82,9 @@ def queue(monkeypatch):
     answers, started = [], []
     monkeypatch.setattr(grid, "queue_states", lambda: answers.pop(0) if len(answers) > 1 else answers[0])
     monkeypatch.setattr(grid, "start_worker", lambda: started.append(True))
-    monkeypatch.setattr(grid, "run_dvc", lambda *words: "Running stage 'align':\nRunning stage 'train_head':\n> python")
+    monkeypatch.setattr(
+        grid, "run_dvc", lambda *words: "Running stage 'align':\nRunning stage 'train_policy':\n> python"
+    )
     for pause in ("ASK_S", "IDLE_S"):
         monkeypatch.setattr(grid, pause, 0)
     return answers, started
@@ -119,4 +121,4 @@ def test_a_worker_that_is_gone_is_started_again_but_not_for_ever(queue):
 
 
 def test_the_stage_that_runs_is_the_last_one_named(queue):
-    assert grid._current_stage("a") == "train_head"
+    assert grid._current_stage("a") == "train_policy"

@@ -82,7 +82,7 @@ def test_identity_is_perfect_and_without_motion_moving_scores_are_undefined():
     assert np.isnan(scores["moving_psnr_db"].value) and np.isnan(scores["moving_ssim"].value)
 
 
-def test_scores_are_pooled_over_fights_with_an_interval_around_them():
+def test_scores_are_pooled_over_episodes_with_an_interval_around_them():
     images, others = noisy_pair(count=8)
     sums = image_sums(images, others, nothing_moves(images))
     score = image_scores(sums, resamples=200, seed=0)["psnr_db"]

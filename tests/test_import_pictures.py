@@ -29,7 +29,7 @@ def test_pictures_with_a_table_give_their_labels_back(tmp_path):
     [(found, lost)] = imported(tmp_path / "source", tmp_path / "out", fps=5)
     np.testing.assert_array_equal(found.actions, HELD)
     np.testing.assert_allclose(found.session.times, np.arange(6) / 5)
-    assert found.session.stem == "run1" and (found.fight == 0).all()
+    assert found.session.stem == "run1" and (found.episode == 0).all()
     np.testing.assert_allclose([f.mean() for f in read_frames(found.session.video)], 40 * np.arange(6), atol=3)
     assert any("['health']" in words for words in lost) and any("5 a second" in words for words in lost)
 

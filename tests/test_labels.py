@@ -26,10 +26,10 @@ HEIGHT, WIDTH, FRAMES, SHIFT = 18, 26, 24, 4
 SPLITS = ("train",) * 4 + ("val", "test", "test")
 ACTIONS = ("LEFT", "RIGHT", "SHOOT", "DASH")
 AUTOENCODER = {"kind": "dense", "channels": [4, 8], "latent_dim": 6, "height": HEIGHT, "width": WIDTH, "in_channels": 1}
-PLAYERS = {"agent": 4.0, "best_blind": -2.0, "scripted": 6.0}
+PLAYERS = {"agent": 4.0, "best_blind": -2.0, "script": 6.0}
 
 
-def turning_fight(seed):
+def turning_episode(seed):
     """Frames uint8 [T, 1, H, W] of a view that turns, and ACTIONS [T, 4]; nobody ever presses DASH."""
     draw = np.random.default_rng(seed)
     wall = np.repeat(draw.integers(30, 220, (HEIGHT // 2, FRAMES * SHIFT + WIDTH)), 2, axis=0).repeat(2, axis=1)
@@ -41,7 +41,7 @@ def turning_fight(seed):
 
 def write_stores(folder):
     """episodes.zarr, and latents.zarr by an autoencoder that has learned nothing."""
-    attrs = {"action_keys": list(ACTIONS), "state_columns": [], "fps": 10.0, "recordings": "data/raw/doom_center",
+    attrs = {"action_names": list(ACTIONS), "state_columns": [], "fps": 10.0, "recordings": "data/raw/doom_center",
              "width": WIDTH, "height": HEIGHT, "color": "gray"}  # fmt: skip
     torch.manual_seed(0)
     autoencoder = Autoencoder(**AUTOENCODER).eval()
@@ -50,7 +50,7 @@ def write_stores(folder):
     with StoreWriter(folder / "data/episodes.zarr", attrs=attrs) as episodes:
         with StoreWriter(folder / "data/latents.zarr", attrs=attrs) as latents:
             for number, split in enumerate(SPLITS):
-                frames, keys = turning_fight(number)
+                frames, keys = turning_episode(number)
                 info = EpisodeInfo(episode_name(number), f"s{number}", 0, split, FRAMES, None, None)
                 known = {"actions": keys, "t": np.arange(FRAMES) / 10}
                 episodes.episode(info, known | {"frames": frames})
@@ -61,7 +61,7 @@ def write_params(folder, **latent_action):
     params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
     params |= {"threads": 1, "workers": 1, "device": "cpu", "precision": "no", "sequence_length": 3}
     params["evaluate"]["bootstrap"] = 20
-    params["head"] |= {"hidden": [4], "epochs": 1}
+    params["recurrent"] |= {"hidden": [4], "epochs": 1}
     params["play"] |= {"val_episodes": 1, "test_episodes": 2, "lanes": 2, "max_episode_s": 1}
     params["labelling"] |= {
         "counts": [2, 20],
@@ -115,7 +115,7 @@ def test_every_way_is_told_for_every_number_of_labels(found):
     for row in rows.values():
         assert row["draws"] == (1 if row["way"] in ("shaped", "inverse", "cloning") else 2)
         assert 0 <= row["exact_low"] <= row["exact"] <= row["exact_high"] <= 1
-        # no label ever holds DASH, which is counted and never pressed; nor do the test fights hold it
+        # no label ever holds DASH, which is counted and never pressed; nor do the test episodes hold it
         assert row["absent"]["DASH"] == row["draws"] and row["f1"]["DASH"] == 0
     assert rows[20, "spread", "vectors"]["exact"] > rows[2, "spread", "vectors"]["exact"]
 

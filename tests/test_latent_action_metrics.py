@@ -67,22 +67,26 @@ def test_perplexity_counts_the_codes_that_share_the_work(codes, expected):
 
 
 def test_codes_used_and_capacity():
-    fights = np.array([0, 0, 1, 1])
-    found = code_metrics(np.array([0, 5, 5, 5]), 8, fights, **DRAWN)
+    episodes = np.array([0, 0, 1, 1])
+    found = code_metrics(np.array([0, 5, 5, 5]), 8, episodes, **DRAWN)
     assert found["lam_codes_used"] == 2 and found["lam_capacity_bits"] == 3 and found["lam_codes_used_share"] == 0.25
     assert found["lam_perplexity"] == pytest.approx(perplexity(np.array([0, 5, 5, 5]), 8))
     low_high = found["lam_perplexity_low"], found["lam_perplexity_high"]
     assert low_high == pytest.approx((1, 2))  # only 5s; half and half
-    assert code_metrics(np.zeros((4, 35), int), 256, fights, **DRAWN)["lam_capacity_bits"] == 280
+    assert code_metrics(np.zeros((4, 35), int), 256, episodes, **DRAWN)["lam_capacity_bits"] == 280
 
 
 def test_macro_f1_is_scikit_learn_s_of_each_draw():
     draw = np.random.default_rng(0)
-    classes, answers, fights = draw.integers(3, size=90), draw.integers(3, size=(90, len(PROBES))), np.arange(90) // 30
-    found = probe_metrics(answers, classes, answers[:, 0], fights, name="probe", **DRAWN)
+    classes, answers, episodes = (
+        draw.integers(3, size=90),
+        draw.integers(3, size=(90, len(PROBES))),
+        np.arange(90) // 30,
+    )
+    found = probe_metrics(answers, classes, answers[:, 0], episodes, name="probe", **DRAWN)
     assert found["lam_probe_macro_f1"] == pytest.approx(f1_score(classes, answers[:, 0], average="macro"))
-    single = [f1_score(classes[fights == f], answers[fights == f, 0], average="macro") for f in range(3)]
-    assert min(single) == pytest.approx(found["lam_probe_macro_f1_low"])  # a draw of one fight three times
+    single = [f1_score(classes[episodes == f], answers[episodes == f, 0], average="macro") for f in range(3)]
+    assert min(single) == pytest.approx(found["lam_probe_macro_f1_low"])  # a draw of one episode three times
     assert max(single) == pytest.approx(found["lam_probe_macro_f1_high"])
     assert found["lam_probe_ami_low"] <= found["lam_probe_ami"] <= found["lam_probe_ami_high"]
 

@@ -24,7 +24,7 @@ SPLITS = ("train",) * 5 + ("val", "val", "test", "test")
 WEIGHTS = Path("data/models/latent_action/model.safetensors")
 
 
-def turning_fight(seed):
+def turning_episode(seed):
     """Frames uint8 [T, 1, H, W] of a view that turns, and the keys LEFT, RIGHT [T, 2] that turn it."""
     draw = np.random.default_rng(seed)
     wall = np.repeat(draw.integers(30, 220, (HEIGHT // 2, FRAMES * SHIFT + WIDTH)), 2, axis=0).repeat(2, axis=1)
@@ -35,11 +35,11 @@ def turning_fight(seed):
 
 
 def write_episodes(path, with_actions=True, frames=FRAMES):
-    attrs = {"action_keys": ["RIGHT", "LEFT"] if with_actions else [], "state_columns": [], "fps": 10.0,
+    attrs = {"action_names": ["RIGHT", "LEFT"] if with_actions else [], "state_columns": [], "fps": 10.0,
              "recordings": "data/raw/x", "width": WIDTH, "height": HEIGHT, "color": "gray"}  # fmt: skip
     with StoreWriter(path, attrs=attrs) as writer:
         for number, split in enumerate(SPLITS):
-            pictures, keys = turning_fight(number)
+            pictures, keys = turning_episode(number)
             arrays = {"frames": pictures[:frames], "t": np.arange(frames) / 10}
             # RIGHT comes first in the store: columns are looked up by name.
             arrays |= {"actions": keys[:frames, ::-1]} if with_actions else {}

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from stages.live.clock import SteadyClock
+from stages.live.deciding import DecisionLoop
 from stages.live.desktop import require_made
 from stages.live.guardian import HERE, LET_GO, READY, SILENT_S, KeysDown
 from stages.live.guardian import main as release_left_down
 from stages.live.hands import DryKeyboard, FrontGuard, Hands
-from stages.live.player import Player
 from stages.live.playing import GameWindow
 from stages.live.screen import even_region
 
@@ -162,7 +162,7 @@ def test_a_key_that_the_keyboard_does_not_have_is_told_before_it_is_pressed():
         require_made(Placed(), ["x", "Key.f20"])
 
 
-def test_a_player_whose_keys_were_released_ends_the_fight_where_it_stood_still():
+def test_a_player_whose_keys_were_released_ends_the_episode_where_it_stood_still():
     """The sign of life after the first decision hears that the keys have been released."""
     clock, stop, marks = SteadyClock(), threading.Event(), []
     keyboard = Pressed()
@@ -179,7 +179,7 @@ def test_a_player_whose_keys_were_released_ends_the_fight_where_it_stood_still()
             stop.set()
         return marks[-1:] != ["x"] or marks.count("x") > 1
 
-    player = Player(brain, lambda logits: (["x"], logits), hands, clock, fps=50, stop=stop, alive=alive)
+    player = DecisionLoop(brain, lambda logits: (["x"], logits), hands, clock, fps=50, stop=stop, alive=alive)
     player.run(camera, witness, in_front=lambda: True, count_down_again=lambda: False, seconds=None)
     assert marks[:8] == ["end", "reset", "begin", "x", "end", "reset", "begin", "x"]
     assert keyboard.log[:3] == ["+x", "-x", "+x"] and not keyboard.down

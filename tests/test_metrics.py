@@ -8,15 +8,15 @@ from sklearn.metrics import average_precision_score, f1_score, precision_score, 
 
 from stages.evaluation import metrics
 from stages.evaluation.intervals import resample_weights, resamples_of
-from stages.evaluation.onsets import fight_index
+from stages.evaluation.onsets import episode_index
 
-ONE_FIGHT = fight_index([8])
+ONE_EPISODE = episode_index([8])
 
 
-def counts_of(truth, pressed, fight=ONE_FIGHT, cut_frames=3):
+def counts_of(truth, pressed, episode=ONE_EPISODE, cut_frames=3):
     truth, pressed = np.asarray(truth)[:, None], np.asarray(pressed)[:, None]
-    short = metrics.hold_lengths(truth, fight) < cut_frames
-    return {name: value[:, 0] for name, value in metrics.frame_counts(truth, pressed, fight, short=short).items()}
+    short = metrics.hold_lengths(truth, episode) < cut_frames
+    return {name: value[:, 0] for name, value in metrics.frame_counts(truth, pressed, episode, short=short).items()}
 
 
 def test_counts_by_hand():
@@ -27,17 +27,17 @@ def test_counts_by_hand():
     }  # fmt: skip
 
 
-def test_counts_are_kept_a_fight_apart():
-    counts = counts_of([1, 1, 0, 1, 1, 1, 0, 0], [1, 1, 0, 1, 0, 0, 1, 0], fight_index([4, 4]))
+def test_counts_are_kept_a_episode_apart():
+    counts = counts_of([1, 1, 0, 1, 1, 1, 0, 0], [1, 1, 0, 1, 0, 0, 1, 0], episode_index([4, 4]))
     assert counts["tp"].tolist() == [3, 0]
     assert counts["fn"].tolist() == [0, 2]
     # The hold over the border is two holds, of one and of two frames: all frames lie in short holds.
     assert counts["long_tp"].tolist() == counts["long_fn"].tolist() == [0, 0]
 
 
-def test_hold_lengths_end_with_the_fight():
+def test_hold_lengths_end_with_the_episode():
     active = np.array([[1, 1, 1, 0, 1, 1, 0, 1]]).T
-    lengths = metrics.hold_lengths(active, fight_index([2, 6]))
+    lengths = metrics.hold_lengths(active, episode_index([2, 6]))
     assert lengths[:, 0].tolist() == [2, 2, 1, 0, 2, 2, 0, 1]
 
 
@@ -50,7 +50,7 @@ def test_scores_equal_scikit_learn(frames, share, seed):
     pressed = score > 0.5
     if not truth.any() or not pressed.any():
         return
-    counts = counts_of(truth, pressed, fight_index([frames]))
+    counts = counts_of(truth, pressed, episode_index([frames]))
     tp, fp, fn = (int(counts[name][0]) for name in ("tp", "fp", "fn"))
     assert metrics.precision(tp, fp) == pytest.approx(precision_score(truth, pressed))
     assert metrics.recall(tp, fn) == pytest.approx(recall_score(truth, pressed))
@@ -69,12 +69,12 @@ def test_a_constant_score_has_the_share_as_average_precision():
 
 def test_average_precision_of_draws_equals_the_drawn_frames():
     rng = np.random.default_rng(0)
-    fight = fight_index([7, 5, 9, 4])
+    episode = episode_index([7, 5, 9, 4])
     truth, score = rng.random(25) < 0.3, rng.random(25).round(1)
     weights = resample_weights(4, resamples=30, seed=5)
-    values = metrics.average_precision(truth, score, weights, fight)
+    values = metrics.average_precision(truth, score, weights, episode)
     for value, draw in zip(values, resamples_of(4, resamples=30, seed=5), strict=True):
-        frames = np.concatenate([np.flatnonzero(fight == number) for number in draw])
+        frames = np.concatenate([np.flatnonzero(episode == number) for number in draw])
         if truth[frames].any():
             assert value == pytest.approx(average_precision_score(truth[frames], score[frames]))
         else:
@@ -83,7 +83,7 @@ def test_average_precision_of_draws_equals_the_drawn_frames():
 
 def test_a_perfect_prediction_scores_one():
     truth = np.random.default_rng(1).random(100) < 0.3
-    counts = counts_of(truth, truth, fight_index([100]))
+    counts = counts_of(truth, truth, episode_index([100]))
     tp, fp, fn = (counts[name].sum() for name in ("tp", "fp", "fn"))
     assert metrics.precision(tp, fp) == metrics.recall(tp, fn) == metrics.f1(tp, tp + fp, tp + fn) == 1
     assert metrics.average_precision(truth, truth) == 1

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.evaluation.onsets import fight_index, match_onsets, onset_counts, onset_frames
+from stages.evaluation.onsets import episode_index, match_onsets, onset_counts, onset_frames
 
 SECONDS = st.lists(st.integers(0, 30).map(lambda tenth: tenth / 10), max_size=6).map(sorted)
 
@@ -63,54 +63,54 @@ def test_times_that_run_backwards_are_an_error():
         match_onsets([1.0], [2.0, 1.0], early_s=0.2, late_s=0.2)
 
 
-def test_onsets_are_rising_edges_within_a_fight():
-    fight = fight_index([4, 3])
+def test_onsets_are_rising_edges_within_a_episode():
+    episode = episode_index([4, 3])
     active = np.array([1, 0, 1, 1, 1, 0, 1])
-    # Frame 0 and 4 begin a fight: the key may have been down before. Frame 2 and 6 are presses.
-    assert onset_frames(active, fight).tolist() == [2, 6]
+    # Frame 0 and 4 begin an episode: the key may have been down before. Frame 2 and 6 are presses.
+    assert onset_frames(active, episode).tolist() == [2, 6]
 
 
-def test_counts_a_fight_by_hand():
-    fight = fight_index([6, 6])
+def test_counts_a_episode_by_hand():
+    episode = episode_index([6, 6])
     times = np.r_[np.arange(6), np.arange(6)] * 0.1 + 1.7e9 + np.r_[np.zeros(6), np.full(6, 0.6)]
     truth = np.array([0, 0, 1, 1, 0, 0] + [0, 1, 0, 0, 0, 1])[:, None]
     pressed = np.array([0, 1, 1, 0, 0, 1] + [0, 0, 1, 0, 0, 0])[:, None]
-    counts = onset_counts(truth, pressed, times, fight, tolerance_s=0.1)
-    # Fight 0: one press, found a frame early, one false alarm. Fight 1: found a frame late, one missed.
+    counts = onset_counts(truth, pressed, times, episode, tolerance_s=0.1)
+    # Episode 0: one press, found a frame early, one false alarm. Episode 1: found a frame late, one missed.
     assert counts["onsets"][:, 0].tolist() == [1, 2]
     assert counts["predicted_onsets"][:, 0].tolist() == [2, 1]
     assert counts["matched"][:, 0].tolist() == [1, 1]
     assert counts["matched_on_time"][:, 0].tolist() == [1, 0]
 
 
-def test_onsets_of_neighbouring_fights_never_match():
-    # The last frame of one fight and the second of the next are .15 s apart, in either order of the clock.
-    fight, times = fight_index([2, 2]), np.array([0.0, 0.1, 0.15, 0.25])
+def test_onsets_of_neighbouring_episodes_never_match():
+    # The last frame of one episode and the second of the next are .15 s apart, in either order of the clock.
+    episode, times = episode_index([2, 2]), np.array([0.0, 0.1, 0.15, 0.25])
     truth, pressed = np.array([[0], [1], [0], [0]]), np.array([[0], [0], [0], [1]])
-    counts = onset_counts(truth, pressed, times, fight, tolerance_s=0.2)
+    counts = onset_counts(truth, pressed, times, episode, tolerance_s=0.2)
     assert counts["onsets"].sum() == counts["predicted_onsets"].sum() == 1
     assert counts["matched"].sum() == 0
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=5), st.integers(0, 2**32 - 1))
-def test_counting_all_fights_at_once_equals_one_after_the_other(lengths, seed):
+def test_counting_all_episodes_at_once_equals_one_after_the_other(lengths, seed):
     rng = np.random.default_rng(seed)
-    fight = fight_index(lengths)
-    truth, pressed = rng.random((2, len(fight), 2)) < 0.4
-    times = 1.7e9 + np.cumsum(rng.uniform(0.05, 0.15, len(fight)))
-    counts = onset_counts(truth, pressed, times, fight, tolerance_s=0.2)
+    episode = episode_index(lengths)
+    truth, pressed = rng.random((2, len(episode), 2)) < 0.4
+    times = 1.7e9 + np.cumsum(rng.uniform(0.05, 0.15, len(episode)))
+    counts = onset_counts(truth, pressed, times, episode, tolerance_s=0.2)
     for number in range(len(lengths)):
-        here = fight == number
+        here = episode == number
         alone = onset_counts(truth[here], pressed[here], times[here], np.zeros(here.sum(), int), tolerance_s=0.2)
         for name in counts:
             assert np.array_equal(counts[name][number], alone[name][0])
 
 
 def test_a_perfect_prediction_matches_every_onset_on_time():
-    fight = fight_index([50])
+    episode = episode_index([50])
     truth = np.random.default_rng(0).random((50, 3)) < 0.5
-    counts = onset_counts(truth, truth, np.arange(50) * 0.1, fight, tolerance_s=0.0)
+    counts = onset_counts(truth, truth, np.arange(50) * 0.1, episode, tolerance_s=0.0)
     for name in ("predicted_onsets", "matched", "matched_on_time"):
         assert np.array_equal(counts[name], counts["onsets"])
 
@@ -120,5 +120,5 @@ def test_frame_steps_on_the_tolerance_are_inside_whatever_the_clock():
     times = np.round(1_763_770_000.123457 + np.arange(400) / 10, 6)
     truth, pressed = np.zeros((2, 400, 1), dtype=bool)
     truth[10::20], pressed[12::20] = True, True
-    counts = onset_counts(truth, pressed, times, fight_index([400]), tolerance_s=0.2)
+    counts = onset_counts(truth, pressed, times, episode_index([400]), tolerance_s=0.2)
     assert counts["matched"].sum() == counts["onsets"].sum() == 20

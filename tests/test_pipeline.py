@@ -17,16 +17,16 @@ TINY = {
     "workers": 1,
     "precision": "no",
     "collect.sessions": 6,
-    "collect.fights_per_session": 2,
-    "collect.max_fight_s": 6,
+    "collect.episodes_per_session": 2,
+    "collect.max_episode_s": 6,
     "split.val": 0.2,
     "split.test": 0.2,
     "convert.width": 64,
     "convert.height": 36,
     "autoencoder.channels": [4, 8],
     "autoencoder.epochs": 1,
-    "head.hidden": [16, 8],
-    "head.epochs": 1,
+    "recurrent.hidden": [16, 8],
+    "recurrent.epochs": 1,
     "evaluate.bootstrap": 50,
     "play.val_episodes": 2,
     "play.test_episodes": 3,
@@ -92,7 +92,7 @@ def test_the_pipeline_runs_repeats_itself_and_is_then_up_to_date(tmp_path):
     metrics = json.loads((folders[0] / "reports/metrics.json").read_text(encoding="utf-8"))
     assert tuple(metrics)[: len(HEADLINE)] == HEADLINE
     test = json.loads((folders[0] / "reports/test/metrics.json").read_text(encoding="utf-8"))
-    for name in ("return", "return_scripted", "return_blind", "return_random"):
+    for name in ("return", "return_script", "return_blind", "return_random"):
         assert isinstance(test[name], float), name
     assert "return_fraction" in test
     assert (folders[0] / "reports/index.html").stat().st_size > 10_000

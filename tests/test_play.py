@@ -13,15 +13,15 @@ from stages.play_baselines import best_blind, matched_keys, write_returns
 BOOTSTRAP = {"resamples": 200, "seed": 0}
 
 
-def returns(agent, blind, scripted):
-    names = ("agent", "best_blind", "scripted")
-    return {name: np.array(values, float) for name, values in zip(names, (agent, blind, scripted), strict=True)}
+def returns(agent, blind, script):
+    names = ("agent", "best_blind", "script")
+    return {name: np.array(values, float) for name, values in zip(names, (agent, blind, script), strict=True)}
 
 
 def test_the_fraction_is_one_for_the_teacher_and_zero_for_the_blind():
-    blind, scripted = [1, 2, 3, 2], [10, 12, 11, 9]
-    assert return_fraction(returns(scripted, blind, scripted), **BOOTSTRAP).value == pytest.approx(1)
-    assert return_fraction(returns(blind, blind, scripted), **BOOTSTRAP).value == pytest.approx(0)
+    blind, script = [1, 2, 3, 2], [10, 12, 11, 9]
+    assert return_fraction(returns(script, blind, script), **BOOTSTRAP).value == pytest.approx(1)
+    assert return_fraction(returns(blind, blind, script), **BOOTSTRAP).value == pytest.approx(0)
     half = return_fraction(returns([6, 6, 6, 6], [2] * 4, [10] * 4), **BOOTSTRAP)
     assert (half.value, half.low, half.high) == pytest.approx((0.5, 0.5, 0.5))
 
@@ -29,7 +29,7 @@ def test_the_fraction_is_one_for_the_teacher_and_zero_for_the_blind():
 def test_no_fraction_where_the_teacher_is_no_better_than_blind():
     metrics = fraction_metrics(returns([3, 3], [5, 5], [5, 5]), "val_", BOOTSTRAP)
     assert metrics["val_return_fraction"] is None
-    assert metrics["val_return"] == 3 and metrics["val_return_blind"] == 5 and metrics["val_return_scripted"] == 5
+    assert metrics["val_return"] == 3 and metrics["val_return_blind"] == 5 and metrics["val_return_script"] == 5
 
 
 def test_thresholds_are_the_tuned_ones_and_the_other_rules_follow_calibrated_probabilities():

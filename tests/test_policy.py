@@ -63,11 +63,11 @@ def test_bad_input():
 def test_round_trip_through_a_folder(tmp_path):
     saved, x = policy().eval(), torch.rand(4, 10, 6)
     config = {**CONFIG, "actions": ["LEFT", "RIGHT", "SHOOT"], "sequence_length": 10}
-    save_model(tmp_path / "head", saved, config)
-    loaded, found = load_policy(tmp_path / "head")
+    save_model(tmp_path / "policy", saved, config)
+    loaded, found = load_policy(tmp_path / "policy")
     assert found == config
     assert not loaded.training
     assert torch.equal(loaded(x), saved(x))
-    save_model(tmp_path / "head", saved, {**config, "hidden": [5, 8]})
+    save_model(tmp_path / "policy", saved, {**config, "hidden": [5, 8]})
     with pytest.raises(ValueError, match="holds weights of another model"):
-        load_policy(tmp_path / "head")
+        load_policy(tmp_path / "policy")

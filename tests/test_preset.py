@@ -6,9 +6,9 @@ import pytest
 import torch
 import yaml
 
+from stages.commands.preset import PRESETS, latent_action_cost, names, with_preset
 from stages.models.latent_action import LatentActionDesign, LatentActionModel
 from stages.params import read_params
-from stages.preset import PRESETS, latent_action_cost, names, with_preset
 
 TEXT = Path("params.yaml").read_text(encoding="utf-8")
 

@@ -15,30 +15,30 @@ from stages.evaluation.probe import (
 )
 
 
-def seen_objects(frames=600, features=5, fights=6, seed=0):
+def seen_objects(frames=600, features=5, episodes=6, seed=0):
     """Features that tell in view by the first, x by the second; the rest is noise."""
     draw = np.random.default_rng(seed)
     values = draw.normal(size=(frames, features)).astype(np.float32)
     in_view = (values[:, 0] + 0.3 * draw.normal(size=frames) > 0).astype(float)
     x_px = np.where(in_view > 0, 160 + 50 * values[:, 1] + 3 * draw.normal(size=frames), np.nan)
-    return values, in_view, x_px, np.arange(frames) * fights // frames
+    return values, in_view, x_px, np.arange(frames) * episodes // frames
 
 
 def test_the_probe_finds_what_is_there_on_frames_it_has_not_seen():
     fitted = fit_object_probe(*seen_objects(seed=0), seed=0)
-    features, in_view, x_px, fight = seen_objects(seed=1)
-    ap = detection_ap(in_view, fitted.detector.predict(features), fight, resamples=100, seed=0)
-    error = location_error_px(x_px, fitted.locator.predict(features), fight, resamples=100, seed=0)
+    features, in_view, x_px, episode = seen_objects(seed=1)
+    ap = detection_ap(in_view, fitted.detector.predict(features), episode, resamples=100, seed=0)
+    error = location_error_px(x_px, fitted.locator.predict(features), episode, resamples=100, seed=0)
     assert 0.9 < ap.low <= ap.value <= ap.high <= 1
     assert error.value == pytest.approx(3 * np.sqrt(2 / np.pi), abs=0.4)  # the mean |deviation| of the noise
     assert error.low < error.value < error.high
 
 
 def test_the_probe_finds_nothing_in_noise():
-    _, in_view, x_px, fight = seen_objects()
+    _, in_view, x_px, episode = seen_objects()
     noise = np.random.default_rng(5).normal(size=(600, 40)).astype(np.float32)
-    fitted = fit_object_probe(noise[:300], in_view[:300], x_px[:300], fight[:300], seed=0)
-    ap = detection_ap(in_view[300:], fitted.detector.predict(noise[300:]), fight[300:] - 3, resamples=10, seed=0)
+    fitted = fit_object_probe(noise[:300], in_view[:300], x_px[:300], episode[:300], seed=0)
+    ap = detection_ap(in_view[300:], fitted.detector.predict(noise[300:]), episode[300:] - 3, resamples=10, seed=0)
     assert ap.value == pytest.approx(np.mean(in_view[300:]), abs=0.12)
     assert fitted.detector.penalty == fitted.locator.penalty == max(probe.PENALTIES)
 
@@ -63,32 +63,32 @@ def test_logistic_regression_is_that_of_scikit_learn():
 
 
 def test_without_both_cases_there_is_no_detector_and_without_objects_no_locator():
-    features, in_view, x_px, fight = seen_objects()
-    never = fit_object_probe(features, np.zeros(600), np.full(600, np.nan), fight, seed=0)
+    features, in_view, x_px, episode = seen_objects()
+    never = fit_object_probe(features, np.zeros(600), np.full(600, np.nan), episode, seed=0)
     assert never.detector is None and never.locator is None
-    always = fit_object_probe(features, np.ones(600), np.nan_to_num(x_px), fight, seed=0)
+    always = fit_object_probe(features, np.ones(600), np.nan_to_num(x_px), episode, seed=0)
     assert always.detector is None and always.locator is not None
-    assert detection_ap(np.zeros(600), features[:, 0], fight, resamples=5, seed=0) is None
-    assert location_error_px(np.full(600, np.nan), features[:, 0], fight, resamples=5, seed=0) is None
+    assert detection_ap(np.zeros(600), features[:, 0], episode, resamples=5, seed=0) is None
+    assert location_error_px(np.full(600, np.nan), features[:, 0], episode, resamples=5, seed=0) is None
 
 
 def test_frames_of_unknown_state_are_left_out():
-    features, in_view, x_px, fight = seen_objects()
+    features, in_view, x_px, episode = seen_objects()
     score = features[:, 0].astype(float)
-    known = detection_ap(in_view[100:], score[100:], fight[100:] - 1, resamples=5, seed=0)
+    known = detection_ap(in_view[100:], score[100:], episode[100:] - 1, resamples=5, seed=0)
     in_view[:100], x_px[:100] = np.nan, np.nan
     score[:100] = 99.0
-    assert detection_ap(in_view, score, fight, resamples=5, seed=0).value == known.value
-    full = fit_object_probe(features, in_view, x_px, fight, seed=0)
-    part = fit_object_probe(features[100:], in_view[100:], x_px[100:], fight[100:], seed=0)
+    assert detection_ap(in_view, score, episode, resamples=5, seed=0).value == known.value
+    full = fit_object_probe(features, in_view, x_px, episode, seed=0)
+    part = fit_object_probe(features[100:], in_view[100:], x_px[100:], episode[100:], seed=0)
     assert full.detector.predict(features) == pytest.approx(part.detector.predict(features), abs=1e-5)
 
 
-def test_held_back_fights_are_whole_and_of_a_single_fight_it_is_the_end():
-    fight = np.repeat(np.arange(10), 7)
-    held = held_back(fight, seed=3).reshape(10, 7)
+def test_held_back_episodes_are_whole_and_of_a_single_episode_it_is_the_end():
+    episode = np.repeat(np.arange(10), 7)
+    held = held_back(episode, seed=3).reshape(10, 7)
     assert held.all(axis=1).sum() == 2 and held.any(axis=1).sum() == 2
-    assert np.array_equal(held_back(fight, seed=3), held.ravel())
+    assert np.array_equal(held_back(episode, seed=3), held.ravel())
     assert held_back(np.zeros(10, int), seed=0).tolist() == [False] * 8 + [True] * 2
 
 
@@ -116,7 +116,7 @@ def test_probe_rows_are_spread_evenly_and_fewer_for_wide_features():
 
 
 def test_a_constant_feature_does_no_harm():
-    features, in_view, x_px, fight = seen_objects()
+    features, in_view, x_px, episode = seen_objects()
     features[:, 3] = 7
-    fitted = fit_object_probe(features, in_view, x_px, fight, seed=0)
+    fitted = fit_object_probe(features, in_view, x_px, episode, seed=0)
     assert np.isfinite(fitted.detector.predict(features)).all()

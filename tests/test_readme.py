@@ -11,7 +11,7 @@ from stages.pages.labels_page import readme_table
 ROOT = Path(__file__).parents[1]
 
 TEST = {
-    "return": 14.73, "return_low": 14.09, "return_high": 15.37, "return_scripted": 17.4, "return_blind": 5.7,
+    "return": 14.73, "return_low": 14.09, "return_high": 15.37, "return_script": 17.4, "return_blind": 5.7,
     "return_random": 0.8, "return_nothing": -1.0, "return_fraction": 0.77, "onset_f1": 0.66, "frame_f1": 0.75,
     "onset_f1_baseline": 0.31, "ae_object_ap": 0.99, "ae_object_ap_raw": 0.98, "ae_object_ap_blind": 0.76,
     "lam_gain_db": 2.7, "lam_shuffle_drop_db": 2.2, "lam_probe_accuracy": 0.7, "lam_probe_frame": 0.6,

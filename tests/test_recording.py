@@ -15,7 +15,7 @@ import pytest
 from stages.commands.record import _last_words
 from stages.evaluation.acting import Acting
 from stages.live import encoder, hands, playing, recording, screen
-from stages.live.player import Decider
+from stages.live.deciding import Decider
 from stages.live.playing import Run, play
 from stages.live.recorder import Plan, Switches
 from stages.live.recording import Order, record
@@ -93,9 +93,9 @@ def machine(monkeypatch):
     return machine
 
 
-def order(folder, *, fights="auto", seconds=0.5, window=None):
-    plan = Plan(50.0, REGION, window, ("Key.left", "x"), fights, seconds, 0.0)
-    return Order(plan, folder, "a", "game", {"LEFT": ("Key.left",)}, ("Key.left", "x"), {"Key.f9": "fight"}, 20)
+def order(folder, *, episodes="auto", seconds=0.5, window=None):
+    plan = Plan(50.0, REGION, window, ("Key.left", "x"), episodes, seconds, 0.0)
+    return Order(plan, folder, "a", "game", {"LEFT": ("Key.left",)}, ("Key.left", "x"), {"Key.f9": "episode"}, 20)
 
 
 def read(folder, stem="a"):
@@ -110,7 +110,7 @@ def test_without_the_live_libraries_it_says_how_to_install_them(command, tmp_pat
     code = f"""{blocked}{taken if command == "play" else ""}
 sys.argv = ['understudy', '{command}', *{["models"] if command == "play" else []}, '--region', '0,0,64x48',
             '--keys', 'LEFT=Key.left', *{asked}]
-import stages.understudy as u; u.main()"""
+import stages.commands.understudy as u; u.main()"""
     environment = {k: v for k, v in os.environ.items() if k not in ("WAYLAND_DISPLAY", "XDG_SESSION_TYPE")}
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment | {"DISPLAY": ":4711"}
@@ -123,7 +123,7 @@ def test_a_recording_reads_back(machine, tmp_path):
     status = record(order(tmp_path), Switches())
     session = read(tmp_path)
     assert session.closed is True and len(session.times) == status.frames > 5
-    assert status.fights == 1 and "are over" in status.why_stopped
+    assert status.episodes == 1 and "are over" in status.why_stopped
     assert _last_words(status, tmp_path, "Key.f9") == [f"0.5 s are over; look at it with: understudy doctor {tmp_path}"]
 
 
@@ -150,12 +150,12 @@ def test_an_absurd_frame_rate_is_refused_before_anything_is_opened(fps, tmp_path
         run(tmp_path, fps=fps)
 
 
-def test_fights_by_hand_of_which_none_was_marked(machine, tmp_path):
-    status = record(order(tmp_path, fights="manual"), Switches())
+def test_episodes_by_hand_of_which_none_was_marked(machine, tmp_path):
+    status = record(order(tmp_path, episodes="manual"), Switches())
     session = read(tmp_path)  # not even a key was pressed: the event log must be readable all the same
     assert [marker.type for marker in session.markers] == ["fight_start", "fight_end"]
     assert (session.markers[0].t, session.markers[1].t) == (session.times[0], session.times[-1])
-    assert status.fights == 0 and "no fight was marked (Key.f9)" in _last_words(status, tmp_path, "Key.f9")[1]
+    assert status.episodes == 0 and "no episode was marked (Key.f9)" in _last_words(status, tmp_path, "Key.f9")[1]
 
 
 def test_a_key_that_the_system_never_calls_down_is_pressed_once(machine, tmp_path):

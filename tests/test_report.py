@@ -59,7 +59,7 @@ def write_recordings(folder):
         write_timeline_of(folder, session, times)
     with StoreWriter(
         folder / "data/episodes.zarr",
-        attrs={"action_keys": list(ACTIONS), "state_columns": [], "fps": FPS, "recordings": "data/raw/doom_center",
+        attrs={"action_names": list(ACTIONS), "state_columns": [], "fps": FPS, "recordings": "data/raw/doom_center",
                "width": 128, "height": 72, "color": "gray"},
     ) as store:  # fmt: skip
         for i, session in enumerate(SESSIONS):
@@ -81,11 +81,11 @@ def write_head(folder, prefix, onset_f1):
         rows += [f"majority,true,{action},onset_f1,0,0,0", f"iid_random,true,{action},onset_f1,0.65,,"]
         rows += [f"repeat_last,false,{action},onset_f1,0.99,0.9,1", f"model,true,{action},onsets,30,,"]
     keys = held()
-    header = ["episode", "session", "fight", "frame", "t"] + [f"{a}_{end}" for a in ACTIONS for end in ("true", "p")]
+    header = ["session", "episode", "frame", "t"] + [f"{a}_{end}" for a in ACTIONS for end in ("true", "p")]
     lines = [",".join(header)]
     for i in range(FRAMES):
         cells = [f"{k},{0.1 + 0.8 * k:.5f}" for k in keys[i]]
-        lines.append(f"episode_00002,c,0,{i},{1000 + i / FPS:.6f},{','.join(cells)}")
+        lines.append(f"c,0,{i},{1000 + i / FPS:.6f},{','.join(cells)}")
     folder.mkdir(parents=True)
     (folder / "actions.csv").write_text("\n".join(rows) + "\n")
     (folder / "predictions.csv").write_text("\n".join(lines) + "\n")
@@ -96,24 +96,24 @@ def write_reports(folder, *, own):
     """What the stages leave in reports/; `own`: recordings of no bundled game and without state."""
     reports = folder / "reports"
     for base, prefix in ((reports, "val_"), (reports / "test", "")):
-        write_head(base / "head", prefix, 0.7)
+        write_head(base / "policy", prefix, 0.7)
         objects = {"ae_object_ap": None} if own else interval("ae_object_ap", 0.8) | {"ae_object_ap_raw": 0.9}
         write_json(base / "autoencoder/metrics.json", {"ae_psnr_db": 30.0, **objects})
         write_json(base / "latent_action/metrics.json", interval("lam_gain_db", 2.0) | {"lam_probe_skill": 0.4})
         fraction = {f"{prefix}return_fraction": None} if own else interval(f"{prefix}return_fraction", 0.8)
         write_json(base / "play/metrics.json", fraction | ({} if prefix or own else {"return": 14.0}))
-    write_json(folder / "data/models/head/acting.json", {"thresholds": dict.fromkeys(ACTIONS, 0.5)})
+    write_json(folder / "data/models/policy/acting.json", {"thresholds": dict.fromkeys(ACTIONS, 0.5)})
     session = {"frames": FRAMES, "seconds": 2.4, "gaps": {"count": 1, "longest_s": 1.0, "list": []}, "repeats": 0,
-               "unclosed_fights": [{"fight": 0}], "unmapped_keys": {"x": 2, "y": 3}, "fights": 1,
+               "unclosed_episodes": [{"episode": 0}], "unmapped_keys": {"x": 2, "y": 3}, "episodes": 1,
                "interval_ms": {"median": 100.0}, "warnings": ["still down <at> the end"]}  # fmt: skip
     write_json(folder / "data/timelines/alignment.json", {"sessions": {"a": session}, "totals": {}})
     if own:
         return
     write_json(reports / "explore/warnings.json", {"warnings": ["DASH has 3 presses in val: too few for an F1"]})
     balance = "scope,split,action,frames,active_frames,share,presses,mean_hold_s,median_hold_s,kind\n"
-    balance += "fights,all,DASH,100,3,0.03,9,0.21,0.2,reflex\nfights,train,DASH,80,2,0.02,6,,,reflex\n"
+    balance += "episodes,all,DASH,100,3,0.03,9,0.21,0.2,reflex\nepisodes,train,DASH,80,2,0.02,6,,,reflex\n"
     (reports / "explore/balance.csv").write_text(balance)
-    tsv = reports / "head_training/live/plots/metrics/train/loss.tsv"
+    tsv = reports / "policy_training/live/plots/metrics/train/loss.tsv"
     tsv.parent.mkdir(parents=True)
     tsv.write_text("step\tloss\n0\t0.5\n1\t0.25\n")
     figure, _ = style.new_figure(2, 1)
@@ -130,7 +130,7 @@ def write_reports(folder, *, own):
     shutil.copy(folder / "data/raw/doom_center/a.mp4", reports / "test/play/best.mp4")
 
 
-POLICIES = {"agent": 14.0, "scripted": 19.0, "best blind": 4.0}
+POLICIES = {"agent": 14.0, "script": 19.0, "best blind": 4.0}
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_metrics_are_merged_headline_first_and_rounded(built):
     assert list(test)[:4] == ["return_fraction", "return", "onset_f1", "ap"]
 
 
-def test_the_overlay_shows_the_frames_of_the_fight(built):
+def test_the_overlay_shows_the_frames_of_the_episode(built):
     with av.open(str(built / "reports/overlay.mp4")) as container:
         images = [image.to_ndarray(format="bgr24") for image in container.decode(video=0)]
     assert len(images) == FRAMES

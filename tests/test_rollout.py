@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stages.games.blind import Independent, KeysOfOther, Nothing, Replay, SquareWave, candidates, chained
-from stages.games.rollout import AgentGames, GameSetting, Workers, play_agent, play_rows, play_scripted, replayed_frames
+from stages.games.rollout import AgentGames, GameSetting, Workers, play_agent, play_rows, play_script, replayed_frames
 from stages.params import read_params
 
 SETTING = GameSetting("doom_center", 256, 144, ("LEFT", "RIGHT", "SHOOT", "DASH"), max_episode_s=3)
@@ -82,8 +82,8 @@ def test_work_that_is_shared_among_processes_comes_back_in_order():
 
 
 def test_the_scripted_player_is_a_function_of_the_seed():
-    params = read_params().collect.player
-    same(play_scripted(SETTING, params, [5, 6]), play_scripted(SETTING, params, [6, 5])[::-1])
+    params = read_params().collect.script
+    same(play_script(SETTING, params, [5, 6]), play_script(SETTING, params, [6, 5])[::-1])
 
 
 def test_blind_policies_are_functions_of_seed_and_time():

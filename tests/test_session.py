@@ -31,7 +31,7 @@ def write(directory, stem="one", frames=12, *, state=False, complete=True):
     writer.key("keydown", "'F'", START + 0.1)
     writer.key("keyup", "f", START + 0.1234567)
     writer.marker("fight_end", START + 0.5)
-    writer.fight_result(2.0, "won")
+    writer.episode_result(2.0, "won")
     writer.close(complete=complete)
     return directory
 
@@ -74,8 +74,8 @@ def test_a_session_comes_back_as_it_was_written(tmp_path):
     assert session.closed is True
     assert session.metadata["game"] == "pong"
     assert session.fps == pytest.approx(35 / 3, abs=1e-5)
-    assert session.fight_result(0) == (2.0, "won")
-    assert session.fight_result(1) == (None, None)
+    assert session.episode_result(0) == (2.0, "won")
+    assert session.episode_result(1) == (None, None)
     assert session.skipped_lines == 0
 
 
@@ -91,7 +91,7 @@ def test_the_files_hold_the_documented_lines(tmp_path):
     ]
     metadata = json.loads((tmp_path / "one_session.json").read_text(encoding="utf-8"))
     assert metadata["closed"] is True
-    assert metadata["fights"] == [{"score": 2.0, "outcome": "won"}]
+    assert metadata["episodes"] == [{"score": 2.0, "outcome": "won"}]
 
 
 def test_the_state_has_a_row_a_frame_and_nan_where_absent(tmp_path):
@@ -135,13 +135,13 @@ def test_a_session_without_a_frame_can_be_closed_but_not_read(tmp_path):
         count_frames(tmp_path / "one.mp4")
 
 
-def test_a_fight_without_result_is_unknown(tmp_path):
+def test_a_episode_without_result_is_unknown(tmp_path):
     with SessionWriter(tmp_path, "one", **SIZE, fps=10, metadata={}, crf=20, state_columns=None) as writer:
         writer.marker("fight_start", 1)
         writer.marker("fight_start", 2)
-        writer.fight_result(None, "lost")
+        writer.episode_result(None, "lost")
         writer.frame(picture(0), 1)
-    assert [read(tmp_path).fight_result(i) for i in (0, 1)] == [(None, None), (None, "lost")]
+    assert [read(tmp_path).episode_result(i) for i in (0, 1)] == [(None, None), (None, "lost")]
 
 
 def test_a_recording_that_broke_off_is_marked_and_its_video_readable(tmp_path):
@@ -181,7 +181,7 @@ def test_the_writer_refuses_what_would_spoil_a_recording(tmp_path):
         with pytest.raises(ValueError, match="'pause' is no marker"):
             writer.marker("pause", 1.0)
         with pytest.raises(ValueError, match="follows its fight_start"):
-            writer.fight_result(1, None)
+            writer.episode_result(1, None)
     assert len(lines_of(tmp_path / "two_frames.jsonl")) == count_frames(tmp_path / "two.mp4") == 1
 
 
@@ -213,7 +213,7 @@ def test_a_session_of_another_recorder_needs_no_session_file(tmp_path):
     assert session.closed is None
     assert session.metadata == {}
     assert session.fps == pytest.approx(35 / 3, abs=1e-3)
-    assert session.fight_result(0) == (None, None)
+    assert session.episode_result(0) == (None, None)
 
 
 def test_byte_order_mark_line_ends_and_quoted_keys_of_other_recorders_are_accepted(tmp_path):

@@ -102,8 +102,8 @@ def test_equal_times_are_accepted(tmp_path):
         ("{", "this is not JSON"),
         ('{"fps": 0}', "fps is 0"),
         ('{"fps": "30"}', "fps is '30'"),
-        ('{"fights": 3}', "fights must be a list"),
-        ('{"fights": [{"score": "high"}]}', "the score 'high' of a fight"),
+        ('{"episodes": 3}', "episodes must be a list"),
+        ('{"episodes": [{"score": "high"}]}', "the score 'high' of an episode"),
     ],
 )
 def test_a_bad_session_file_is_an_error(tmp_path, text, message):

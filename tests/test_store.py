@@ -5,7 +5,7 @@ import zarr
 from stages.episodes import store as stores
 from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, action_columns, episode_name, partial_path
 
-ATTRS = {"action_keys": ["LEFT", "SHOOT"], "state_columns": ["x"], "fps": 11.5, "recordings": "data/raw/x", "width": 6}
+ATTRS = {"action_names": ["LEFT", "SHOOT"], "state_columns": ["x"], "fps": 11.5, "recordings": "data/raw/x", "width": 6}
 
 
 def episode(number, split, length, seed=0):
@@ -27,7 +27,7 @@ def write(path, lengths=(70, 1500, 3), splits=("train", "val", "train"), **kwarg
 
 def test_what_was_written_is_read(tmp_path):
     store = write(tmp_path / "e.zarr")
-    assert store.action_keys == ("LEFT", "SHOOT")
+    assert store.action_names == ("LEFT", "SHOOT")
     assert store.state_columns == ("x",)
     assert store.fps == 11.5
     assert store.attrs["width"] == 6
@@ -129,7 +129,7 @@ def test_arrays_of_another_length_and_missing_attributes_are_refused(tmp_path):
     ):
         writer.episode(info, arrays | {"actions": arrays["actions"][:4]})
     with pytest.raises(ValueError, match="state_columns, fps, recordings"):
-        StoreWriter(tmp_path / "f.zarr", attrs={"action_keys": []})
+        StoreWriter(tmp_path / "f.zarr", attrs={"action_names": []})
 
 
 def test_names_sort_as_numbers():

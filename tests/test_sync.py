@@ -13,7 +13,7 @@ from stages.games.rollout import GameSetting
 from stages.params import read_params
 from stages.recordings.session import KeyEvent, read_frames, read_session
 from stages.recordings.sync import CELLS, Certificate, _limits, certificate, change_of, held_share, in_step, pooled_lag
-from stages.recordings.timeline import fight_ids
+from stages.recordings.timeline import episode_ids
 
 LENGTH_S = 240
 
@@ -70,7 +70,7 @@ def recorded(request, tmp_path_factory):
     tics_per_frame, seconds, within_ms = request.param
     folder = tmp_path_factory.mktemp("recorded")
     setting = GameSetting("doom_center", 256, 144, ("LEFT", "RIGHT", "SHOOT", "DASH"), max_episode_s=15)
-    how = Recording(setting, read_params().collect.player, 23, folder)
+    how = Recording(setting, read_params().collect.script, 23, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Doom, "tics_per_frame", tics_per_frame)
         record_sessions(how, [(0, list(range(71, 71 + seconds // 15)))])
@@ -86,7 +86,7 @@ def test_a_lag_put_into_a_recording_is_recovered(recorded, tmp_path, moved_ms):
     moved = [row | {"t": row["t"] + (row["event"] != "marker") * moved_ms / 1000} for row in rows]
     log.write_text("".join(json.dumps(row) + "\n" for row in sorted(moved, key=lambda row: row["t"])))
     session = read_session(tmp_path, "doom_center_000", on_bad_line="error", picture_fps=10)
-    inside = fight_ids(session.times, session.markers) >= 0
+    inside = episode_ids(session.times, session.markers) >= 0
     found = certificate(session.times, inside, session.key_events, change, seed=0)
     assert found.lag_ms == pytest.approx(-moved_ms, abs=within_ms)
     assert found.lag_low_ms <= -moved_ms <= found.lag_high_ms

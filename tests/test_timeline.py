@@ -1,4 +1,4 @@
-"""Labels and fights against hand-made truths and a brute-force oracle."""
+"""Labels and episodes against hand-made truths and a brute-force oracle."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from stages.recordings.session import KeyEvent, Marker
 from stages.recordings.timeline import (
     Timeline,
     end_of,
-    fight_ids,
-    fight_spans,
+    episode_ids,
+    episode_spans,
     labels,
     median_interval,
     presses,
@@ -35,7 +35,7 @@ def markers(text: str) -> list[Marker]:
     """`"start 0.1 end 0.2"`."""
     words = text.split()
     pairs = zip(words[::2], words[1::2], strict=True)
-    return [Marker(f"fight_{kind}", float(t), line) for line, (kind, t) in enumerate(pairs, 1)]
+    return [Marker(f"episode_{kind}", float(t), line) for line, (kind, t) in enumerate(pairs, 1)]
 
 
 def column(text: str, rule: str, delay_ms: float = 0, action: str = "LEFT", times=TIMES) -> str:
@@ -190,13 +190,13 @@ def test_interval_labels_hold_the_state_labels(ticks, log):
     assert (interval >= state).all()
 
 
-# Fights
+# Episodes
 
 
 @pytest.mark.parametrize(
     ("log", "expected"),
     [
-        ("", [0, 0, 0, 0, 0, 0]),  # no marker at all: one fight
+        ("", [0, 0, 0, 0, 0, 0]),  # no marker at all: one episode
         ("start 0.1 end 0.3", [-1, 0, 0, 0, -1, -1]),  # both borders belong to it
         ("start 0.11 end 0.29", [-1, -1, 0, -1, -1, -1]),
         ("start 0.0 end 0.1 start 0.3 end 0.4", [0, 0, -1, 1, 1, -1]),
@@ -208,15 +208,15 @@ def test_interval_labels_hold_the_state_labels(ticks, log):
         ("start 0.21 end 0.29 start 0.3 end 0.4", [-1, -1, -1, 1, 1, -1]),  # one between two frames keeps its number
     ],
 )
-def test_fights_by_hand(log, expected):
-    found = fight_ids(TIMES, markers(log))
+def test_episodes_by_hand(log, expected):
+    found = episode_ids(TIMES, markers(log))
     assert found.dtype == np.int64
     assert found.tolist() == expected
 
 
-def test_fight_spans_in_order_of_their_start():
-    assert fight_spans(markers("start 1 end 2 start 3 start 4"), 9).tolist() == [[1, 2], [3, 4], [4, 9]]
-    assert fight_spans([], 9).shape == (0, 2)
+def test_episode_spans_in_order_of_their_start():
+    assert episode_spans(markers("start 1 end 2 start 3 start 4"), 9).tolist() == [[1, 2], [3, 4], [4, 9]]
+    assert episode_spans([], 9).shape == (0, 2)
 
 
 def test_the_median_interval():
@@ -234,7 +234,7 @@ def timeline() -> Timeline:
         session="one",
         times=times,
         repeats=np.array([False, True, False, False, True]),
-        fight=np.array([-1, 0, 0, 1, -1]),
+        episode=np.array([-1, 0, 0, 1, -1]),
         actions=np.array([[0, 1], [1, 1], [0, 0], [1, 0], [0, 0]], np.uint8),
         action_names=("LEFT", "FIRE"),
     )
@@ -244,7 +244,7 @@ def test_a_timeline_comes_back_exactly(tmp_path):
     write_timeline(tmp_path / "one.csv", timeline())
     found, written = read_timeline(tmp_path / "one.csv"), timeline()
     assert (found.session, found.action_names) == ("one", ("LEFT", "FIRE"))
-    for name in ("times", "repeats", "fight", "actions"):
+    for name in ("times", "repeats", "episode", "actions"):
         np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
         assert getattr(found, name).dtype == getattr(written, name).dtype
 
@@ -254,7 +254,7 @@ def test_the_file_reads_as_a_table(tmp_path):
     assert (
         (tmp_path / "one.csv")
         .read_bytes()
-        .startswith(b"frame,t,fight,repeat,LEFT,FIRE\n0,1763800000.123457,-1,0,0,1\n1,1763800000.156790,0,1,1,1\n")
+        .startswith(b"frame,t,episode,repeat,LEFT,FIRE\n0,1763800000.123457,-1,0,0,1\n1,1763800000.156790,0,1,1,1\n")
     )
 
 
@@ -263,8 +263,8 @@ def test_what_is_no_timeline_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="one.csv is missing; run the stage align"):
         read_timeline(path)
     path.write_text("a,b\n1,2\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="one.csv, line 1: expected frame,t,fight,repeat,..., found 'a,b'"):
+    with pytest.raises(ValueError, match="one.csv, line 1: expected frame,t,episode,repeat,..., found 'a,b'"):
         read_timeline(path)
-    path.write_text("frame,t,fight,repeat,LEFT\n0,1.0,0,0\n0,1.0,0,0,1\n", encoding="utf-8")
+    path.write_text("frame,t,episode,repeat,LEFT\n0,1.0,0,0\n0,1.0,0,0,1\n", encoding="utf-8")
     with pytest.raises(ValueError, match="one.csv is no timeline"):
         read_timeline(path)

@@ -22,7 +22,7 @@ SPLITS = ("train",) * 6 + ("val", "val", "test", "test")
 WALL = np.random.default_rng(9).integers(40, 60, (HEIGHT, WIDTH)).astype(np.uint8)
 
 
-def fight_with_a_dot(seed):
+def episode_with_a_dot(seed):
     """Frames uint8 [T, 1, H, W] in which a bright dot runs along a row, and the state [T, 3]; it is away at times."""
     draw = np.random.default_rng(seed)
     x = np.clip(np.cumsum(draw.integers(-3, 4, FRAMES)) + WIDTH // 2, 2, WIDTH - 3)
@@ -36,11 +36,11 @@ def fight_with_a_dot(seed):
 
 def write_episodes(path, with_state=True):
     columns = ["health", "enemy_in_view", "enemy_x_px"] if with_state else []
-    attrs = {"action_keys": ["LEFT"], "state_columns": columns, "fps": 10.0, "recordings": "data/raw/x",
+    attrs = {"action_names": ["LEFT"], "state_columns": columns, "fps": 10.0, "recordings": "data/raw/x",
              "width": WIDTH, "height": HEIGHT, "color": "gray"}  # fmt: skip
     with StoreWriter(path, attrs=attrs) as writer:
         for number, split in enumerate(SPLITS):
-            frames, state = fight_with_a_dot(number)
+            frames, state = episode_with_a_dot(number)
             arrays = {"frames": frames, "actions": np.ones((FRAMES, 1), np.uint8), "t": np.arange(FRAMES) / 10}
             info = EpisodeInfo(episode_name(number), f"s{number}", 0, split, FRAMES, None, None)
             writer.episode(info, arrays | ({"state": state} if with_state else {}))

@@ -307,12 +307,12 @@ def test_scratch_folder_is_a_function_of_params_and_inputs(tmp_path):
     store = tmp_path / "store"
     store.mkdir()
     (store / "a").write_bytes(b"1")
-    first = scratch_folder("head", {"x": 1, "y": 2}, [store])
+    first = scratch_folder("policy", {"x": 1, "y": 2}, [store])
     assert first.parent == Path(".resume") and first.name.startswith("head-")
-    assert scratch_folder("head", {"y": 2, "x": 1}, [store]) == first
-    assert scratch_folder("head", {"x": 1, "y": 3}, [store]) != first
+    assert scratch_folder("policy", {"y": 2, "x": 1}, [store]) == first
+    assert scratch_folder("policy", {"x": 1, "y": 3}, [store]) != first
     (store / "a").write_bytes(b"2")
-    assert scratch_folder("head", {"x": 1, "y": 2}, [store]) != first
+    assert scratch_folder("policy", {"x": 1, "y": 2}, [store]) != first
 
 
 WORKER = """

@@ -60,7 +60,7 @@ def test_transitions_refuse_what_makes_no_sense(past, gap):
 @pytest.fixture
 def store(tmp_path):
     rng = np.random.default_rng(0)
-    attrs = {"action_keys": ["A"], "state_columns": [], "fps": 10.0, "recordings": "data/raw/x"}
+    attrs = {"action_names": ["A"], "state_columns": [], "fps": 10.0, "recordings": "data/raw/x"}
     with StoreWriter(tmp_path / "episodes.zarr", attrs=attrs) as writer:
         for number, (split, length) in enumerate([("train", 70), ("val", 5), ("train", 3)]):
             arrays = {

@@ -20,14 +20,14 @@ from stages.recordings.examination import Examined, Reading, examined_session
 from stages.recordings.repair import repaired
 from stages.recordings.session import session_stems
 from stages.recordings.sync import Certificate, certificate, change_of, pooled_lag
-from stages.recordings.timeline import Timeline, end_of, fight_spans, presses
+from stages.recordings.timeline import Timeline, end_of, episode_spans, presses
 from stages.recordings.verdict import BAD, Verdict, beside_twin, refusal, repaired_twins, verdict_of
 from stages.recordings.video import read_frames
 
 ABOUT = """Looks at a folder of recordings, or at one session, and says for each: good, usable with warnings, or do not
 train on this. Draws a picture of each, tells by how much the picture follows the keys, and whether there is enough.
 
---fix writes a repaired session beside the old one (stuck keys, unclosed fights, frames at the end that do not fit);
+--fix writes a repaired session beside the old one (stuck keys, unclosed episodes, frames at the end that do not fit);
 take the old one out of the folder then, for both are one recording.
 --calibrate measures the recorder itself on this machine: it opens a window, presses a key by program, records it."""
 
@@ -135,14 +135,14 @@ def certificate_of(examined: Examined, seed: int) -> Certificate:
     if not session.key_events:
         return Certificate(why_not="there are no keys")
     change = change_of(frame for _, frame in zip(session.times, read_frames(session.video), strict=False))
-    return certificate(session.times, examined.fight >= 0, session.key_events, change, seed)
+    return certificate(session.times, examined.episode >= 0, session.key_events, change, seed)
 
 
 def table_lines(cases: list[Case]) -> list[str]:
     """A row a session; the sync column: by how many ms the picture follows the keys."""
     width = max(7, *(len(case.name) for case in cases))
     lines = [
-        f"{'session':<{width}} {'frames':>7} {'min':>5} {'fights':>6} {'ms/frame':>8} {'p99':>6} {'repeats':>7} "
+        f"{'session':<{width}} {'frames':>7} {'min':>5} {'episodes':>6} {'ms/frame':>8} {'p99':>6} {'repeats':>7} "
         f"{'gaps':>4} {'presses':>7}  {'picture after keys, ms':<26} verdict"
     ]
     for case in cases:
@@ -151,7 +151,7 @@ def table_lines(cases: list[Case]) -> list[str]:
             continue
         r = case.examined.report
         lines.append(
-            f"{case.name:<{width}} {r['frames']:>7} {r['seconds'] / 60:>5.1f} {r['fights']:>6} "
+            f"{case.name:<{width}} {r['frames']:>7} {r['seconds'] / 60:>5.1f} {r['episodes']:>6} "
             f"{r['interval_ms']['median']:>8.1f} {r['interval_ms']['p99']:>6.1f} {r['repeats']:>7} "
             f"{r['gaps']['count']:>4} {sum(r['presses'].values()):>7}  {sync_words(case.sync):<26} {case.verdict.word}"
         )
@@ -185,9 +185,9 @@ def sync_lines(cases: list[Case]) -> list[str]:
 
 def picture_of(case: Case):
     session = case.examined.session
-    fights = fight_spans(session.markers, end_of(session.times)).tolist() if session.markers else []
+    episodes = episode_spans(session.markers, end_of(session.times)).tolist() if session.markers else []
     return session_figure(
-        case.name, session.times, session.repeats, presses(session.key_events), fights, case.verdict.word
+        case.name, session.times, session.repeats, presses(session.key_events), episodes, case.verdict.word
     )
 
 
@@ -210,7 +210,7 @@ def supply_lines(cases: list[Case], vocabulary: ActionVocabulary, params: Params
 
 
 def share_lines(found: Sequence[Supply]) -> list[str]:
-    """Of the frames in fights, the share in which each action is held, by split."""
+    """Of the frames in episodes, the share in which each action is held, by split."""
     width = max(10, *(len(row.action) for row in found))
     lines = [f"{'held, of':<{width}}  {'all':>6} " + " ".join(f"{split:>6}" for split in SPLITS)]
     for row in found:
@@ -220,7 +220,7 @@ def share_lines(found: Sequence[Supply]) -> list[str]:
 
 def timeline_of(name: str, found: Examined, vocabulary: ActionVocabulary) -> Timeline:
     session = found.session
-    return Timeline(name, session.times, session.repeats, found.fight, found.actions, vocabulary.names)
+    return Timeline(name, session.times, session.repeats, found.episode, found.actions, vocabulary.names)
 
 
 def totals_lines(usable: Mapping[str, Examined]) -> list[str]:

@@ -30,7 +30,7 @@ def load_agent(model: Path, engine: str, compute: Compute, acting: Acting) -> Ag
     """The agent of a folder of trained files for one game; ValueError when the engine is not there or does not work."""
 
     def load(name: str) -> Agent:
-        return KINDS[name].load(model / "autoencoder", model / "head", compute, batch=1)
+        return KINDS[name].load(model / "autoencoder", model / "policy", compute, batch=1)
 
     by_torch = load("torch")  # first: what is wrong with the files themselves is no fault of OpenVINO
     installed = find_spec("openvino") is not None

@@ -44,11 +44,11 @@ def rule_of(options: argparse.Namespace) -> str:
 
 def load_brain(model: Path, engine: str = "torch") -> tuple[Acting, Agent, tuple[str, ...]]:
     """Acting rule, agent for one game and its actions; ValueError when a file or the engine is missing."""
-    if not (model / "head" / "config.json").is_file():
+    if not (model / "policy" / "config.json").is_file():
         raise ValueError(f"{model} holds no trained agent (no {model / 'head' / 'config.json'}); run dvc repro first")
-    actions = tuple(read_json(model / "head" / "config.json")["actions"])
+    actions = tuple(read_json(model / "policy" / "config.json")["actions"])
     compute = prepare_compute("auto", "auto", threads=1, seed=0)
-    acting = read_acting(model / "head" / "acting.json", actions)
+    acting = read_acting(model / "policy" / "acting.json", actions)
     return acting, load_agent(model, engine, compute, acting), actions
 
 
@@ -57,7 +57,7 @@ def recorded_fps(model: Path) -> float:
 
     The episodes of this project say it of its own agent only, not of one from another folder.
     """
-    said = read_json(model / "head" / "config.json").get("fps")
+    said = read_json(model / "policy" / "config.json").get("fps")
     if said:
         return float(said)
     if model.resolve() == TRAINED.resolve() and STORE.exists():

@@ -11,10 +11,10 @@ import numpy as np
 from stages.commands.engines import add_engine
 from stages.commands.models import add_model, add_rule, load_brain, recorded_fps, rule_of
 from stages.commands.options import add_keys, add_place, keys_of, on_signals, place_of, read_project
+from stages.live.deciding import Chance, Decider
 from stages.live.desktop import open_desktop, require_made
 from stages.live.keyboard import require_known
 from stages.live.latency import summary_lines
-from stages.live.player import Chance, Decider
 from stages.live.playing import Run, play
 from stages.live.recording import require_free_hot_keys
 

@@ -11,7 +11,7 @@ from stages.commands.models import add_model, add_rule, load_brain, rule_of
 from stages.commands.options import add_keys, keys_of, read_project, session_of
 from stages.evaluation.metrics import f1
 from stages.evaluation.overlay import overlay_frames, write_video
-from stages.live.player import Brain
+from stages.live.deciding import Brain
 from stages.recordings.actions import ActionVocabulary
 from stages.recordings.examination import Examined, examined_session
 from stages.recordings.video import read_frames
@@ -55,22 +55,22 @@ def run(options: argparse.Namespace) -> None:
 
 
 def logits_of(brain: Brain, found: Examined) -> np.ndarray:
-    """float64 [T, A]; the agent starts anew with every fight."""
+    """float64 [T, A]; the agent starts anew with every episode."""
     rows, before = [], None
-    for fight, image in zip(found.fight.tolist(), read_frames(found.session.video), strict=False):
-        if fight != before:
+    for episode, image in zip(found.episode.tolist(), read_frames(found.session.video), strict=False):
+        if episode != before:
             brain.reset(0)
-        before = fight
+        before = episode
         rows.append(brain.logits({0: image})[0])
     return np.array(rows, np.float64)
 
 
 def write_table(path: Path, found: Examined, actions: tuple[str, ...], probabilities, pressed) -> None:
-    """frame, t, fight, then for each action its probability and whether it would be pressed."""
+    """frame, t, episode, then for each action its probability and whether it would be pressed."""
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         names = [name for action in actions for name in (f"p_{action}", f"press_{action}")]
-        table.writerow(["frame", "t", "fight", *names])
+        table.writerow(["frame", "t", "episode", *names])
         for i, t in enumerate(found.session.times.tolist()):
             cells = [c for p, on in zip(probabilities[i], pressed[i], strict=True) for c in (f"{p:.4f}", int(on))]
-            table.writerow([i, f"{t:.6f}", int(found.fight[i]), *cells])
+            table.writerow([i, f"{t:.6f}", int(found.episode[i]), *cells])

@@ -20,7 +20,7 @@ ABOUT = """Records a part of the screen and the keys of the game until you stop 
 
 Only the keys of the game are written down (those of params.yaml, or of --keys); all others are counted, never named.
 Keys are heard only while it records and while the game's window is in front: that of --window, or the one that shows
-the middle of the region or monitor when the recording starts. Another window in front ends the fight and every key."""
+the middle of the region or monitor when the recording starts. Another window in front ends episode and keys."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,10 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --no-window, but without --window: seconds to bring the game to the front (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--fights", choices=("auto", "manual"), default="auto",
-        help="auto: the recording is one fight (a pause begins another); manual: the hot key starts and ends them",
+        "--episodes", choices=("auto", "manual"), default="auto",
+        help="auto: the recording is one episode (a pause begins another); manual: the hot key starts and ends them",
     )  # fmt: skip
-    parser.add_argument("--fight-key", default="Key.f9", help="hot key: start or end a fight (%(default)s)")
+    parser.add_argument("--episode-key", default="Key.f9", help="hot key: start or end an episode (%(default)s)")
     parser.add_argument("--pause-key", default="Key.f10", help="hot key: pause or go on (%(default)s)")
     parser.add_argument("--stop-key", default="Key.f12", help="hot key: stop (%(default)s)")
     parser.add_argument("--log-all-keys", action="store_true", help="write down every key, not only the game's")
@@ -70,18 +70,20 @@ def run(options: argparse.Namespace) -> None:
             print("nothing was recorded")
             return
     print(status_text(status))
-    print("\n".join(_last_words(status, order.directory, options.fight_key)))
+    print("\n".join(_last_words(status, order.directory, options.episode_key)))
     if "disk" in status.why_stopped or "failed" in status.why_stopped:
         sys.exit(1)
 
 
-def _last_words(status: Status, directory: Path, fight_key: str) -> list[str]:
+def _last_words(status: Status, directory: Path, episode_key: str) -> list[str]:
     """Why it stopped, and what there is now."""
     if not status.frames:
         return [f"{status.why_stopped}; not one picture was taken (was the game in front?), so no session was kept"]
     words = [f"{status.why_stopped}; look at it with: understudy doctor {directory}"]
-    if not status.fights:
-        words.append(f"no fight was marked ({fight_key}): doctor and training take the whole recording for one fight")
+    if not status.episodes:
+        words.append(
+            f"no episode was marked ({episode_key}): doctor and training take the whole recording for one episode"
+        )
     return words
 
 
@@ -90,13 +92,13 @@ def order_of(options: argparse.Namespace) -> Order:
     params = read_project()
     keys = keys_of(options, params)
     map_keys = tuple(key for held in keys.values() for key in held)
-    hot_keys = {options.fight_key: "fight", options.pause_key: "pause", options.stop_key: "stop"}
+    hot_keys = {options.episode_key: "episode", options.pause_key: "pause", options.stop_key: "stop"}
     require_free_hot_keys(hot_keys, map_keys)
     with closing(open_desktop()) as desktop:
         require_known((*map_keys, *hot_keys))
         region, window = place_of(options, desktop)
     return Order(
-        plan=Plan(options.fps, region, window, map_keys, options.fights, options.seconds, options.keep_free_mb),
+        plan=Plan(options.fps, region, window, map_keys, options.episodes, options.seconds, options.keep_free_mb),
         directory=options.out,
         stem=options.name or f"session-{datetime.now(UTC):%Y%m%d-%H%M%S}",
         game=options.game,

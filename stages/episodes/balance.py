@@ -1,7 +1,7 @@
 """What was recorded, counted: how often each action is held, for how long, and with which others.
 
 Conventions: an action is active in a frame when its column is 1; a press is a run of active frames of
-one session, or of one fight where only fights are looked at; its hold lasts from the time of its first
+one session, or of one episode where only episodes are looked at; its hold lasts from the time of its first
 frame to the time of the first frame after it. Arrays: T frames, A actions.
 """
 
@@ -11,23 +11,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.episodes.splits import SPLITS
-from stages.episodes.timelines import fight_spans, frame_interval
+from stages.episodes.timelines import episode_spans, frame_interval
 from stages.recordings.timeline import Timeline
 
 ALL = "all"
-WHOLE, FIGHTS = "recordings", "fights"
+WHOLE, EPISODES = "recordings", "episodes"
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """A piece of recording looked at in one go: a whole session (fight -1) or one of its fights.
+    """A piece of recording looked at in one go: a whole session (episode -1) or one of its episodes.
 
-    split is "" for a session whose fights lie in several splits or in none. edges are the times of the
+    split is "" for a session whose episodes lie in several splits or in none. edges are the times of the
     frames and the end of the last one, float64 [T + 1].
     """
 
     session: str
-    fight: int
+    episode: int
     split: str
     actions: np.ndarray
     edges: np.ndarray
@@ -38,7 +38,7 @@ class Hold:
     """One press: its action's column, the UTC time of its first frame and how long it is held."""
 
     session: str
-    fight: int
+    episode: int
     split: str
     action: int
     start_t: float
@@ -47,7 +47,7 @@ class Hold:
 
 @dataclass(frozen=True)
 class Balance:
-    """One action in one split ("all" for every one) of the whole recordings or of their fights.
+    """One action in one split ("all" for every one) of the whole recordings or of their episodes.
 
     share: active frames by frames, NaN without frames; holds are NaN without presses. typical_hold_s is the
     length of the press that the median active moment belongs to: many short taps beside a few long holds
@@ -69,26 +69,26 @@ class Balance:
 def stretches(
     timelines: Mapping[str, Timeline], splits: Mapping[tuple[str, int], str]
 ) -> tuple[list[Stretch], list[Stretch]]:
-    """The whole sessions, and their fights; splits are those of the episode store, by (session, fight).
+    """The whole sessions, and their episodes; splits are those of the episode store, by (session, episode).
 
-    ValueError when the store knows other fights than the timelines.
+    ValueError when the store knows other episodes than the timelines.
     """
-    whole, fights = [], []
+    whole, episodes = [], []
     for session, timeline in timelines.items():
         edges = np.append(timeline.times, timeline.times[-1] + frame_interval(timeline.times))
         found = set()
-        for fight, start, stop in fight_spans(timeline.fight):
-            if (session, fight) not in splits:
+        for episode, start, stop in episode_spans(timeline.episode):
+            if (session, episode) not in splits:
                 raise ValueError(
-                    f"fight {fight} of {session} is in the timelines, not in the episode store; convert anew"
+                    f"episode {episode} of {session} is in the timelines, not in the episode store; convert anew"
                 )
-            split = splits[session, fight]
+            split = splits[session, episode]
             found.add(split)
-            fights.append(Stretch(session, fight, split, timeline.actions[start:stop], edges[start : stop + 1]))
+            episodes.append(Stretch(session, episode, split, timeline.actions[start:stop], edges[start : stop + 1]))
         whole.append(Stretch(session, -1, found.pop() if len(found) == 1 else "", timeline.actions, edges))
-    if len(fights) < len(splits):
-        raise ValueError(f"the episode store has {len(splits)} fights, the timelines {len(fights)}; convert anew")
-    return whole, fights
+    if len(episodes) < len(splits):
+        raise ValueError(f"the episode store has {len(splits)} episodes, the timelines {len(episodes)}; convert anew")
+    return whole, episodes
 
 
 def runs(active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -100,7 +100,7 @@ def runs(active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def holds_of(pieces: Iterable[Stretch]) -> list[Hold]:
     """Every press of the pieces, by piece, action and time."""
     return [
-        Hold(piece.session, piece.fight, piece.split, action, float(piece.edges[start]), float(duration))
+        Hold(piece.session, piece.episode, piece.split, action, float(piece.edges[start]), float(duration))
         for piece in pieces
         for action in range(piece.actions.shape[1])
         for start, duration in _starts_and_durations(piece, action)
@@ -165,15 +165,17 @@ def kind_of(row: Balance, reflex_hold_s: float) -> str:
     return "reflex" if row.typical_hold_s < reflex_hold_s else "state"
 
 
-def warnings_of(rows: Sequence[Balance], fights: Sequence[Stretch], *, min_presses: int, min_share: float) -> list[str]:
-    """What the recordings are too few for, in words; `rows` are the balance inside fights."""
+def warnings_of(
+    rows: Sequence[Balance], episodes: Sequence[Stretch], *, min_presses: int, min_share: float
+) -> list[str]:
+    """What the recordings are too few for, in words; `rows` are the balance inside episodes."""
     found = []
     by = {(row.split, row.action): row for row in rows}
     for name in dict.fromkeys(row.action for row in rows):
         total = by[ALL, name]
         if total.presses == 0:
             found.append(
-                f"{name} is never pressed inside a fight: it cannot be learned; is its key right in params.yaml?"
+                f"{name} is never pressed inside an episode: it cannot be learned; is its key right in params.yaml?"
             )
             continue
         if total.share < min_share:
@@ -188,16 +190,16 @@ def warnings_of(rows: Sequence[Balance], fights: Sequence[Stretch], *, min_press
                 found.append(f"{name} is never pressed in train: it cannot be learned; choose other sessions")
             elif split != "train" and presses < min_presses:
                 found.append(f"{name} has {presses} press{'' if presses == 1 else 'es'} in {split}: too few for an F1")
-    return found + _split_warnings(fights)
+    return found + _split_warnings(episodes)
 
 
-def _split_warnings(fights: Sequence[Stretch]) -> list[str]:
+def _split_warnings(episodes: Sequence[Stretch]) -> list[str]:
     found = []
     for split in SPLITS[1:]:
-        if sum(piece.split == split for piece in fights) == 1:
-            found.append(f"{split} is a single fight: no interval can be given for what is measured on it")
+        if sum(piece.split == split for piece in episodes) == 1:
+            found.append(f"{split} is a single episode: no interval can be given for what is measured on it")
     seen: dict[str, set[str]] = {}
-    for piece in fights:
+    for piece in episodes:
         seen.setdefault(piece.session, set()).add(piece.split)
     shared = [session for session, splits in seen.items() if len(splits) > 1]
     if shared:

@@ -51,13 +51,13 @@ class SessionJob:
 def plan_episodes(
     spans: Mapping[str, Sequence[tuple[int, int, int]]], splits: Mapping[tuple[str, int], str]
 ) -> dict[str, tuple[Span, ...]]:
-    """The episodes of each session, numbered through in the order of session names and fights."""
+    """The episodes of each session, numbered through in the order of session names and episodes."""
     planned, number = {}, 0
     for session in sorted(spans):
         members = []
-        for fight, start, stop in spans[session]:
-            split = splits[session, fight]
-            info = EpisodeInfo(episode_name(number), session, fight, split, stop - start, None, None)
+        for episode, start, stop in spans[session]:
+            split = splits[session, episode]
+            info = EpisodeInfo(episode_name(number), session, episode, split, stop - start, None, None)
             members.append(Span(info, start, stop))
             number += 1
         planned[session] = tuple(members)
@@ -107,7 +107,7 @@ def convert_session(job: SessionJob, on_frames: Callable[[int], None] | None = N
         arrays = _labels(job, span, timeline, session)
         shape = (span.info.length, CHANNELS[job.color], job.height, job.width)
         layout = {"frames": (shape, np.dtype(np.uint8))} | {n: (a.shape, a.dtype) for n, a in arrays.items()}
-        score, outcome = session.fight_result(span.info.fight)
+        score, outcome = session.episode_result(span.info.episode)
         info = replace(span.info, score=None if score is None else float(score), outcome=outcome)
         group = create_episode(job.root, info, layout)
         for name, values in arrays.items():
@@ -144,18 +144,18 @@ def _labels(job: SessionJob, span: Span, timeline: Timeline, session: Session) -
 
 
 def describe(timelines: Mapping[str, Timeline], plan: Mapping[str, Sequence[Span]]) -> str:
-    """What will be converted, in words: frames, fights, what is left out, and each split."""
+    """What will be converted, in words: frames, episodes, what is left out, and each split."""
     every = [span.info for spans in plan.values() for span in spans]
     frames = sum(len(timeline.times) for timeline in timelines.values())
     kept = sum(info.length for info in every)
-    lines = [f"{_counted(len(timelines), 'session')}, {frames} frames, {_counted(len(every), 'fight')}"]
+    lines = [f"{_counted(len(timelines), 'session')}, {frames} frames, {_counted(len(every), 'episode')}"]
     if frames > kept:
-        lines.append(f"{frames - kept} frames lie outside fights and are left out ({(frames - kept) / frames:.0%})")
+        lines.append(f"{frames - kept} frames lie outside episodes and are left out ({(frames - kept) / frames:.0%})")
     for split in SPLITS:
         infos = [info for info in every if info.split == split]
         sessions = sorted({info.session for info in infos})
         lines.append(
-            f"{split}: {_counted(len(infos), 'fight')}, {sum(info.length for info in infos)} frames "
+            f"{split}: {_counted(len(infos), 'episode')}, {sum(info.length for info in infos)} frames "
             f"from {_counted(len(sessions), 'session')} ({_shortened(sessions)})"
         )
     return "\n".join(lines)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stages.episodes.balance import ALL, FIGHTS, Balance, balance_of, kind_of, stretches
+from stages.episodes.balance import ALL, EPISODES, Balance, balance_of, kind_of, stretches
 from stages.episodes.splits import SPLITS, split_of
 from stages.recordings.timeline import Timeline
 
@@ -30,9 +30,11 @@ class Supply:
 
 
 def splits_of(timelines: Mapping[str, Timeline], *, unit: str, val, test, seed: int) -> dict[tuple[str, int], str]:
-    """The split of every (session, fight) with frames, as the stage convert draws it."""
-    fights = [(name, int(k)) for name, line in timelines.items() for k in sorted(set(line.fight[line.fight >= 0]))]
-    return split_of(fights, unit=unit, val=val, test=test, seed=seed)
+    """The split of every (session, episode) with frames, as the stage convert draws it."""
+    episodes = [
+        (name, int(k)) for name, line in timelines.items() for k in sorted(set(line.episode[line.episode >= 0]))
+    ]
+    return split_of(episodes, unit=unit, val=val, test=test, seed=seed)
 
 
 def supplies(
@@ -40,9 +42,9 @@ def supplies(
 ) -> list[Supply]:
     """A row an action, in the order of the columns."""
     names = next(iter(timelines.values())).action_names
-    _, fights = stretches(timelines, splits)
-    rows = {(row.split, row.action): row for row in balance_of(fights, names, scope=FIGHTS)}
-    minutes = sum(float(piece.edges[-1] - piece.edges[0]) for piece in fights) / 60
+    _, episodes = stretches(timelines, splits)
+    rows = {(row.split, row.action): row for row in balance_of(episodes, names, scope=EPISODES)}
+    minutes = sum(float(piece.edges[-1] - piece.edges[0]) for piece in episodes) / 60
     return [_supply(name, rows, minutes, min_presses, reflex_hold_s) for name in names]
 
 

@@ -1,7 +1,7 @@
-"""Which fights are learned from (train), chosen by (val) and finally judged by (test).
+"""Which episodes are learned from (train), chosen by (val) and finally judged by (test).
 
-Whole sessions stay together, because two fights of one sitting resemble each other; `unit: episode`
-splits whole fights instead, for the common case of one long session, and says less about new days.
+Whole sessions stay together, because two episodes of one sitting resemble each other; `unit: episode`
+splits whole episodes instead, for the common case of one long session, and says less about new days.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,25 +9,25 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 SPLITS = ("train", "val", "test")
-Fight = tuple[str, int]
+Episode = tuple[str, int]
 
 
 def split_of(
-    sessions_and_fights: Iterable[Fight],
+    sessions_and_episodes: Iterable[Episode],
     *,
     unit: str,
     val: float | Sequence[str],
     test: float | Sequence[str],
     seed: int,
-) -> dict[Fight, str]:
-    """The split of every (session, fight): "train", "val" or "test".
+) -> dict[Episode, str]:
+    """The split of every (session, episode): "train", "val" or "test".
 
     val and test are shares of the units (at least one each, drawn by `seed`) or names: of sessions,
-    and with unit "episode" also of single fights, `<session>:<fight>`. What neither takes is train.
-    ValueError: unknown names, a fight in two splits, an empty split, too few units.
+    and with unit "episode" also of single episodes, `<session>:<episode>`. What neither takes is train.
+    ValueError: unknown names, an episode in two splits, an empty split, too few units.
     """
-    fights = sorted(set(sessions_and_fights))
-    units = _units(fights, unit)
+    episodes = sorted(set(sessions_and_episodes))
+    units = _units(episodes, unit)
     if len(units) < len(SPLITS):
         raise ValueError(_too_few(units, unit))
     chosen: dict[str, str] = {}
@@ -43,7 +43,7 @@ def split_of(
             count = max(1, round(wanted * len(units)))
             chosen.update(dict.fromkeys(free[:count], split))
             free = free[count:]
-    splits = {fight: chosen.get(name, "train") for name, members in units.items() for fight in members}
+    splits = {episode: chosen.get(name, "train") for name, members in units.items() for episode in members}
     for split in SPLITS:
         if split not in splits.values():
             raise ValueError(
@@ -53,33 +53,33 @@ def split_of(
     return dict(sorted(splits.items()))
 
 
-def _units(fights: Sequence[Fight], unit: str) -> dict[str, list[Fight]]:
+def _units(episodes: Sequence[Episode], unit: str) -> dict[str, list[Episode]]:
     if unit not in ("session", "episode"):
         raise ValueError(f"split.unit is {unit!r}, expected session or episode")
-    units: dict[str, list[Fight]] = {}
-    for session, fight in fights:
-        units.setdefault(session if unit == "session" else f"{session}:{fight}", []).append((session, fight))
+    units: dict[str, list[Episode]] = {}
+    for session, episode in episodes:
+        units.setdefault(session if unit == "session" else f"{session}:{episode}", []).append((session, episode))
     return units
 
 
-def _named(wanted: Sequence[str], units: dict[str, list[Fight]], split: str, unit: str) -> list[str]:
-    """The units that a list of names means; with unit "episode" a session's name means all its fights."""
+def _named(wanted: Sequence[str], units: dict[str, list[Episode]], split: str, unit: str) -> list[str]:
+    """The units that a list of names means; with unit "episode" a session's name means all its episodes."""
     found = []
     for name in wanted:
         matches = [known for known, members in units.items() if name in (known, members[0][0])]
         if not matches:
             raise ValueError(
-                f"split.{split} names {name!r}, which is no {unit} with a fight; known: {', '.join(units)}"
+                f"split.{split} names {name!r}, which is no {unit} with an episode; known: {', '.join(units)}"
             )
         found += matches
     return found
 
 
-def _too_few(units: dict[str, list[Fight]], unit: str) -> str:
-    found = f"{len(units)} {unit}{'' if len(units) == 1 else 's'} with a fight ({', '.join(units) or 'none'})"
+def _too_few(units: dict[str, list[Episode]], unit: str) -> str:
+    found = f"{len(units)} {unit}{'' if len(units) == 1 else 's'} with an episode ({', '.join(units) or 'none'})"
     hint = (
-        "record more, or set split.unit: episode in params.yaml to split whole fights"
+        "record more, or set split.unit: episode in params.yaml to split whole episodes"
         if unit == "session"
-        else "record more fights, or mark the fights of a long session (fight_start, fight_end)"
+        else "record more episodes, or mark the episodes of a long session (fight_start, fight_end)"
     )
     return f"split: train, val and test need at least one {unit} each, found {found}; {hint}"

@@ -1,4 +1,4 @@
-"""The episode store: zarr v3, one group an episode (one fight).
+"""The episode store: zarr v3, one group an episode.
 
 Layout: `episode_00000` ... hold the arrays `frames` uint8 [T, C, H, W], `actions` uint8 [T, A],
 `t` float64 [T] (UTC seconds) and where known `state` float32 [T, S]; a latent store holds `latents`
@@ -16,19 +16,19 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-SCHEMA = "understudy-episodes/1"
+SCHEMA = "understudy-episodes/2"
 CHUNK = 64
 SHARD = 1024
-ROOT_ATTRS = ("action_keys", "state_columns", "fps", "recordings")
+ROOT_ATTRS = ("action_names", "state_columns", "fps", "recordings")
 
 
 @dataclass(frozen=True)
 class EpisodeInfo:
-    """One fight: `fight` counts from 0 within its session; score and outcome where the game told them."""
+    """One episode: `episode` counts from 0 within its session; score and outcome where the game told them."""
 
     name: str
     session: str
-    fight: int
+    episode: int
     split: str
     length: int
     score: float | None
@@ -43,7 +43,7 @@ def episode_name(number: int) -> str:
 class StoreWriter:
     """Builds `<path>.partial` and renames it on close; as a context manager it removes it on an error.
 
-    attrs: `action_keys` (action names in column order), `state_columns`, `fps`, `recordings`, and for
+    attrs: `action_names` (action names in column order), `state_columns`, `fps`, `recordings`, and for
     frames `width`, `height`, `color`.
     """
 
@@ -134,9 +134,9 @@ class EpisodeStore:
         self._episodes = [EpisodeInfo(name=name, **group.attrs) for name, group in self._groups.items()]
 
     @property
-    def action_keys(self) -> tuple[str, ...]:
+    def action_names(self) -> tuple[str, ...]:
         """The names of the actions in the order of their columns."""
-        return tuple(self.attrs["action_keys"])
+        return tuple(self.attrs["action_names"])
 
     @property
     def state_columns(self) -> tuple[str, ...]:
@@ -205,12 +205,12 @@ class EpisodeStore:
 
 def action_columns(store: EpisodeStore, actions: Sequence[str]) -> list[int]:
     """The column of each action, looked up by name; ValueError when the store was written without one."""
-    if not store.action_keys:
+    if not store.action_names:
         raise ValueError(f"{store.path} has no actions: its recordings have no key log, and keys are needed here")
-    missing = [action for action in actions if action not in store.action_keys]
+    missing = [action for action in actions if action not in store.action_names]
     if missing:
-        raise ValueError(f"{store.path} has no action {missing}, only {list(store.action_keys)}; run dvc repro")
-    return [store.action_keys.index(action) for action in actions]
+        raise ValueError(f"{store.path} has no action {missing}, only {list(store.action_names)}; run dvc repro")
+    return [store.action_names.index(action) for action in actions]
 
 
 def _remove(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The timelines of a recording together, and where their fights lie."""
+"""The timelines of a recording together, and where their episodes lie."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,17 +29,17 @@ def read_timelines(directory: str | Path) -> dict[str, Timeline]:
     return timelines
 
 
-def fight_spans(fights: np.ndarray) -> list[tuple[int, int, int]]:
-    """(fight, start, stop) of every fight in fight numbers int64 [T] (-1: outside); stop is exclusive.
+def episode_spans(episodes: np.ndarray) -> list[tuple[int, int, int]]:
+    """(episode, start, stop) of every episode in episode numbers int64 [T] (-1: outside); stop is exclusive.
 
-    ValueError when a fight's frames are not in one piece.
+    ValueError when an episode's frames are not in one piece.
     """
-    borders = np.flatnonzero(np.diff(fights)) + 1
-    edges = [0, *borders.tolist(), len(fights)]
-    spans = [(int(fights[a]), a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a and fights[a] >= 0]
-    torn = [fight for fight, _, _ in spans if sum(fight == other for other, _, _ in spans) > 1]
+    borders = np.flatnonzero(np.diff(episodes)) + 1
+    edges = [0, *borders.tolist(), len(episodes)]
+    spans = [(int(episodes[a]), a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a and episodes[a] >= 0]
+    torn = [episode for episode, _, _ in spans if sum(episode == other for other, _, _ in spans) > 1]
     if torn:
-        raise ValueError(f"the frames of fight {torn[0]} are not in one piece; run align anew")
+        raise ValueError(f"the frames of episode {torn[0]} are not in one piece; run align anew")
     return spans
 
 

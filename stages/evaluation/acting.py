@@ -115,14 +115,16 @@ def write_acting(path: str | Path, acting: Acting, actions: Sequence[str]) -> No
 
 
 def read_acting(path: str | Path, actions: Sequence[str]) -> Acting:
-    """The acting.json of a head, its columns in the order of `actions`; ValueError when one is missing."""
+    """The acting.json of a policy, its columns in the order of `actions`; ValueError when one is missing."""
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"{path} does not exist; train the head first (dvc repro)")
+        raise ValueError(f"{path} does not exist; train the policy first (dvc repro)")
     content = json.loads(path.read_text(encoding="utf-8"))
     missing = [action for action in actions if action not in content["thresholds"]]
     if missing:
-        raise ValueError(f"{path} knows {list(content['thresholds'])}, not {missing}; train the head again (dvc repro)")
+        raise ValueError(
+            f"{path} knows {list(content['thresholds'])}, not {missing}; train the policy again (dvc repro)"
+        )
     calibration = [content["calibration"][action] for action in actions]
     return Acting(
         np.array([content["thresholds"][action] for action in actions]),

@@ -86,10 +86,10 @@ def study_train(store: EpisodeStore, squeeze: Squeeze, latent_size: int, scoring
     psnr = float(psnr_db(np.concatenate(errors).mean()))
     if not probing:
         return TrainFindings(psnr, None, math.nan)
-    in_view, x_px, fight = _objects(store, "train", scoring.prefix)
+    in_view, x_px, episode = _objects(store, "train", scoring.prefix)
     probes = {
         sight: fit_object_probe(
-            np.concatenate(features[sight]), in_view[rows], x_px[rows], fight[rows], seed=scoring.seed
+            np.concatenate(features[sight]), in_view[rows], x_px[rows], episode[rows], seed=scoring.seed
         )
         for sight, rows in chosen.items()
     }
@@ -104,7 +104,7 @@ def judge_split(
 
     background uint8 [C, H, W]: the picture that one gets without looking, a baseline for the reconstructions.
     """
-    fights = len(store.episodes(split))
+    episodes = len(store.episodes(split))
     totals: dict[str, dict[str, np.ndarray]] = {"": {}, "background_": {}}
     said: dict[tuple[str, str], list[np.ndarray]] = {}
 
@@ -118,14 +118,14 @@ def judge_split(
             for prefix, shown in (("", pictures), ("background_", empty))
         }
         if not found.probes:
-            return block.fight, sums, {}
+            return block.episode, sums, {}
         seen = {"latent": latents.reshape(len(latents), -1), "raw": raw_features(frames)}
-        return block.fight, sums, _predictions(found.probes, seen)
+        return block.episode, sums, _predictions(found.probes, seen)
 
-    for fight, sums, predictions in _in_blocks(judged, store, split):
+    for episode, sums, predictions in _in_blocks(judged, store, split):
         for prefix, own in sums.items():
             for name, value in own.items():
-                totals[prefix].setdefault(name, np.zeros(fights))[fight] += value
+                totals[prefix].setdefault(name, np.zeros(episodes))[episode] += value
         for key, values in predictions.items():
             said.setdefault(key, []).append(values)
     scores = image_scores(totals[""], **scoring.bootstrap)
@@ -140,10 +140,10 @@ def judge_split(
 
 @dataclass(frozen=True)
 class Block:
-    """Frames in a row: of which fight (its number in the split and name), from where to where, its first row in the
+    """Frames in a row: of which episode (its number in the split and name), from where to where, its first row in the
     split."""
 
-    fight: int
+    episode: int
     name: str
     start: int
     stop: int
@@ -154,7 +154,7 @@ class Block:
         return store.read(self.name, "frames", self.start, self.stop)
 
     def read_with_previous(self, store: EpisodeStore) -> tuple[np.ndarray, np.ndarray]:
-        """The frames, and the one before each; a fight's first frame is its own predecessor."""
+        """The frames, and the one before each; an episode's first frame is its own predecessor."""
         if not self.start:
             frames = self.read(store)
             return frames, np.concatenate([frames[:1], frames[:-1]])
@@ -167,16 +167,16 @@ def _in_blocks(work: Callable[[Block], tuple], store: EpisodeStore, split: str) 
     shape, _ = store.row_layout("frames")
     size = max(1, BLOCK_VALUES // math.prod(shape) // CHUNK) * CHUNK
     blocks, row = [], 0
-    for fight, episode in enumerate(store.episodes(split)):
+    for number, episode in enumerate(store.episodes(split)):
         for start in range(0, episode.length, size):
             stop = min(start + size, episode.length)
-            blocks.append(Block(fight, episode.name, start, stop, row + start))
+            blocks.append(Block(number, episode.name, start, stop, row + start))
         row += episode.length
     yield from tqdm(in_threads(work, blocks), total=len(blocks), desc=f"judge {split}", unit="block", leave=False)
 
 
 def _objects(store: EpisodeStore, split: str, prefix: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """in_view, x_px and the number of the fight of every frame of a split, [N] each."""
+    """in_view, x_px and the number of the episode of every frame of a split, [N] each."""
     state, lengths = store.concatenated("state", split)
     return *object_state(state, store.state_columns, prefix), np.repeat(np.arange(len(lengths)), lengths)
 
@@ -203,16 +203,16 @@ def _probe_metrics(
     said: dict[tuple[str, str], np.ndarray],
     in_view: np.ndarray,
     x_px: np.ndarray,
-    fight: np.ndarray,
+    episode: np.ndarray,
     median_x_px: float,
     scoring: Scoring,
 ) -> dict[str, float | None]:
     metrics = _unscored_probe()
     for (sight, name), values in said.items():
         if name == "detector":
-            interval = detection_ap(in_view, values, fight, **scoring.bootstrap)
+            interval = detection_ap(in_view, values, episode, **scoring.bootstrap)
         else:
-            interval = location_error_px(x_px, values, fight, **scoring.bootstrap)
+            interval = location_error_px(x_px, values, episode, **scoring.bootstrap)
         score = {"detector": "ap", "locator": "error_px"}[name]
         metrics |= interval.as_metrics(f"ae_object_{score}{SIGHTS[sight]}") if interval else {}
     known, placed = in_view[np.isfinite(in_view)], x_px[np.isfinite(x_px)]

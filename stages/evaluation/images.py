@@ -99,7 +99,7 @@ def image_sums(images: np.ndarray, others: np.ndarray, moving: np.ndarray) -> di
 
 
 def image_scores(sums: Mapping[str, np.ndarray], *, resamples: int, seed: int) -> dict[str, Interval]:
-    """SCORES with intervals from a bootstrap over fights; sums as `image_sums` has them, per fight [F]."""
+    """SCORES with intervals from a bootstrap over episodes; sums as `image_sums` has them, per episode [F]."""
     return {
         name: sums_interval(
             _psnr_of_sums if name.endswith("psnr_db") else _mean_of_sums,

@@ -1,7 +1,7 @@
 """Frame metrics of a many-keys-at-once prediction, as pure functions of counts.
 
-Conventions: N frames, A actions, F fights; truth and pressed are bool or 0/1 [N, A]. Counts come
-a fight and action, [F, A], so that a bootstrap over fights only has to add them up; every score
+Conventions: N frames, A actions, F episodes; truth and pressed are bool or 0/1 [N, A]. Counts come
+an episode and action, [F, A], so that a bootstrap over episodes only has to add them up; every score
 below takes counts of any shape and is NaN where it is undefined: recall, F1 and average precision
 without a positive in the truth, precision without a press. (scikit-learn says 0 there; a 0 would
 read like a failure of the model.)
@@ -18,20 +18,20 @@ import math
 import numpy as np
 
 
-def hold_lengths(active: np.ndarray, fight: np.ndarray) -> np.ndarray:
+def hold_lengths(active: np.ndarray, episode: np.ndarray) -> np.ndarray:
     """For every frame the length in frames of the hold it is part of, 0 where released; int64 [N, A]."""
     active = np.asarray(active, dtype=bool)
     lengths = np.zeros(active.shape, dtype=np.int64)
-    new_fight = np.r_[True, fight[1:] != fight[:-1]]
+    new_episode = np.r_[True, episode[1:] != episode[:-1]]
     for action in range(active.shape[1]):
         column = active[:, action]
-        run = np.cumsum(np.r_[True, column[1:] != column[:-1]] | new_fight) - 1
+        run = np.cumsum(np.r_[True, column[1:] != column[:-1]] | new_episode) - 1
         lengths[:, action] = np.where(column, np.bincount(run)[run], 0)
     return lengths
 
 
-def frame_counts(truth: np.ndarray, pressed: np.ndarray, fight: np.ndarray, *, short: np.ndarray) -> dict:
-    """Counts a fight and action, int64 [F, A]: tp, fp, fn, tn; of tp and fn those where `short` and the others.
+def frame_counts(truth: np.ndarray, pressed: np.ndarray, episode: np.ndarray, *, short: np.ndarray) -> dict:
+    """Counts an episode and action, int64 [F, A]: tp, fp, fn, tn; of tp and fn those where `short` and the others.
 
     short bool [N, A] marks the frames in short holds of the player, see `hold_lengths`; the names of
     the parts are short_tp, short_fn, long_tp, long_fn.
@@ -40,12 +40,12 @@ def frame_counts(truth: np.ndarray, pressed: np.ndarray, fight: np.ndarray, *, s
     marks = {"tp": truth & pressed, "fp": ~truth & pressed, "fn": truth & ~pressed, "tn": ~truth & ~pressed}
     for name in ("tp", "fn"):
         marks[f"short_{name}"], marks[f"long_{name}"] = marks[name] & short, marks[name] & ~short
-    return {name: per_fight(mark, fight) for name, mark in marks.items()}
+    return {name: per_episode(mark, episode) for name, mark in marks.items()}
 
 
-def per_fight(values: np.ndarray, fight: np.ndarray) -> np.ndarray:
-    """Values [N, ...] summed within each fight -> [F, ...]; fight int64 [N] ascends from 0 without gaps."""
-    starts = np.searchsorted(fight, np.arange(int(fight[-1]) + 1))
+def per_episode(values: np.ndarray, episode: np.ndarray) -> np.ndarray:
+    """Values [N, ...] summed within each episode -> [F, ...]; episode int64 [N] ascends from 0 without gaps."""
+    starts = np.searchsorted(episode, np.arange(int(episode[-1]) + 1))
     kind = np.int64 if np.asarray(values).dtype == bool else None
     return np.add.reduceat(values, starts, axis=0, dtype=kind)
 
@@ -87,21 +87,21 @@ def composite(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def average_precision(
-    truth: np.ndarray, score: np.ndarray, weights: np.ndarray | None = None, fight: np.ndarray | None = None
+    truth: np.ndarray, score: np.ndarray, weights: np.ndarray | None = None, episode: np.ndarray | None = None
 ) -> np.ndarray:
     """Average precision of one action, sum over thresholds of (R_n - R_{n-1}) P_n, as scikit-learn defines it.
 
-    truth 0/1 [N], score [N], higher is surer. With weights [R, F] of the fights and fight [N] the
+    truth 0/1 [N], score [N], higher is surer. With weights [R, F] of the episodes and episode [N] the
     value of every draw [R], else one value []. NaN where no frame is true.
     """
     truth, score = np.asarray(truth, dtype=np.float64), np.asarray(score, dtype=np.float64)
     order = np.argsort(-score, kind="stable")
     last_of_ties = np.flatnonzero(np.r_[np.diff(score[order]) != 0, True])
-    if weights is None or fight is None:
+    if weights is None or episode is None:
         return _area(np.ones(len(order)), truth[order], last_of_ties)
     rows = max(1, 4_000_000 // len(order))  # so many draws at once stay near 100 MB
     parts = [
-        _area(weights[start : start + rows][:, fight[order]], truth[order], last_of_ties)
+        _area(weights[start : start + rows][:, episode[order]], truth[order], last_of_ties)
         for start in range(0, len(weights), rows)
     ]
     return np.concatenate(parts)

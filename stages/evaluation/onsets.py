@@ -1,14 +1,14 @@
 """Does the model press when the player presses? Onsets matched one to one, as mir_eval does for notes.
 
 An onset is the first frame of a press: the action is active and was not in the frame before, of
-the same fight. The first frame of a fight is none, the key may have been down before it. A
+the same episode. The first frame of an episode is none, the key may have been down before it. A
 predicted onset may be up to the tolerance earlier or later than the player's; each of either
 side is used at most once (Raffel et al. 2014, mir_eval, onset F-measure). Because a tolerance
 also forgives a model that only repeats what the player did a frame ago, matches are counted a
 second time with those alone that are no later than the player's ("on time").
 
-Conventions: N frames in store order, A actions, F fights; times in seconds; `fight` is the index
-0..F-1 of a frame's fight, ascending.
+Conventions: N frames in store order, A actions, F episodes; times in seconds; `episode` is the index
+0..F-1 of a frame's episode, ascending.
 """
 
 import numpy as np
@@ -17,15 +17,15 @@ import numpy as np
 SLACK_S = 2e-6
 
 
-def fight_index(lengths: list[int]) -> np.ndarray:
-    """The index of its fight for every frame, int64 [N], from the fights' lengths in frames."""
+def episode_index(lengths: list[int]) -> np.ndarray:
+    """The index of its episode for every frame, int64 [N], from the episodes' lengths in frames."""
     return np.repeat(np.arange(len(lengths)), lengths)
 
 
-def onset_frames(active: np.ndarray, fight: np.ndarray) -> np.ndarray:
-    """The frames [n] at which one action's presses begin; active bool [N], fight int [N]."""
+def onset_frames(active: np.ndarray, episode: np.ndarray) -> np.ndarray:
+    """The frames [n] at which one action's presses begin; active bool [N], episode int [N]."""
     active = np.asarray(active, dtype=bool)
-    rising = active[1:] & ~active[:-1] & (fight[1:] == fight[:-1])
+    rising = active[1:] & ~active[:-1] & (episode[1:] == episode[:-1])
     return np.flatnonzero(rising) + 1
 
 
@@ -55,20 +55,20 @@ def match_onsets(player_s: np.ndarray, predicted_s: np.ndarray, *, early_s: floa
 
 
 def onset_counts(
-    truth: np.ndarray, pressed: np.ndarray, times: np.ndarray, fight: np.ndarray, *, tolerance_s: float
+    truth: np.ndarray, pressed: np.ndarray, times: np.ndarray, episode: np.ndarray, *, tolerance_s: float
 ) -> dict[str, np.ndarray]:
-    """Counts a fight and action, int64 [F, A]: onsets, predicted_onsets, matched, matched_on_time.
+    """Counts an episode and action, int64 [F, A]: onsets, predicted_onsets, matched, matched_on_time.
 
-    truth, pressed: bool or 0/1 [N, A]; times float64 [N] in seconds; fight int64 [N].
+    truth, pressed: bool or 0/1 [N, A]; times float64 [N] in seconds; episode int64 [N].
     """
-    fights, actions = int(fight[-1]) + 1, truth.shape[1]
-    clock = _one_clock(np.asarray(times, dtype=np.float64), fight, tolerance_s)
+    episodes, actions = int(episode[-1]) + 1, truth.shape[1]
+    clock = _one_clock(np.asarray(times, dtype=np.float64), episode, tolerance_s)
     counts = {
-        name: np.zeros((fights, actions), dtype=np.int64)
+        name: np.zeros((episodes, actions), dtype=np.int64)
         for name in ("onsets", "predicted_onsets", "matched", "matched_on_time")
     }
     for action in range(actions):
-        player, predicted = onset_frames(truth[:, action], fight), onset_frames(pressed[:, action], fight)
+        player, predicted = onset_frames(truth[:, action], episode), onset_frames(pressed[:, action], episode)
         around = match_onsets(clock[player], clock[predicted], early_s=tolerance_s, late_s=tolerance_s)
         before = match_onsets(clock[player], clock[predicted], early_s=tolerance_s, late_s=0.0)
         frames = {
@@ -78,12 +78,12 @@ def onset_counts(
             "matched_on_time": player[before[:, 0]],
         }
         for name, at in frames.items():
-            counts[name][:, action] = np.bincount(fight[at], minlength=fights)
+            counts[name][:, action] = np.bincount(episode[at], minlength=episodes)
     return counts
 
 
-def _one_clock(times: np.ndarray, fight: np.ndarray, tolerance_s: float) -> np.ndarray:
-    """Times [N] that restart with every fight and lie so far apart between fights that none can match."""
-    first = np.searchsorted(fight, np.arange(int(fight[-1]) + 1))
-    inside = times - times[first][fight]
-    return inside + fight * (inside.max() + 2 * tolerance_s + 1.0)
+def _one_clock(times: np.ndarray, episode: np.ndarray, tolerance_s: float) -> np.ndarray:
+    """Times [N] that restart with every episode and lie so far apart between episodes that none can match."""
+    first = np.searchsorted(episode, np.arange(int(episode[-1]) + 1))
+    inside = times - times[first][episode]
+    return inside + episode * (inside.max() + 2 * tolerance_s + 1.0)

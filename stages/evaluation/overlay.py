@@ -1,7 +1,7 @@
 """Videos in which the keys stand beside the game: who pressed what, when, and how sure the model was.
 
 A picture of the overlay is uint8 [H, W, 3] in OpenCV's channel order (blue, green, red): the game picture at the
-upper left, one row an action at the upper right, the whole fight as strips below with a playhead.
+upper left, one row an action at the upper right, the whole episode as strips below with a playhead.
 """
 
 import os
@@ -31,7 +31,7 @@ MODEL = (40, 150, 240)
 
 @dataclass(frozen=True)
 class KeyTimeline:
-    """The keys of a whole fight, uint8 [T, A]: the person's (None where nobody played) and the model's."""
+    """The keys of a whole episode, uint8 [T, A]: the person's (None where nobody played) and the model's."""
 
     human: np.ndarray | None
     pressed: np.ndarray
@@ -49,7 +49,7 @@ def draw_overlay(
     """One picture of the overlay, uint8 [H, W, 3], with even sides.
 
     `frame_bgr` is the game picture [h, w, 3]; `human` [A] (or None), `probabilities` [A] and `pressed` [A] are the
-    keys of this frame; `timeline` holds the keys of the whole fight and `playhead` is the frame's place in it.
+    keys of this frame; `timeline` holds the keys of the whole episode and `playhead` is the frame's place in it.
     """
     actions = len(action_names)
     for name, row in {"human": human, "probabilities": probabilities, "pressed": pressed}.items():
@@ -76,7 +76,7 @@ def overlay_frames(
     probabilities: np.ndarray,
     pressed: np.ndarray,
 ) -> Iterator[np.ndarray]:
-    """The overlay of every frame of a fight; `human` [T, A] or None, `probabilities` and `pressed` [T, A]."""
+    """The overlay of every frame of an episode; `human` [T, A] or None, `probabilities` and `pressed` [T, A]."""
     timeline = KeyTimeline(human, pressed)
     for i, frame in zip(range(len(pressed)), frames_bgr, strict=False):
         row = None if human is None else human[i]
@@ -176,7 +176,7 @@ def _box(image, x: int, y: int, half: int, color, filled: bool) -> None:
 
 
 def _draw_timeline(area, action_names, timeline: KeyTimeline, playhead: int) -> None:
-    """The whole fight: for each action the person's lane above the model's, a line at `playhead`."""
+    """The whole episode: for each action the person's lane above the model's, a line at `playhead`."""
     frames = len(timeline.pressed)
     width = area.shape[1] - LABEL_WIDTH - 14
     lanes = [(timeline.pressed, MODEL)]

@@ -3,7 +3,7 @@
 Two questions about the objects of one prefix (state columns `<prefix>_in_view`, `<prefix>_x_px`):
 is one in view (logistic regression, scored by average precision), and where (ridge regression of
 x on the frames that have one in view, scored by the error in px of the recorded video). A probe is
-fitted on train, its regularisation chosen on fights of train that are held back, and scored on
+fitted on train, its regularisation chosen on episodes of train that are held back, and scored on
 other splits; the same probe from the shrunken raw frame and a constant stand beside it.
 Alain and Bengio 2016, "Understanding intermediate layers using linear classifier probes".
 """
@@ -17,12 +17,12 @@ import numpy as np
 from scipy.optimize import minimize
 
 from stages.evaluation.intervals import Interval, interval_of, resample_weights, sums_interval
-from stages.evaluation.metrics import average_precision, per_fight, ratio
+from stages.evaluation.metrics import average_precision, per_episode, ratio
 
 RAW_PIXELS = 48 * 27  # a raw frame is shrunk to about so many pixels
 MOST_FRAMES = 8192  # a probe is fitted on at most so many frames ...
 MOST_VALUES = 2**24  # ... and on at most so many numbers: fewer frames when each has many features
-HELD_SHARE = 0.2  # of train's fights, to choose the regularisation by
+HELD_SHARE = 0.2  # of train's episodes, to choose the regularisation by
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of the squared weights, beside the mean loss a frame
 SPREAD_FLOOR = 0.05  # of the largest spread: a feature that hardly varies is not blown up to noise
 
@@ -87,58 +87,58 @@ def probe_rows(frames: int, features: int) -> np.ndarray:
 
 
 def fit_object_probe(
-    features: np.ndarray, in_view: np.ndarray, x_px: np.ndarray, fight: np.ndarray, *, seed: int
+    features: np.ndarray, in_view: np.ndarray, x_px: np.ndarray, episode: np.ndarray, *, seed: int
 ) -> ObjectProbe:
-    """Detector and locator fitted on features float32 [N, D]; fights held back by `seed` choose the penalties.
+    """Detector and locator fitted on features float32 [N, D]; episodes held back by `seed` choose the penalties.
 
-    in_view, x_px float [N] as `object_state` gives them; fight int [N].
+    in_view, x_px float [N] as `object_state` gives them; episode int [N].
     """
     known, placed = np.isfinite(in_view), np.isfinite(x_px)
     seen = in_view[known] > 0
     detector = locator = None
     if seen.any() and not seen.all():
-        detector = _fit(features[known], seen.astype(np.float64), fight[known], _logistic, _log_loss, seed)
+        detector = _fit(features[known], seen.astype(np.float64), episode[known], _logistic, _log_loss, seed)
     if placed.sum() > 1:
-        locator = _fit(features[placed], x_px[placed], fight[placed], _ridge, _absolute_error, seed)
+        locator = _fit(features[placed], x_px[placed], episode[placed], _ridge, _absolute_error, seed)
     return ObjectProbe(detector, locator)
 
 
 def detection_ap(
-    in_view: np.ndarray, score: np.ndarray, fight: np.ndarray, *, resamples: int, seed: int
+    in_view: np.ndarray, score: np.ndarray, episode: np.ndarray, *, resamples: int, seed: int
 ) -> Interval | None:
     """Average precision of "is one in view" from scores [N]; None where no frame holds one.
 
-    fight int64 [N] ascends from 0 without gaps; the interval is from a bootstrap over fights.
+    episode int64 [N] ascends from 0 without gaps; the interval is from a bootstrap over episodes.
     """
     known = np.isfinite(in_view)
     truth = in_view[known] > 0
     if not truth.any():
         return None
-    fights = int(fight[-1]) + 1
-    weights = resample_weights(fights, resamples=resamples, seed=seed)
-    draws = average_precision(truth, score[known], weights, fight[known])
-    return interval_of(float(average_precision(truth, score[known])), draws, fights=fights)
+    episodes = int(episode[-1]) + 1
+    weights = resample_weights(episodes, resamples=resamples, seed=seed)
+    draws = average_precision(truth, score[known], weights, episode[known])
+    return interval_of(float(average_precision(truth, score[known])), draws, episodes=episodes)
 
 
 def location_error_px(
-    x_px: np.ndarray, predicted: np.ndarray, fight: np.ndarray, *, resamples: int, seed: int
+    x_px: np.ndarray, predicted: np.ndarray, episode: np.ndarray, *, resamples: int, seed: int
 ) -> Interval | None:
-    """Mean |predicted - x| in px [N] where one is in view; None where none ever is. fight as above."""
+    """Mean |predicted - x| in px [N] where one is in view; None where none ever is. episode as above."""
     placed = np.isfinite(x_px)
     if not placed.any():
         return None
     error = np.where(placed, np.abs(predicted - x_px), 0.0)
-    counts = per_fight(np.stack([error, placed], axis=1), fight)
+    counts = per_episode(np.stack([error, placed], axis=1), episode)
     return sums_interval(lambda sums: ratio(sums[..., 0], sums[..., 1]), counts, resamples=resamples, seed=seed)
 
 
-def held_back(fight: np.ndarray, *, seed: int) -> np.ndarray:
-    """Frames of the fights held back, bool [N]: HELD_SHARE of the fights; of a single fight its last frames."""
-    fights = np.unique(fight)
-    if len(fights) == 1:
-        return np.arange(len(fight)) >= round(len(fight) * (1 - HELD_SHARE))
-    drawn = np.random.default_rng(seed).permutation(fights)[: max(1, round(HELD_SHARE * len(fights)))]
-    return np.isin(fight, drawn)
+def held_back(episode: np.ndarray, *, seed: int) -> np.ndarray:
+    """Frames of the episodes held back, bool [N]: HELD_SHARE of the episodes; of a single episode its last frames."""
+    episodes = np.unique(episode)
+    if len(episodes) == 1:
+        return np.arange(len(episode)) >= round(len(episode) * (1 - HELD_SHARE))
+    drawn = np.random.default_rng(seed).permutation(episodes)[: max(1, round(HELD_SHARE * len(episodes)))]
+    return np.isin(episode, drawn)
 
 
 Solutions = list[tuple[np.ndarray, float]]  # weights [D] and bias for every penalty
@@ -148,7 +148,7 @@ Solver = Callable[[np.ndarray, np.ndarray, Sequence[float]], Solutions]
 def _fit(
     features: np.ndarray,
     target: np.ndarray,
-    fight: np.ndarray,
+    episode: np.ndarray,
     solve: Solver,
     badness: Callable[[np.ndarray, np.ndarray], float],
     seed: int,
@@ -156,7 +156,7 @@ def _fit(
     mean, spread = features.mean(axis=0), features.std(axis=0)
     spread = np.maximum(spread, max(SPREAD_FLOOR * float(spread.max()), 1e-6))
     features = (features - mean) / spread
-    held = held_back(fight, seed=seed)
+    held = held_back(episode, seed=seed)
     penalty = PENALTIES[-1]
     if held.any() and not held.all() and np.ptp(target[~held]) > 0:
         tried = solve(features[~held], target[~held], PENALTIES)

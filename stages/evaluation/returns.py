@@ -8,19 +8,19 @@ from stages.evaluation.intervals import Interval, interval_of, mean_interval, pa
 
 
 def return_fraction(returns: Mapping[str, np.ndarray], *, resamples: int, seed: int) -> Interval:
-    """(agent - best blind) / (scripted - best blind), each a mean over the same seeds, resampled together.
+    """(agent - best blind) / (script - best blind), each a mean over the same seeds, resampled together.
 
     0 is as good as whoever sees nothing, 1 as good as the player it watched.
     """
-    agent, blind, scripted = (returns[name] for name in ("agent", "best_blind", "scripted"))
+    agent, blind, script = (returns[name] for name in ("agent", "best_blind", "script"))
     drawn = resamples_of(len(agent), resamples=resamples, seed=seed)
 
     def fraction(index) -> np.ndarray:
         low = blind[index].mean(axis=-1)
-        span = scripted[index].mean(axis=-1) - low
+        span = script[index].mean(axis=-1) - low
         return (agent[index].mean(axis=-1) - low) / np.where(span > 0, span, np.nan)
 
-    return interval_of(float(fraction(np.arange(len(agent)))), fraction(drawn), fights=len(agent))
+    return interval_of(float(fraction(np.arange(len(agent)))), fraction(drawn), episodes=len(agent))
 
 
 def share_of(returns: np.ndarray, whole: np.ndarray, *, resamples: int, seed: int) -> Interval:
@@ -34,7 +34,7 @@ def share_of(returns: np.ndarray, whole: np.ndarray, *, resamples: int, seed: in
         all_of_it = whole[index].mean(axis=-1)
         return returns[index].mean(axis=-1) / np.where(all_of_it > 0, all_of_it, np.nan)
 
-    return interval_of(float(share(np.arange(len(returns)))), share(drawn), fights=len(returns))
+    return interval_of(float(share(np.arange(len(returns)))), share(drawn), episodes=len(returns))
 
 
 def compared(

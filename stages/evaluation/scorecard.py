@@ -1,7 +1,7 @@
 """Everything that is said about one split: every predictor, metric and action, with intervals.
 
-Each predictor is reduced to counts a fight. The counts are summed over all fights (row 0) and over
-the fights of every bootstrap draw (rows 1..R), and all scores are computed from the [1 + R, ...]
+Each predictor is reduced to counts an episode. The counts are summed over all episodes (row 0) and over
+the episodes of every bootstrap draw (rows 1..R), and all scores are computed from the [1 + R, ...]
 sums at once. All predictors share the draws, so `onset_skill` is a paired difference; the best
 baseline is looked for anew in every draw.
 """
@@ -17,26 +17,26 @@ from stages.evaluation.intervals import Interval, interval_of, resample_weights
 from stages.evaluation.onsets import onset_counts
 
 ALL = "all"  # stands in an action's place for metrics over all actions
-PLAIN = ("support", "short_support", "long_support", "onsets", "predicted_onsets", "frames", "fights")  # no interval
+PLAIN = ("support", "short_support", "long_support", "onsets", "predicted_onsets", "frames", "episodes")  # no interval
 
 
 @dataclass(frozen=True)
 class PlayedSplit:
-    """What the player did: truth bool [N, A], times float64 [N] in s, fight int64 [N] = 0..F-1 ascending."""
+    """What the player did: truth bool [N, A], times float64 [N] in s, episode int64 [N] = 0..F-1 ascending."""
 
     actions: tuple[str, ...]
     truth: np.ndarray
     times: np.ndarray
-    fight: np.ndarray
+    episode: np.ndarray
 
     @property
-    def fights(self) -> int:
-        return int(self.fight[-1]) + 1
+    def episodes(self) -> int:
+        return int(self.episode[-1]) + 1
 
     @property
     def frame_s(self) -> float:
-        """The usual distance of two frames of a fight in seconds, to a microsecond; 0 when no fight has two."""
-        steps = np.diff(self.times)[np.diff(self.fight) == 0]
+        """The usual distance of two frames of an episode in seconds, to a microsecond; 0 when no episode has two."""
+        steps = np.diff(self.times)[np.diff(self.episode) == 0]
         return round(float(np.median(steps)), 6) if len(steps) else 0.0
 
 
@@ -58,7 +58,7 @@ class Scorecard:
 
     actions: tuple[str, ...]
     predictors: tuple[Predictor, ...]
-    fights: int
+    episodes: int
     by_action: dict[str, dict[str, np.ndarray]]  # predictor -> metric -> [1 + R, A]
     overall: dict[str, dict[str, np.ndarray]]  # predictor -> metric -> [1 + R]
     confusion: dict[str, np.ndarray]  # predictor -> frames [A, 2, 2], true state by predicted state
@@ -70,7 +70,7 @@ class Scorecard:
         else:
             column = self.by_action[predictor][metric][:, self.actions.index(action)]
         draws = column[:0] if metric in PLAIN else column[1:]
-        return interval_of(column[0], draws, fights=self.fights)
+        return interval_of(column[0], draws, episodes=self.episodes)
 
     def rows(self) -> Iterator[tuple[Predictor, str, str, Interval]]:
         """(predictor, action, metric, interval) of everything, overall first."""
@@ -86,8 +86,8 @@ def score_split(played: PlayedSplit, predictors: Sequence[Predictor], settings: 
     """The scorecard of predictors on one split; those that are no baselines are also given an onset_skill."""
     weights = np.vstack(
         [
-            np.ones((1, played.fights)),
-            resample_weights(played.fights, resamples=settings.resamples, seed=settings.seed),
+            np.ones((1, played.episodes)),
+            resample_weights(played.episodes, resamples=settings.resamples, seed=settings.seed),
         ]
     )
     counts = {predictor.name: _counts(played, predictor, settings) for predictor in predictors}
@@ -100,23 +100,23 @@ def score_split(played: PlayedSplit, predictors: Sequence[Predictor], settings: 
     _add_onset_skill(by_action, predictors)
     overall = {name: overall_scores(sums[name], by_action[name], played.actions, settings) for name in sums}
     confusion = {name: _confusion(of) for name, of in sums.items()}
-    return Scorecard(played.actions, tuple(predictors), played.fights, by_action, overall, confusion)
+    return Scorecard(played.actions, tuple(predictors), played.episodes, by_action, overall, confusion)
 
 
 def _counts(played: PlayedSplit, predictor: Predictor, settings: ScoreSettings) -> dict[str, np.ndarray]:
-    """Counts a fight, [F, A] or [F], averaged over the predictor's draws."""
-    short = metrics.hold_lengths(played.truth, played.fight) * played.frame_s < settings.short_hold_s
+    """Counts an episode, [F, A] or [F], averaged over the predictor's draws."""
+    short = metrics.hold_lengths(played.truth, played.episode) * played.frame_s < settings.short_hold_s
     draws = []
     for pressed in predictor.pressed:
-        frames = metrics.frame_counts(played.truth, pressed, played.fight, short=short)
-        onsets = onset_counts(played.truth, pressed, played.times, played.fight, tolerance_s=settings.tolerance_s)
+        frames = metrics.frame_counts(played.truth, pressed, played.episode, short=short)
+        onsets = onset_counts(played.truth, pressed, played.times, played.episode, tolerance_s=settings.tolerance_s)
         agree = (played.truth == pressed).all(axis=1)
         whole = {
-            "exact": metrics.per_fight(agree, played.fight),
-            "frames": metrics.per_fight(np.ones(len(agree), dtype=bool), played.fight),
-            "true_idle": metrics.per_fight(~played.truth.any(axis=1), played.fight),
-            "predicted_idle": metrics.per_fight(~pressed.any(axis=1), played.fight),
-            "fights": np.ones(played.fights),
+            "exact": metrics.per_episode(agree, played.episode),
+            "frames": metrics.per_episode(np.ones(len(agree), dtype=bool), played.episode),
+            "true_idle": metrics.per_episode(~played.truth.any(axis=1), played.episode),
+            "predicted_idle": metrics.per_episode(~pressed.any(axis=1), played.episode),
+            "episodes": np.ones(played.episodes),
         }
         draws.append({**frames, **onsets, **whole})
     return {name: np.mean([draw[name] for draw in draws], axis=0) for name in draws[0]}
@@ -167,7 +167,7 @@ def overall_scores(
     weights = np.array([settings.composite.get(action, 0.0) for action in actions])
     overall = {
         "frames": counts["frames"],
-        "fights": counts["fights"],
+        "episodes": counts["episodes"],
         "onset_f1": metrics.nanmean(scores["onset_f1"], enough),
         "onset_f1_on_time": metrics.nanmean(scores["onset_f1_on_time"], enough),
     }
@@ -198,7 +198,7 @@ def _average_precisions(
     for predictor in predictors:
         if id(predictor.score) not in known:
             columns = [
-                metrics.average_precision(played.truth[:, i], predictor.score[:, i], weights, played.fight)
+                metrics.average_precision(played.truth[:, i], predictor.score[:, i], weights, played.episode)
                 for i in range(len(played.actions))
             ]
             known[id(predictor.score)] = np.stack(columns, axis=1)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from stages.episodes.store import EpisodeInfo
 from stages.evaluation import tables
 from stages.evaluation.baselines import Predictor, PressStatistics, baseline_predictors
-from stages.evaluation.figures import head, style
+from stages.evaluation.figures import policy_figures, style
 from stages.evaluation.intervals import finite
 from stages.evaluation.scorecard import PlayedSplit, Scorecard, ScoreSettings, score_split
 
@@ -63,16 +63,12 @@ def evaluate_split(
     directory.mkdir(parents=True, exist_ok=True)
     played = split.played
     models = model_predictors(split, thresholds)
-    baselines = baseline_predictors(known, played.truth, played.fight, seed=settings.seed)
+    baselines = baseline_predictors(known, played.truth, played.episode, seed=settings.seed)
     card = score_split(played, models + baselines, settings)
     flat = tables.headline_metrics(card, prefix) | dict(further)
     tables.write_metrics(directory / "metrics.json", flat)
     tables.write_scores(directory / "actions.csv", card)
-    rows = [
-        (episode.name, episode.session, episode.fight, frame)
-        for episode in split.episodes
-        for frame in range(episode.length)
-    ]
+    rows = [(episode.session, episode.episode, frame) for episode in split.episodes for frame in range(episode.length)]
     tables.write_predictions(
         directory / "predictions.csv", played.actions, rows, played.times, played.truth, split.probabilities
     )
@@ -88,22 +84,24 @@ def draw(split: PredictedSplit, card: Scorecard, thresholds: np.ndarray, directo
     panels = {title: np.array([card.by_action[name][metric][0] for name in names]) for title, metric in PANELS.items()}
     rows = [w if p.playable else f"{w}*" for w, p in zip(words, card.predictors, strict=True)]
     title = f"Scores on {split.name} (* needs the player's own keys, cannot play)"
-    style.save(head.score_heatmap(panels, rows, actions, title=title), directory / "metrics_heatmap.png")
+    style.save(policy_figures.score_heatmap(panels, rows, actions, title=title), directory / "metrics_heatmap.png")
     title = f"Key states on {split.name}: share and number of frames"
-    style.save(head.action_confusions(card.confusion["model"], actions, title=title), directory / "confusion.png")
+    style.save(
+        policy_figures.action_confusions(card.confusion["model"], actions, title=title), directory / "confusion.png"
+    )
     shown = [i for i, name in enumerate(names) if name != "model_at_half"]
     values, lows, highs = (
         np.array([[getattr(card.value(names[i], "onset_f1", action), end) for action in actions] for i in shown])
         for end in ("value", "low", "high")
     )
-    figure = head.score_bars(
+    figure = policy_figures.score_bars(
         values,
         lows,
         highs,
         [words[i] for i in shown],
         [card.predictors[i].playable for i in shown],
         actions,
-        title=f"Onset F1 on {split.name} with 95 % intervals over fights",
+        title=f"Onset F1 on {split.name} with 95 % intervals over episodes",
         label="onset F1",
     )
     style.save(figure, directory / "onset_f1.png")
@@ -113,16 +111,16 @@ def draw(split: PredictedSplit, card: Scorecard, thresholds: np.ndarray, directo
 def timeline(split: PredictedSplit, thresholds: np.ndarray) -> Figure:
     """The stretch in which the player did most, player against model."""
     played = split.played
-    part = head.eventful_stretch(played.truth, played.times, played.fight, seconds=TIMELINE_S)
-    number = int(played.fight[part.start])
-    episode, begin = split.episodes[number], played.times[np.searchsorted(played.fight, number)]
+    part = policy_figures.eventful_stretch(played.truth, played.times, played.episode, seconds=TIMELINE_S)
+    number = int(played.episode[part.start])
+    episode, begin = split.episodes[number], played.times[np.searchsorted(played.episode, number)]
     p = split.probabilities[part]
-    return head.key_timeline(
+    return policy_figures.key_timeline(
         played.times[part] - begin,
         played.truth[part],
         p >= thresholds,
         p,
         thresholds,
         played.actions,
-        title=f"Player against model, {split.name}: {episode.session}, fight {episode.fight}",
+        title=f"Player against model, {split.name}: {episode.session}, episode {episode.episode}",
     )

@@ -36,7 +36,7 @@ def headline_metrics(card: Scorecard, prefix: str) -> dict[str, float | None]:
             flat |= card.value("model", metric, action).as_metrics(f"{prefix}{metric}_{action}")
     for action in card.actions:
         flat[f"{prefix}onsets_{action}"] = finite(card.value("model", "onsets", action).value)
-    for metric in ("frames", "fights"):
+    for metric in ("frames", "episodes"):
         flat[prefix + metric] = finite(card.value("model", metric).value)
     return flat
 
@@ -58,13 +58,13 @@ def write_scores(path: Path, card: Scorecard) -> None:
 def write_predictions(
     path: Path,
     actions: Sequence[str],
-    frames: Iterable[tuple[str, str, int, int]],
+    frames: Iterable[tuple[str, int, int]],
     times: np.ndarray,
     truth: np.ndarray,
     probabilities: np.ndarray,
 ) -> None:
-    """predictions.csv; frames (episode, session, fight, frame in the episode) [N], times [N] in s, others [N, A]."""
-    header = ["episode", "session", "fight", "frame", "t"]
+    """predictions.csv; frames (session, episode, frame in the episode) [N], times [N] in s, others [N, A]."""
+    header = ["session", "episode", "frame", "t"]
     for action in actions:
         header += [f"{action}_true", f"{action}_p"]
     columns = zip(frames, times.tolist(), truth.astype(int).tolist(), probabilities.tolist(), strict=True)

@@ -79,7 +79,7 @@ class Replay:
         return chained(self.episodes, seed % len(self.episodes), frames)
 
     def described(self, names: Sequence[str]) -> str:
-        return "the keys of recorded fights, played again"
+        return "the keys of recorded episodes, played again"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from stages.games.breakout import Breakout
 from stages.games.doom import DoomCenter, DoomLine
 from stages.games.game import Game
-from stages.games.players import BreakoutScript, CenterScript, LineScript, Script
+from stages.games.scripts import BreakoutScript, CenterScript, LineScript, Script
 
 
 @dataclass(frozen=True)

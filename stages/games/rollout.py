@@ -1,4 +1,4 @@
-"""Episodes of a bundled game: by the scripted player, by rows of keys, or by an agent that sees the frames.
+"""Episodes of a bundled game: by the script, by rows of keys, or by an agent that sees the frames.
 
 A row of keys is uint8 [A], one a frame, held for all its tics. Whatever plays, the same seed gives the same
 episode, however many games run at a time: an episode's randomness is drawn from its own seed.
@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from stages.games.catalog import bundled
 from stages.games.game import Game
-from stages.games.players import HumanLikePlayer
-from stages.params import BreakoutParams, PlayerParams
+from stages.games.scripts import HumanLikeScript
+from stages.params import BreakoutParams, ScriptParams
 
 RowsOf = Callable[[int, int], np.ndarray]  # (seed, frames) -> keys uint8 [frames, A]
 Rule = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # logits float32 [A] -> pressed bool [A]
@@ -56,9 +56,9 @@ class Played:
         return len(self.keys)
 
 
-def human_like_player(name: str, params: PlayerParams, game: Game, generator: np.random.Generator) -> HumanLikePlayer:
-    """The scripted player of a bundled game, ready for one episode."""
-    return HumanLikePlayer(
+def human_like_script(name: str, params: ScriptParams, game: Game, generator: np.random.Generator) -> HumanLikeScript:
+    """The script of a bundled game, ready for one episode."""
+    return HumanLikeScript(
         bundled(name).script(),
         params,
         tuple(game.keys),
@@ -68,13 +68,13 @@ def human_like_player(name: str, params: PlayerParams, game: Game, generator: np
     )
 
 
-def play_scripted(setting: GameSetting, params: PlayerParams, seeds: Sequence[int]) -> list[Played]:
-    """The scripted player with its handicaps; a key counts for a frame in which it is down at any tic."""
+def play_script(setting: GameSetting, params: ScriptParams, seeds: Sequence[int]) -> list[Played]:
+    """The script with its handicaps; a key counts for a frame in which it is down at any tic."""
     results = []
     with setting.start(sighted=False) as game:
         for seed in seeds:
             game.reset(seed)
-            player = human_like_player(setting.name, params, game, np.random.default_rng([seed, 1]))
+            player = human_like_script(setting.name, params, game, np.random.default_rng([seed, 1]))
             rows = []
             while not game.done and len(rows) < setting.frames(game):
                 held = player.keys(game.state())

@@ -23,14 +23,14 @@ from stages.learning.compute import Compute
 from stages.learning.losses import bce_loss
 from stages.learning.threads import in_threads
 from stages.learning.training import FitSettings, fit
-from stages.models.cloning import HeadTask, Windows
+from stages.models.cloning import CloningTask, Windows
 from stages.models.latent_action import vectors_in
 from stages.models.latent_policy import MeanPolicy
 
 FOLDS = 5
 
 
-class FewLabelsTask(HeadTask):
+class FewLabelsTask(CloningTask):
     """Cloning stopped by the loss: in a fold of a few labels an action may have no example, and no precision then."""
 
     monitor = "loss"
@@ -52,7 +52,7 @@ def long_enough(settings: FitSettings, count: int, steps: int) -> FitSettings:
 
 def clone(
     make: Callable[[], nn.Module], train: Windows, val: Windows, settings: FitSettings, compute: Compute, *,
-    scratch: Path, name: str, task=HeadTask,
+    scratch: Path, name: str, task=CloningTask,
 ) -> nn.Module:  # fmt: skip
     """A policy that has learned the labels of the windows `train`, its best epoch chosen on those of `val`."""
     torch.manual_seed(compute.seed)

@@ -152,7 +152,7 @@ def naming_of(
 ) -> tuple[Interval, Interval, np.ndarray]:
     """Exact match, macro F1 and F1 [A], each the mean over the draws; truth [N, A], a `pressed` [N, A] a draw.
 
-    Intervals are from a bootstrap over the fights, episode int64 [N]; the draws are those that were made.
+    Intervals are from a bootstrap over the episodes, episode int64 [N]; the draws are those that were made.
     """
     draws = len(pressed)
     counts = np.stack([_counts(truth, each) for each in pressed], axis=1)  # [N, draws, 1 + 3 * A]

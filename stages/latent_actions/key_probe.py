@@ -1,7 +1,7 @@
 """Which key a transition shows: from its code, and from classifiers with all labels that say what could be known.
 
 Conventions: N transitions; classes are those of `measures.key_classes`, one dictionary entry a split. Everything
-is fitted on train and scored on other fights; a classifier's best epoch is chosen on val.
+is fitted on train and scored on other episodes; a classifier's best epoch is chosen on val.
 """
 
 from collections.abc import Mapping

@@ -194,11 +194,11 @@ def _agreement(classes: np.ndarray, codes: np.ndarray, episode: np.ndarray, **dr
     """The adjusted mutual information of classes and codes, int64 [N] each."""
     rows = [np.flatnonzero(episode == name) for name in np.unique(episode)]
 
-    def of_fights(chosen: np.ndarray) -> float:
-        kept = np.concatenate([rows[fight] for fight in chosen])
+    def of_episodes(chosen: np.ndarray) -> float:
+        kept = np.concatenate([rows[episode] for episode in chosen])
         return adjusted_mutual_info_score(classes[kept], codes[kept])
 
-    return bootstrap_interval(of_fights, len(rows), **drawn)
+    return bootstrap_interval(of_episodes, len(rows), **drawn)
 
 
 def no_probe_metrics(name: str) -> dict[str, None]:

@@ -32,7 +32,7 @@ class Case:
 def lagged_classes(store: EpisodeStore, found: Transitions, split: str, actions: Sequence[str], lag: int) -> np.ndarray:
     """Which of the actions was held `lag` frames before each transition's current frame, int64 [N].
 
-    A transition has past frames of its own fight, so a lag within them never reaches into another one.
+    A transition has past frames of its own episode, so a lag within them never reaches into another one.
     """
     columns = action_columns(store, actions)
     return key_classes(store.concatenated("actions", split)[0][found.current - lag], columns)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.live.clock import SteadyClock
+from stages.live.deciding import Brain, Decider, DecisionLoop
 from stages.live.desktop import Desktop, open_desktop
 from stages.live.encoder import Encoder
 from stages.live.guardian import Guardian
 from stages.live.hands import DryKeyboard, FrontGuard, Hands
 from stages.live.keyboard import Ears, Fingers
 from stages.live.latency import Latencies
-from stages.live.player import Brain, Decider, Player
 from stages.live.screen import Camera, Region
 from stages.live.slots import require_fps
 from stages.live.tape import Tape
@@ -68,7 +68,7 @@ def play(run: Run, brain: Brain, decide: Decider, stop: threading.Event, say: Ca
         if window is None:
             return Latencies()
         guard = parts.enter_context(FrontGuard(window, hands.let_go))
-        player = Player(brain, decide, hands, clock, fps=run.fps, stop=stop, alive=lambda: _alive(guardian, say))
+        player = DecisionLoop(brain, decide, hands, clock, fps=run.fps, stop=stop, alive=lambda: _alive(guardian, say))
         player.run(
             camera,
             witness,

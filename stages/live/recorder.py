@@ -3,7 +3,7 @@
 Four threads that do not wait for each other: this one takes pictures, one encodes, one (pynput's) hears keys, one
 writes them down.
 While it is paused, or another window is in front of the one that is recorded, neither frames nor keys are kept: the
-fight ends there and another one begins afterwards, so that nothing is learned across the hole.
+episode ends there and another one begins afterwards, so that nothing is learned across the hole.
 """
 
 import shutil
@@ -37,7 +37,7 @@ class Plan:
     region: Region
     window: int | None
     map_keys: tuple[str, ...]
-    fights: str  # "auto": the whole recording is one, "manual": by hot key
+    episodes: str  # "auto": the whole recording is one, "manual": by hot key
     seconds: float | None
     keep_free_mb: float
     place: Region | None = None
@@ -56,7 +56,7 @@ class Status:
     frames: int = 0
     repeats: int = 0
     dropped: int = 0
-    fights: int = 0
+    episodes: int = 0
     keys: int = 0
     free_mb: float = 0.0
     why_stopped: str = ""
@@ -68,10 +68,10 @@ class Switches:
 
     stop: threading.Event = field(default_factory=threading.Event)
     pause: threading.Event = field(default_factory=threading.Event)
-    fight: threading.Event = field(default_factory=threading.Event)
+    episode: threading.Event = field(default_factory=threading.Event)
 
     def toggle(self, name: str) -> None:
-        """Turn "stop", "pause" or "fight" over; a recording that was stopped stays stopped."""
+        """Turn "stop", "pause" or "episode" over; a recording that was stopped stays stopped."""
         switch: threading.Event = getattr(self, name)
         if name != "stop" and switch.is_set():
             switch.clear()
@@ -90,7 +90,7 @@ class Recorder:
         self._desktop, self._switches, self._clock = desktop, switches, clock
         self.status = Status()
         self._slots: Slots | None = None
-        self._fight_open = False
+        self._episode_open = False
         self._last_disk_check = 0.0
         self._up_before: set[str] = set()
         self._seen_down: set[str] = set()
@@ -98,8 +98,8 @@ class Recorder:
     def run(self, camera: Camera, *, ears_alive: Callable[[], bool]) -> None:
         """Record until it is stopped; `ears_alive` tells whether the keyboard is still heard."""
         start = self._clock.now()
-        if self._plan.fights == "auto":
-            self._switches.fight.set()
+        if self._plan.episodes == "auto":
+            self._switches.episode.set()
         try:
             while not self._over(start, ears_alive):
                 if self._may_record():
@@ -158,7 +158,7 @@ class Recorder:
             self._slots = Slots(now, self._plan.fps)
             states = self._desktop.key_states(self._plan.map_keys)
             self._keys.open([key for key, down in states.items() if down], now)
-        self._follow_fight(now)
+        self._follow_episode(now)
         self._clock.sleep_until(self._slots.due())
         if not self._may_record():
             return  # while it waited another window came to the front: its picture is nobody's business
@@ -195,21 +195,21 @@ class Recorder:
             self._keys.reconcile(self._keys.held - now_gone, self._clock.now())
         self._up_before = up
 
-    def _follow_fight(self, now: float) -> None:
-        if self._switches.fight.is_set() == self._fight_open:
+    def _follow_episode(self, now: float) -> None:
+        if self._switches.episode.is_set() == self._episode_open:
             return
-        self._fight_open = not self._fight_open
-        self._tape.marker("fight_start" if self._fight_open else "fight_end", now)
-        self.status.fights += self._fight_open
+        self._episode_open = not self._episode_open
+        self._tape.marker("fight_start" if self._episode_open else "fight_end", now)
+        self.status.episodes += self._episode_open
 
     def _rest(self) -> None:
-        """Keys go up and the fight ends at the beginning of a pause; then a little sleep."""
+        """Keys go up and the episode ends at the beginning of a pause; then a little sleep."""
         if self._slots is not None:
             now = self._clock.now()
             self._slots = None
             self._keys.close(now)
-            if self._fight_open:
-                self._fight_open = False
+            if self._episode_open:
+                self._episode_open = False
                 self._tape.marker("fight_end", now)
         elif not self._switches.stop.is_set():
             self._switches.stop.wait(IDLE_S)

@@ -20,7 +20,7 @@ PICTURE_BYTES = 256e6  # of pictures that may wait for the encoder
 
 @dataclass(frozen=True)
 class Order:
-    """What a person asked for; `hot_keys` maps a key to stop, pause or fight; `logged` None logs every key."""
+    """What a person asked for; `hot_keys` maps a key to stop, pause or episode; `logged` None logs every key."""
 
     plan: Plan
     directory: Path

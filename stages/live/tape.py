@@ -45,7 +45,7 @@ class Tape:
     flushed by a thread that does nothing else.
 
     A session of which no frame was written is taken away again by `close`: nothing could read it. Where neither a key
-    nor a fight was logged, `close` marks one fight from the first frame to the last, for the same reason.
+    nor an episode was logged, `close` marks one episode from the first frame to the last, for the same reason.
 
     The first write that fails (a full disk) ends the tape: `failure` holds the error, and nothing is written after
     it, so that no line follows a half-written one.
@@ -78,7 +78,7 @@ class Tape:
         self._last_t = {"frames": -math.inf, "events": -math.inf}
         self._events_lock = threading.Lock()
         self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._fights: list[dict] = []
+        self._episodes: list[dict] = []
         try:
             self._open(width=width, height=height, fps=fps, crf=crf)
         except Exception as error:
@@ -120,7 +120,7 @@ class Tape:
         assert type in MARKERS
         self._event({"event": "marker", "type": type}, t)
         if type == "fight_start":
-            self._fights.append({"score": None, "outcome": None})
+            self._episodes.append({"score": None, "outcome": None})
 
     def close(self, notes: Mapping[str, object]) -> None:
         """Finish all files; `notes` (counts of the recorder) go into the session file."""
@@ -165,7 +165,9 @@ class Tape:
 
     def _write_metadata(self, *, closed: bool) -> None:
         """In one step: a disk that is full must not leave half a file in the place of a whole one."""
-        text = json.dumps({**self._metadata, "closed": closed, "fights": self._fights}, indent=1, ensure_ascii=False)
+        text = json.dumps(
+            {**self._metadata, "closed": closed, "episodes": self._episodes}, indent=1, ensure_ascii=False
+        )
         path = self._paths["session"]
         partial = path.with_name(path.name + ".partial")
         try:

@@ -53,7 +53,7 @@ class ControlWindow:
         row.pack(padx=8)
         self._start = tkinter.Button(row, text="Record", command=self._begin)
         buttons = [self._start]
-        for text, switch in (("Fight start/end", "fight"), ("Pause", "pause")):
+        for text, switch in (("Episode start/end", "episode"), ("Pause", "pause")):
             buttons.append(tkinter.Button(row, text=text, command=lambda s=switch: self._switches.toggle(s)))
         buttons.append(tkinter.Button(row, text="Stop", command=self.stop))
         for button in buttons:
@@ -103,10 +103,10 @@ class ControlWindow:
 
 def status_text(status: Status) -> str:
     """The status in a few lines."""
-    fights = "1 fight" if status.fights == 1 else f"{status.fights} fights"
+    episodes = "1 episode" if status.episodes == 1 else f"{status.episodes} episodes"
     return (
         f"{status.state}\n"
         f"{int(status.elapsed_s) // 60:02d}:{int(status.elapsed_s) % 60:02d}   {status.frames} frames, "
         f"{status.repeats} repeats, {status.dropped} dropped\n"
-        f"{fights}, {status.keys} key events, {status.free_mb / 1000:.1f} GB free"
+        f"{episodes}, {status.keys} key events, {status.free_mb / 1000:.1f} GB free"
     )

@@ -34,7 +34,7 @@ class PlayLog:
 class Witness:
     """Hears of everything the agent does; log, tape and encoder may each be missing.
 
-    A session of the agent has the form of a person's: its fights end where it had to let go of the keys. When the
+    A session of the agent has the form of a person's: its episodes end where it had to let go of the keys. When the
     recording fails it is told at once, and the run goes on without.
     """
 
@@ -47,7 +47,7 @@ class Witness:
         say: Callable[[str], None] = print,
     ):
         self._clock, self._log, self._tape, self._encoder, self._say = clock, log, tape, encoder, say
-        self._fight_open, self._frames, self._repeats = False, 0, 0
+        self._episode_open, self._frames, self._repeats = False, 0, 0
         self._trouble: str | None = None
 
     def begin(self, t: float) -> None:
@@ -56,7 +56,7 @@ class Witness:
 
     def end(self, t: float) -> None:
         """The agent has let go; saying so twice does nothing."""
-        if self._fight_open:
+        if self._episode_open:
             self._mark("fight_end", t)
 
     def seen(self, image_bgr: np.ndarray, t: float, keys: Sequence[str], probabilities: np.ndarray) -> None:
@@ -95,6 +95,6 @@ class Witness:
         return self._encoder is not None and self._trouble is None
 
     def _mark(self, type: str, t: float) -> None:
-        self._fight_open = type == "fight_start"
+        self._episode_open = type == "fight_start"
         if self._tape:
             self._tape.marker(type, t)

@@ -29,7 +29,7 @@ class Agent:
         if tuple(policy.latent_shape) != tuple(autoencoder.latent_shape):
             raise ValueError(
                 f"the head reads latents {list(policy.latent_shape)}, the autoencoder makes "
-                f"{list(autoencoder.latent_shape)}; train the head again (dvc repro)"
+                f"{list(autoencoder.latent_shape)}; train the policy again (dvc repro)"
             )
         self._autoencoder = autoencoder.to(compute.device)
         self._autoencoder.keep_encoder_in(compute.dtype)

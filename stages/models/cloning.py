@@ -1,6 +1,6 @@
 """Behavioural cloning: windows of latents in, the keys that are held in their last frame out.
 
-What stages.train_head learns from all labels and stages.labels from a few, or from labels that a decoder of latent
+What stages.train_policy learns from all labels and stages.labels from a few, or from labels that a decoder of latent
 actions gave. Conventions: N windows of T latents, A actions.
 """
 
@@ -54,7 +54,7 @@ class Windows:
         return policy(self.take(part).to(device)).float().cpu()
 
 
-class HeadTask:
+class CloningTask:
     """Learn which actions the player holds in the last frame of each window.
 
     The best epoch is the one with the highest mean average precision on val. Thresholds and calibration

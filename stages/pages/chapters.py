@@ -35,9 +35,9 @@ EXPLORE = {
     "together.png": "Which keys are held together.",
 }
 AUTOENCODER = {"reconstructions.png": "Frames, what comes back out of the latent, and the difference."}
-HEAD = {
+PICTURES = {
     "onset_f1.png": "Key presses found at the right moment, beside players that see nothing.",
-    "timeline.png": "A stretch of a test fight, player against model.",
+    "timeline.png": "A stretch of a test episode, player against model.",
     "metrics_heatmap.png": "Scores of the model and the baselines for each key.",
     "confusion.png": "Keys held or not, player against model.",
 }
@@ -48,7 +48,7 @@ RULE_WORDS = {
     "sampled": "it draws its keys with the probabilities it gives them",
 }
 DOCTOR = {  # key of a session's report -> heading
-    "fights": "fights",
+    "episodes": "episodes",
     "frames": "frames",
     "minutes": "minutes",
     "fps": "frames\na second",
@@ -56,8 +56,8 @@ DOCTOR = {  # key of a session's report -> heading
     "repeats": "repeated\nframes",
     "tail_frames_cut": "frames\ncut off",
     "skipped_lines": "unreadable\nlines",
-    "unclosed_fights": "fights\nwithout end",
-    "key_events_outside_fights": "key events\noutside fights",
+    "unclosed_episodes": "episodes\nwithout end",
+    "key_events_outside_episodes": "key events\noutside episodes",
     "short_taps": "taps under\na frame",
     "short_taps_kept": "of these\nkept",
     "unmapped_keys": "presses of\nunknown keys",
@@ -72,7 +72,7 @@ def recorded(alignment: Mapping | None, episodes: Sequence[EpisodeInfo], fps: fl
     shown = {heading: cells for heading, cells in columns.items() if heading not in clean}
     return {
         "sessions": len({episode.session for episode in episodes}),
-        "fights": len(episodes),
+        "episodes": len(episodes),
         "minutes": f"{sum(episode.length for episode in episodes) / fps / 60:.1f}",
         "fps": number(fps, 2),
         "splits": split_table(episodes, fps),
@@ -83,7 +83,7 @@ def recorded(alignment: Mapping | None, episodes: Sequence[EpisodeInfo], fps: fl
 
 
 def split_table(episodes: Sequence[EpisodeInfo], fps: float) -> Table:
-    """Sessions, fights, frames, minutes and mean score of each split."""
+    """Sessions, episodes, frames, minutes and mean score of each split."""
     rows = []
     for split, words in SPLITS.items():
         mine = [episode for episode in episodes if episode.split == split]
@@ -92,7 +92,7 @@ def split_table(episodes: Sequence[EpisodeInfo], fps: float) -> Table:
         score = number(float(np.mean(scores)), 1) if scores else "–"
         counts = [len({episode.session for episode in mine}), len(mine), frames]
         rows.append([words, *map(number, counts), f"{frames / fps / 60:.1f}", score])
-    return Table(["", "sessions", "fights", "frames", "minutes", "mean score"], rows)
+    return Table(["", "sessions", "episodes", "frames", "minutes", "mean score"], rows)
 
 
 def _doctor_cell(report: Mapping, key: str) -> str:
@@ -127,19 +127,19 @@ def seen_by_the_model(frame_bgr: np.ndarray, small: np.ndarray) -> Picture:
 
 
 def enough(folder: Path) -> dict:
-    """Is it enough: the class balance inside fights, the warnings in words, the figures."""
+    """Is it enough: the class balance inside episodes, the warnings in words, the figures."""
     rows = defaultdict(dict)
     for row in read_rows(folder / "balance.csv"):
         rows[row["action"]][row.get("scope"), row.get("split")] = row
     cells = []
     for action, found in rows.items():
-        inside, whole = found.get(("fights", "all"), {}), found.get(("recordings", "all"), {})
-        presses = [number(found.get(("fights", split), {}).get("presses")) for split in SPLITS]
+        inside, whole = found.get(("episodes", "all"), {}), found.get(("recordings", "all"), {})
+        presses = [number(found.get(("episodes", split), {}).get("presses")) for split in SPLITS]
         holds = [number(inside.get("mean_hold_s"), 2), inside.get("kind") or "–"]
         cells.append([action, _percent(inside.get("share")), _percent(whole.get("share")), *presses, *holds])
     head = [
         "key",
-        "held in\nfights",
+        "held in\nepisodes",
         "held in\nall",
         "presses\ntrain",
         "presses\nval",
@@ -165,7 +165,7 @@ def learned(reports: Path, val: Mapping, test: Mapping, thresholds: Mapping[str,
     curves = {}
     for name, live in {
         "autoencoder": reports / "autoencoder" / "live",
-        "head": reports / "head_training" / "live",
+        "policy": reports / "policy_training" / "live",
         "latent action model": reports / "latent_action_training" / "live",
     }.items():
         found = figures.read_curves(live)
@@ -180,7 +180,7 @@ def learned(reports: Path, val: Mapping, test: Mapping, thresholds: Mapping[str,
         "probe": metrics_table(val, test, [n for n in val if n.startswith("ae_object") and val[n] is not None]),
         "pictures": pictures(reports / "autoencoder", list(AUTOENCODER), AUTOENCODER),
         "curves": list(curves.values()),
-        "by_key": keys_table(scores(reports / "test" / "head" / "actions.csv"), thresholds),
+        "by_key": keys_table(scores(reports / "test" / "policy" / "actions.csv"), thresholds),
     }
 
 
@@ -196,12 +196,12 @@ def metrics_table(val: Mapping, test: Mapping, names: Sequence[str]) -> Table:
 
 def judged(reports: Path, val: Mapping, test: Mapping) -> dict:
     """How good against baselines: every predictor on test, each key on val and test, figures of test."""
-    on_val, on_test = (scores(folder / "head" / "actions.csv") for folder in (reports, reports / "test"))
+    on_val, on_test = (scores(folder / "policy" / "actions.csv") for folder in (reports, reports / "test"))
     return {
         "predictors": predictors_table(on_test),
         "by_key": onset_table(on_val, on_test),
         "overall": metrics_table(val, test, [n for n in OVERALL if n in val]),
-        "pictures": pictures(reports / "test" / "head", list(HEAD), HEAD),
+        "pictures": pictures(reports / "test" / "policy", list(PICTURES), PICTURES),
     }
 
 

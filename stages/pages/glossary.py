@@ -33,7 +33,7 @@ HEADLINE: Mapping[str, Term] = {
     "lam_perplexity": Term("latent action: codes in use (perplexity)", ("l.act.", "codes"), 1),
 }
 
-TEST_FIRST = ("return_fraction", "return", "return_scripted", "return_blind", "return_random")
+TEST_FIRST = ("return_fraction", "return", "return_script", "return_blind", "return_random")
 
 
 def test_name(name: str) -> str:

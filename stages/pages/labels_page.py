@@ -41,7 +41,7 @@ def labels_page(found: Mapping) -> str:
         draws=max(row["draws"] for row in main),
         slow_draws=min(row["draws"] for row in main),
         games=games[0]["games"] if games else 0,
-        curve=[_picture(naming_figure(*lines.values()), "Mean over the draws; bands: 95 % intervals over fights.")],
+        curve=[_picture(naming_figure(*lines.values()), "Mean over the draws; bands: 95 % intervals over episodes.")],
         exact=naming_table(main, "exact"),
         macro_f1=naming_table(main, "macro_f1"),
         choices=choices_table(rows),

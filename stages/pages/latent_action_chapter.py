@@ -8,7 +8,7 @@ from stages.pages.glossary import digits_of, in_words
 from stages.pages.page import Table, VideoBudget, number, pictures, read_json
 
 LATENT_ACTION = {
-    "predictions.png": "Transitions of validation fights, their prediction, what a copy and it get wrong.",
+    "predictions.png": "Transitions of validation episodes, their prediction, what a copy and it get wrong.",
     "every_code.png": "What each code makes of one and the same frame, as the change of grey levels.",
     "codes.png": "How often each code occurs, and with which key.",
     "effects.png": "What each code moves, over many situations: boxes hold half of the transitions, whiskers 90 %.",

@@ -61,7 +61,7 @@ def weaknesses(
             words.append(f"Missed: {target.words}: {target.found}, wanted {target.wanted}.{hint}")
     if unit == "episode":
         words.append(
-            "Train, val and test are fights of the same sessions (split.unit: episode). That is a weaker test than "
+            "Train, val and test are episodes of the same sessions (split.unit: episode). That is a weaker test than "
             "whole sessions: the day, the form and the opponent are known. Expect less in a new session."
         )
     if not in_game:

@@ -11,13 +11,13 @@ from stages.recordings.session import Session
 from stages.recordings.timeline import (
     covered_frames,
     end_of,
-    fight_ids,
+    episode_ids,
     median_interval,
     moved_earlier,
     presses,
 )
 
-GAP = 1.5  # an interval longer than this many median intervals is a gap, or between two fights a pause
+GAP = 1.5  # an interval longer than this many median intervals is a gap, or between two episodes a pause
 FOREIGN_TAIL = 2  # frames by which the video of another recorder may differ from its log: it stops them one by one
 SLOWEST_S = 1.0  # a median interval above this is more likely a wrong unit than a recording
 
@@ -58,7 +58,7 @@ def check(
     delay_ms: float,
 ) -> dict:
     """The doctor's report of one session, which is cut to its usable frames already; ready for JSON."""
-    fight = fight_ids(session.times, session.markers)
+    episode = episode_ids(session.times, session.markers)
     spans = presses(session.key_events)
     report = {
         "frames": len(session.times),
@@ -70,9 +70,9 @@ def check(
         "seconds": round(end_of(session.times) - float(session.times[0]), 3),
         "skipped_lines": session.skipped_lines,
         "repeats": int(session.repeats.sum()),
-        "interval_ms": _intervals(session.times, fight),
-        **_gaps(session.times, fight),
-        **_fights(session, fight),
+        "interval_ms": _intervals(session.times, episode),
+        **_gaps(session.times, episode),
+        **_episodes(session, episode),
         **_keys(session, spans, vocabulary),
         **_taps(session, spans, vocabulary, rule=rule, delay_ms=delay_ms),
     }
@@ -84,7 +84,14 @@ def totals(reports: Iterable[Mapping]) -> dict:
     reports = list(reports)
     summed = (
         *("frames", "video_frames", "logged_frames", "tail_frames_cut", "seconds", "skipped_lines", "repeats"),
-        *("fights", "frames_in_fights", "key_events", "key_events_outside_fights", "short_taps", "short_taps_kept"),
+        *(
+            "episodes",
+            "frames_in_episodes",
+            "key_events",
+            "key_events_outside_episodes",
+            "short_taps",
+            "short_taps_kept",
+        ),
     )
     counted = ("presses", "keyups_without_keydown", "unmapped_keys", "known_keys_not_learned")
     return {
@@ -92,7 +99,7 @@ def totals(reports: Iterable[Mapping]) -> dict:
         "keys_logged": all(report["keys_logged"] for report in reports),
         **{name: round(sum(report[name] for report in reports), 3) for name in summed},
         "sessions_without_marker": sum(report["no_marker"] for report in reports),
-        "unclosed_fights": sum(len(report["unclosed_fights"]) for report in reports),
+        "unclosed_episodes": sum(len(report["unclosed_episodes"]) for report in reports),
         "keys_down_at_end": sum(len(report["keys_down_at_end"]) for report in reports),
         "gaps": sum(report["gaps"]["count"] for report in reports),
         "longest_gap_s": max(report["gaps"]["longest_s"] for report in reports),
@@ -107,9 +114,9 @@ def _merged(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return dict(total)
 
 
-def _intervals(times: np.ndarray, fight: np.ndarray) -> dict:
-    """Median, spread and 99th percentile of the time between frames; pauses between fights are left out."""
-    interval_ms = np.diff(times)[~_between_fights(fight)] * 1000
+def _intervals(times: np.ndarray, episode: np.ndarray) -> dict:
+    """Median, spread and 99th percentile of the time between frames; pauses between episodes are left out."""
+    interval_ms = np.diff(times)[~_between_episodes(episode)] * 1000
     if not len(interval_ms):
         interval_ms = np.zeros(1)
     return {
@@ -119,25 +126,25 @@ def _intervals(times: np.ndarray, fight: np.ndarray) -> dict:
     }
 
 
-def _gaps(times: np.ndarray, fight: np.ndarray) -> dict:
-    """Gaps, in which frames are missing, and how many pauses: these lie between two fights, on purpose."""
-    interval, between = np.diff(times), _between_fights(fight)
+def _gaps(times: np.ndarray, episode: np.ndarray) -> dict:
+    """Gaps, in which frames are missing, and how many pauses: these lie between two episodes, on purpose."""
+    interval, between = np.diff(times), _between_episodes(episode)
     long = interval > GAP * median_interval(times)
-    inside = np.where(np.diff(fight) == 0, fight[:-1], -1)
+    inside = np.where(np.diff(episode) == 0, episode[:-1], -1)
     found = [
-        {"frame": int(i), "t": float(times[i]), "seconds": round(float(interval[i]), 6), "fight": int(inside[i])}
+        {"frame": int(i), "t": float(times[i]), "seconds": round(float(interval[i]), 6), "episode": int(inside[i])}
         for i in np.flatnonzero(long & ~between)
     ]
     gaps = {"count": len(found), "longest_s": max((gap["seconds"] for gap in found), default=0.0), "list": found}
     return {"gaps": gaps, "pauses": int((long & between).sum())}
 
 
-def _between_fights(fight: np.ndarray) -> np.ndarray:
-    """Which of the intervals between frames lie between the last frame of a fight and the first of the next."""
-    return (fight[:-1] >= 0) & (fight[1:] >= 0) & (np.diff(fight) != 0)
+def _between_episodes(episode: np.ndarray) -> np.ndarray:
+    """Which of the intervals between frames lie between the last frame of an episode and the first of the next."""
+    return (episode[:-1] >= 0) & (episode[1:] >= 0) & (np.diff(episode) != 0)
 
 
-def _fights(session: Session, fight: np.ndarray) -> dict:
+def _episodes(session: Session, episode: np.ndarray) -> dict:
     markers = session.markers
     starts = [i for i, marker in enumerate(markers) if marker.type == "fight_start"]
     ended = {i for i in starts if i + 1 < len(markers) and markers[i + 1].type == "fight_end"}
@@ -145,15 +152,15 @@ def _fights(session: Session, fight: np.ndarray) -> dict:
     key_times = np.array([event.t for event in session.key_events])
     return {
         "no_marker": not markers,
-        "fights": len(starts) if markers else 1,
-        "fights_without_frames": sorted(set(range(len(starts))) - set(fight.tolist())),
-        "frames_in_fights": int((fight >= 0).sum()),
-        "unclosed_fights": [
-            {"fight": k, "line": markers[i].line, "t": markers[i].t} for k, i in enumerate(starts) if i not in ended
+        "episodes": len(starts) if markers else 1,
+        "episodes_without_frames": sorted(set(range(len(starts))) - set(episode.tolist())),
+        "frames_in_episodes": int((episode >= 0).sum()),
+        "unclosed_episodes": [
+            {"episode": k, "line": markers[i].line, "t": markers[i].t} for k, i in enumerate(starts) if i not in ended
         ],
-        "fight_ends_without_start": [{"line": markers[i].line, "t": markers[i].t} for i in stray],
+        "episode_ends_without_start": [{"line": markers[i].line, "t": markers[i].t} for i in stray],
         "key_events": len(key_times),
-        "key_events_outside_fights": int((fight_ids(key_times, markers) < 0).sum()),
+        "key_events_outside_episodes": int((episode_ids(key_times, markers) < 0).sum()),
     }
 
 
@@ -220,12 +227,12 @@ def _warnings(session: Session, report: Mapping) -> Iterator[str]:
     if report["skipped_lines"]:
         yield f"{report['skipped_lines']} lines could not be read and are skipped"
     if report["no_marker"] and report["keys_logged"]:
-        yield "there is no fight marker: the whole session is one fight"
-    elif not report["frames_in_fights"]:
-        yield "no frame lies in a fight: nothing is learned from this session"
-    for unclosed in report["unclosed_fights"]:
-        yield f"fight {unclosed['fight']} has no fight_end: it runs to the next fight or the last frame"
-    for stray in report["fight_ends_without_start"]:
+        yield "there is no marker fight_start: the whole session is one episode"
+    elif not report["frames_in_episodes"]:
+        yield "no frame lies in an episode: nothing is learned from this session"
+    for unclosed in report["unclosed_episodes"]:
+        yield f"episode {unclosed['episode']} has no fight_end: it runs to the next episode or the last frame"
+    for stray in report["episode_ends_without_start"]:
         yield f"the fight_end in line {stray['line']} has no fight_start and counts for nothing"
     if report["keys_down_at_end"]:
         yield f"still down at the end: {', '.join(report['keys_down_at_end'])}"

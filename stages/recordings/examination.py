@@ -11,7 +11,7 @@ import numpy as np
 from stages.recordings.actions import ActionVocabulary
 from stages.recordings.doctor import check, usable_frames
 from stages.recordings.session import Session, read_session
-from stages.recordings.timeline import fight_ids, labels
+from stages.recordings.timeline import episode_ids, labels
 from stages.recordings.video import readable_frames
 
 
@@ -29,12 +29,12 @@ class Reading:
 class Examined:
     """A session cut to its usable frames, the doctor's report on it, and its labels.
 
-    `fight` int64 [T], -1 outside of fights; `actions` uint8 [T, A].
+    `episode` int64 [T], -1 outside of episodes; `actions` uint8 [T, A].
     """
 
     session: Session
     report: dict
-    fight: np.ndarray
+    episode: np.ndarray
     actions: np.ndarray
 
 
@@ -46,6 +46,6 @@ def examined_session(directory: Path, stem: str, vocabulary: ActionVocabulary, r
     session = session.cut_to(usable_frames(session, video_frames, damage))
     rules = {"rule": reading.rule, "delay_ms": reading.delay_ms}
     report = check(session, vocabulary, video_frames=video_frames, logged_frames=logged_frames, **rules)
-    fight = fight_ids(session.times, session.markers)
+    episode = episode_ids(session.times, session.markers)
     learned = vocabulary if session.keys_logged else ActionVocabulary((), {})
-    return Examined(session, report, fight, labels(session.times, session.key_events, learned, **rules))
+    return Examined(session, report, episode, labels(session.times, session.key_events, learned, **rules))

@@ -128,6 +128,8 @@ def read_metadata(path: Path) -> tuple[dict, bool | None]:
         return {}, None
     try:
         metadata = _json_object(path.read_bytes())
+        if "fights" in metadata:  # what recordings before version 0.2 call their episodes
+            metadata.setdefault("episodes", metadata.pop("fights"))
         _require_metadata(metadata)
     except ValueError as error:
         raise ValueError(f"{path}: {error}; repair it, or delete it if another recorder made the session") from None
@@ -138,13 +140,13 @@ def _require_metadata(metadata: dict) -> None:
     fps = metadata.get("fps", 1)
     if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < math.inf:
         raise ValueError(f"fps is {fps!r}, expected a positive number")
-    fights = metadata.get("fights", [])
-    if not isinstance(fights, list) or not all(isinstance(fight, dict) for fight in fights):
-        raise ValueError('fights must be a list like [{"score": 3, "outcome": "won"}]')
-    for fight in fights:
-        score = fight.get("score")
+    episodes = metadata.get("episodes", [])
+    if not isinstance(episodes, list) or not all(isinstance(episode, dict) for episode in episodes):
+        raise ValueError('episodes must be a list like [{"score": 3, "outcome": "won"}]')
+    for episode in episodes:
+        score = episode.get("score")
         if isinstance(score, bool) or not isinstance(score, int | float | None):
-            raise ValueError(f"the score {score!r} of a fight is neither a number nor null")
+            raise ValueError(f"the score {score!r} of an episode is neither a number nor null")
 
 
 def state_columns(path: Path) -> tuple[str, ...]:

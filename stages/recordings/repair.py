@@ -1,7 +1,7 @@
 """What can be repaired without guessing, written as a new session beside the old one.
 
-Stuck keys get a keyup at the end of the fight they were pressed in (or of the last frame), unclosed fights end at the
-next one or at the last frame, frames that stand in the video or the log alone are cut off. Nothing else is touched.
+Stuck keys get a keyup at the end of the episode they were pressed in (or of the last frame), unclosed episodes end at
+the next one or at the last frame, frames that stand in the video or the log alone are cut off. Nothing else is touched.
 
 Where a recording that ended cleanly has more frames in one than in the other, nobody knows whether they are missing at
 the end; that they are is taken on trust only when `cut_end` asks for it.
@@ -12,7 +12,7 @@ from pathlib import Path
 from stages.recordings.doctor import usable_frames
 from stages.recordings.examination import Reading
 from stages.recordings.session import Session, SessionWriter, read_session
-from stages.recordings.timeline import end_of, fight_spans, presses
+from stages.recordings.timeline import end_of, episode_spans, presses
 from stages.recordings.video import read_frames, readable_frames
 
 Event = tuple[float, int, str, str]  # t, order among equal times, keydown | keyup | marker, key or type
@@ -64,7 +64,7 @@ def _common(session: Session, video_frames: int) -> int:
 def _mended(session: Session) -> tuple[list[Event], list[str]]:
     """All events in order with what was missing, and in words what that was."""
     end, done = end_of(session.times), []
-    ends = [float(t) for t in fight_spans(session.markers, end)[:, 1]] if session.markers else []
+    ends = [float(t) for t in episode_spans(session.markers, end)[:, 1]] if session.markers else []
     events: list[Event] = []
     for key, spans in presses(session.key_events).items():
         for down, up in spans.tolist():
@@ -72,19 +72,19 @@ def _mended(session: Session) -> tuple[list[Event], list[str]]:
                 up = min((t for t in [*ends, end] if t >= down), default=down)
                 done.append(f"{key}, down since {down:.3f}, goes up at {up:.3f}")
             events += [(down, DOWN, "keydown", key), (up, UP if up > down else TAP_UP, "keyup", key)]
-    spans = fight_spans(session.markers, end)
+    spans = episode_spans(session.markers, end)
     closed = sum(marker.type == "fight_end" for marker in session.markers)
     for start, stop in spans.tolist():
         events += [(start, MARK, "marker", "fight_start"), (max(stop, start), MARK, "marker", "fight_end")]
     if closed < len(spans):
-        done.append(f"{len(spans) - closed} fights closed")
+        done.append(f"{len(spans) - closed} episodes closed")
     elif closed > len(spans):
-        done.append(f"{closed - len(spans)} fight ends without a start left out")
+        done.append(f"{closed - len(spans)} episode ends without a start left out")
     return sorted(events, key=lambda event: event[:2]), done
 
 
 def _write(session: Session, name: str, events: list[Event], done: list[str], crf: int) -> None:
-    own = {"fps", "closed", "fights"}
+    own = {"fps", "closed", "episodes"}
     metadata = {key: value for key, value in session.metadata.items() if key not in own}
     metadata |= {"repaired_from": session.metadata.get("repaired_from", session.stem), "repairs": done}
     frames = read_frames(session.video)
@@ -99,12 +99,12 @@ def _write(session: Session, name: str, events: list[Event], done: list[str], cr
             state = dict(zip(columns, session.state.values[i].tolist(), strict=True)) if columns else None
             even = image[: image.shape[0] & ~1, : image.shape[1] & ~1]
             writer.frame(even, t, repeat=bool(session.repeats[i]), state=state)
-        fight = 0
+        episode = 0
         for t, _, event, what in events:
             if event != "marker":
                 writer.key(event, what, t)
                 continue
             writer.marker(what, t)
             if what == "fight_start":
-                writer.fight_result(*session.fight_result(fight))
-                fight += 1
+                writer.episode_result(*session.episode_result(episode))
+                episode += 1

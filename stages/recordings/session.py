@@ -88,10 +88,10 @@ class Session:
             raise ValueError(f"{self.video}: the frame times tell no frame rate; take session {self.stem} out")
         return round(1 / interval, 3)
 
-    def fight_result(self, fight: int) -> tuple[float | None, str | None]:
-        """Score and outcome of a fight, counted from 0; None where the session file does not tell."""
-        fights = self.metadata.get("fights", [])
-        result = fights[fight] if fight < len(fights) else {}
+    def episode_result(self, episode: int) -> tuple[float | None, str | None]:
+        """Score and outcome of an episode, counted from 0; None where the session file does not tell."""
+        episodes = self.metadata.get("episodes", [])
+        result = episodes[episode] if episode < len(episodes) else {}
         return result.get("score"), result.get("outcome")
 
     def cut_to(self, frames: int) -> "Session":

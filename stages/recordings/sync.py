@@ -168,7 +168,7 @@ def _resamples(part: np.ndarray, blocks: int, count: int, generator: np.random.G
 
 
 def _blocks(times: np.ndarray, inside: np.ndarray) -> list[np.ndarray]:
-    """Frames in runs of `_block_frames` whose intervals are usual and that lie in fights."""
+    """Frames in runs of `_block_frames` whose intervals are usual and that lie in episodes."""
     usual = np.concatenate([[False], np.diff(times) < 1.5 * np.median(np.diff(times))]) & inside
     frames, length = np.flatnonzero(usual), _block_frames(times)
     return [frames[i : i + length] for i in range(0, len(frames) - length + 1, length)]

@@ -1,4 +1,4 @@
-"""From key events to labels: one row a frame with its time, its fight and the actions held.
+"""From key events to labels: one row a frame with its time, its episode and the actions held.
 
 A key is down in [keydown, keyup). Two rules turn that into labels:
 state      active at frame time t when the key is down at t;
@@ -17,18 +17,18 @@ import numpy as np
 from stages.recordings.actions import ActionVocabulary
 from stages.recordings.session import KeyEvent, Marker
 
-FIXED_COLUMNS = ("frame", "t", "fight", "repeat")
+FIXED_COLUMNS = ("frame", "t", "episode", "repeat")
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """One row a frame of a session: `times` float64 [T] in s, `repeats` bool [T], `fight` int64 [T] (-1: in none),
+    """One row a frame of a session: `times` float64 [T] in s, `repeats` bool [T], `episode` int64 [T] (-1: in none),
     `actions` uint8 [T, A] with the columns `action_names`. The video may be longer than that; the surplus is unused."""
 
     session: str
     times: np.ndarray
     repeats: np.ndarray
-    fight: np.ndarray
+    episode: np.ndarray
     actions: np.ndarray
     action_names: tuple[str, ...]
 
@@ -103,10 +103,10 @@ def end_of(times: np.ndarray) -> float:
     return round(float(times[-1]) + median_interval(times), 6)
 
 
-def fight_spans(markers: Sequence[Marker], end: float) -> np.ndarray:
-    """Start and end [F, 2] of every fight in s, in the order of the fight_start markers.
+def episode_spans(markers: Sequence[Marker], end: float) -> np.ndarray:
+    """Start and end [F, 2] of every episode in s, in the order of the fight_start markers.
 
-    A fight without fight_end runs to the next fight_start, the last one to `end`.
+    An episode without fight_end runs to the next fight_start, the last one to `end`.
     """
     starts = [i for i, marker in enumerate(markers) if marker.type == "fight_start"]
     spans = []
@@ -117,24 +117,24 @@ def fight_spans(markers: Sequence[Marker], end: float) -> np.ndarray:
     return np.array(spans, np.float64).reshape(-1, 2)
 
 
-def fight_ids(times: np.ndarray, markers: Sequence[Marker]) -> np.ndarray:
-    """int64 [T]: the fight of every frame, counted from 0, -1 outside; all 0 when there is no marker at all.
+def episode_ids(times: np.ndarray, markers: Sequence[Marker]) -> np.ndarray:
+    """int64 [T]: the episode of every frame, counted from 0, -1 outside; all 0 when there is no marker at all.
 
-    A frame belongs to a fight when start <= t <= end; where one fight ends and the next starts at the same moment,
+    A frame belongs to an episode when start <= t <= end; where one episode ends and the next starts at the same moment,
     to the later one.
     """
     if not markers:
         return np.zeros(len(times), np.int64)
-    spans = fight_spans(markers, np.inf)
-    fight = np.searchsorted(spans[:, 0], times, side="right") - 1
-    ends = np.append(spans[:, 1], -np.inf)  # the last entry answers for fight -1
-    return np.where(times <= ends[fight], fight, -1)
+    spans = episode_spans(markers, np.inf)
+    episode = np.searchsorted(spans[:, 0], times, side="right") - 1
+    ends = np.append(spans[:, 1], -np.inf)  # the last entry answers for episode -1
+    return np.where(times <= ends[episode], episode, -1)
 
 
 def write_timeline(path: str | Path, timeline: Timeline) -> None:
-    """Write a timeline as CSV: frame, t (6 decimals), fight, repeat, a column an action."""
+    """Write a timeline as CSV: frame, t (6 decimals), episode, repeat, a column an action."""
     count = len(timeline.times)
-    columns = [np.arange(count), timeline.times, timeline.fight, timeline.repeats, *timeline.actions.T]
+    columns = [np.arange(count), timeline.times, timeline.episode, timeline.repeats, *timeline.actions.T]
     kinds = ["%d", "%.6f", *["%d"] * (len(columns) - 2)]
     template = ",".join(kinds) + "\n"
     with Path(path).open("w", encoding="utf-8", newline="\n") as file:
@@ -159,7 +159,7 @@ def read_timeline(path: str | Path) -> Timeline:
         session=path.stem,
         times=table[:, 1],
         repeats=table[:, 3].astype(bool),
-        fight=table[:, 2].astype(np.int64),
+        episode=table[:, 2].astype(np.int64),
         actions=table[:, 4:].astype(np.uint8),
         action_names=header[4:],
     )

@@ -66,8 +66,8 @@ def beside_twin(verdict: Verdict, kept: str) -> Verdict:
 def _fatal(report: Mapping):
     if report["frames"] < 2:
         yield f"it holds {report['frames']} frames"
-    if not report["frames_in_fights"]:
-        yield "no frame lies in a fight: nothing is learned from this session"
+    if not report["frames_in_episodes"]:
+        yield "no frame lies in an episode: nothing is learned from this session"
     if report["keys_logged"] and not any(report["presses"].values()):
         seen = {**report["unmapped_keys"], **report["known_keys_not_learned"]}
         yield f"no key of the game is ever pressed; pressed are {seen or 'no keys at all'}: is the key map right?"
@@ -88,9 +88,9 @@ def _doubts(report: Mapping):
     if MANY_REPEATS < share <= TOO_MANY_REPEATS:
         yield f"{share:.1%} of the frames repeat the one before"
     gaps = report["gaps"]
-    inside = sum(gap["fight"] >= 0 for gap in gaps["list"])
+    inside = sum(gap["episode"] >= 0 for gap in gaps["list"])
     if inside > MANY_GAPS_PER_MIN * report["seconds"] / 60:
-        yield f"{inside} gaps lie in fights, the longest lasts {gaps['longest_s']:.2f} s"
+        yield f"{inside} gaps lie in episodes, the longest lasts {gaps['longest_s']:.2f} s"
     if sum(report["keyups_without_keydown"].values()):
         yield f"keyups without keydown: {report['keyups_without_keydown']}"
     if report["unmapped_keys"]:

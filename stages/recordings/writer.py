@@ -35,7 +35,7 @@ class SessionWriter:
 
         Raises ValueError when the session exists already.
         """
-        own = {"fps", "closed", "fights"} & metadata.keys()
+        own = {"fps", "closed", "episodes"} & metadata.keys()
         if own:
             raise ValueError(f"metadata holds {sorted(own)}, which the writer itself fills in")
         self._paths = new_session_paths(directory, stem)
@@ -76,10 +76,10 @@ class SessionWriter:
         if type == "fight_start":
             self._results.append(None)
 
-    def fight_result(self, score: float | None, outcome: str | None) -> None:
-        """Say how the fight that started last went; None where that is not known."""
+    def episode_result(self, score: float | None, outcome: str | None) -> None:
+        """Say how the episode that started last went; None where that is not known."""
         if not self._results or self._results[-1] is not None:
-            raise ValueError("a fight's result follows its fight_start marker, once a fight")
+            raise ValueError("an episode's result follows its fight_start marker, once an episode")
         self._results[-1] = {"score": score, "outcome": outcome}
 
     def close(self, *, complete: bool = True) -> None:
@@ -126,6 +126,6 @@ class SessionWriter:
         return ",".join("NaN" if math.isnan(value) else f"{value:.9g}" for value in values)
 
     def _write_metadata(self, *, closed: bool) -> None:
-        fights = [result or {"score": None, "outcome": None} for result in self._results]
-        text = json.dumps({**self._metadata, "closed": closed, "fights": fights}, indent=1, ensure_ascii=False)
+        episodes = [result or {"score": None, "outcome": None} for result in self._results]
+        text = json.dumps({**self._metadata, "closed": closed, "episodes": episodes}, indent=1, ensure_ascii=False)
         self._paths["session"].write_text(text + "\n", encoding="utf-8", newline="\n")

@@ -17,7 +17,7 @@ from tests.benchmarks import sizes
 VIDEO_FRAMES = 600
 STORE_FRAMES = 8192
 HOLD = 12  # tics that the random player keeps its keys down
-SHARES = {"LEFT": 0.3, "RIGHT": 0.25, "SHOOT": 0.4, "DASH": 0.1}  # of the time, as in recordings of the scripted player
+SHARES = {"LEFT": 0.3, "RIGHT": 0.25, "SHOOT": 0.4, "DASH": 0.1}  # of the time, as in recordings of the script
 
 
 def make_material(folder: Path) -> None:
@@ -67,7 +67,7 @@ def write_store(path: Path, array: str, values: np.ndarray, actions: np.ndarray)
     """The values as an episode store: the first seven eighths are train, the rest val."""
     shutil.rmtree(path, ignore_errors=True)
     names = [f"ACTION{i}" for i in range(actions.shape[1])]
-    attrs = {"action_keys": names, "state_columns": [], "fps": 10.0, "recordings": "benchmark"}
+    attrs = {"action_names": names, "state_columns": [], "fps": 10.0, "recordings": "benchmark"}
     cut = len(values) * 7 // 8
     with StoreWriter(path, attrs=attrs) as store:
         for number, (split, rows) in enumerate((("train", slice(cut)), ("val", slice(cut, None)))):

@@ -21,7 +21,7 @@ from stages.learning.losses import focal_loss, pixel_weights  # noqa: E402
 from stages.learning.training import FitSettings, fit  # noqa: E402
 from stages.models.agent import Agent  # noqa: E402
 from stages.models.autoencoder import Autoencoder  # noqa: E402
-from stages.models.cloning import HeadTask, Windows, window_weights  # noqa: E402
+from stages.models.cloning import CloningTask, Windows, window_weights  # noqa: E402
 from stages.models.policy import RecurrentPolicy  # noqa: E402
 from stages.params import Params, read_params  # noqa: E402
 from stages.train_autoencoder import ReconstructionTask, background_of  # noqa: E402
@@ -73,16 +73,16 @@ def reconstruction(folder: Path, params: Params, compute: Compute) -> Reconstruc
     return ReconstructionTask(model, train, val, batch=sizes.BATCH, device=compute.device, seed=0, weigh=weigh)
 
 
-def head_task(folder: Path, params: Params, compute: Compute) -> HeadTask:
+def head_task(folder: Path, params: Params, compute: Compute) -> CloningTask:
     """The head's training, in the sizes of the comparison."""
     store = EpisodeStore(folder / "latents.zarr")
-    train, val = (Windows(store, split, store.action_keys, sizes.WINDOW, 1.0) for split in ("train", "val"))
+    train, val = (Windows(store, split, store.action_names, sizes.WINDOW, 1.0) for split in ("train", "val"))
     policy = RecurrentPolicy(
         latent_shape=(sizes.HEAD_LATENT,), hidden=sizes.HIDDEN, cell="gru", dropout=sizes.DROPOUT, actions=sizes.ACTIONS
     )
-    loss = partial(focal_loss, gamma=params.head.focal_gamma, alpha=params.head.focal_alpha)
+    loss = partial(focal_loss, gamma=params.recurrent.focal_gamma, alpha=params.recurrent.focal_alpha)
     weights = window_weights(train.actions, [0], params.rare_factor, False)
-    return HeadTask(policy, train, val, loss=loss, weights=weights, device=compute.device, seed=0)
+    return CloningTask(policy, train, val, loss=loss, weights=weights, device=compute.device, seed=0)
 
 
 def decode_seconds(path: Path, wanted: np.ndarray) -> float:
@@ -148,12 +148,12 @@ def main() -> None:
         return fit_seconds(reconstruct, params.autoencoder, params, compute, folder / "ours", sizes.BATCH, steps)
 
     def head(batch: int, windows: int) -> float:
-        return fit_seconds(act, params.head, params, compute, folder / "ours", batch, windows // batch)
+        return fit_seconds(act, params.recurrent, params, compute, folder / "ours", batch, windows // batch)
 
     serve({
         "autoencoder": autoencoder,
         "head": partial(head, sizes.BATCH),
-        "head_default": partial(head, params.head.batch_size),
+        "head_default": partial(head, params.recurrent.batch_size),
         "decode": lambda frames: decode_seconds(folder / "video.mp4", np.ones(frames, bool)),
         "epoch": lambda _: epoch_seconds(store),
         "windows": partial(window_seconds, store),

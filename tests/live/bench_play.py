@@ -18,11 +18,11 @@ import numpy as np
 from stages.commands.models import load_brain
 from stages.episodes.preprocess import preprocess
 from stages.live.clock import SteadyClock
+from stages.live.deciding import Decider
 from stages.live.desktop import open_desktop
 from stages.live.hands import Hands
 from stages.live.keyboard import Fingers
 from stages.live.latency import percentiles
-from stages.live.player import Decider
 from stages.live.screen import Camera, Region
 from tests.live.xvfb import x_server
 

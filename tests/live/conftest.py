@@ -57,7 +57,7 @@ KEYBOARD = ("Key.left", "Key.right", "Key.ctrl", "Key.shift", "Key.space", "x", 
 
 def understudy(*arguments: object) -> subprocess.Popen:
     """The command as a person starts it, in the project's folder."""
-    command = [sys.executable, "-m", "stages.understudy", *map(str, arguments)]
+    command = [sys.executable, "-m", "stages.commands.understudy", *map(str, arguments)]
     told = {**os.environ, "PYTHONFAULTHANDLER": "1"}  # where a crash of a native library happened
     process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=told)
     STARTED.append(process)

@@ -18,7 +18,7 @@ import numpy as np
 import vizdoom
 
 from stages.games.doom import DoomCenter
-from stages.games.players import CenterScript, HumanLikePlayer
+from stages.games.scripts import CenterScript, HumanLikeScript
 from stages.live.keyboard import Fingers
 from stages.params import read_params
 
@@ -60,13 +60,13 @@ class ScriptedFingers:
     """The bundled player at the real keyboard, with a log of what it pressed."""
 
     def __init__(self, seed: int):
-        self._fingers, self._params, self._seed = Fingers(), read_params().collect.player, seed
+        self._fingers, self._params, self._seed = Fingers(), read_params().collect.script, seed
         self._down: frozenset[str] = frozenset()
         self.log: list[tuple[float, str, str]] = []
 
     def begin(self) -> None:
         self._seed += 1
-        self._player = HumanLikePlayer(
+        self._player = HumanLikeScript(
             CenterScript(), self._params, tuple(KEYS), tic_rate_hz=35, tics_per_frame=TICS,
             generator=np.random.default_rng(self._seed),
         )  # fmt: skip

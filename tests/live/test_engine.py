@@ -31,7 +31,7 @@ def model(request, tmp_path):
     policy = RecurrentPolicy(**head, actions=3)
     torch.nn.init.normal_(policy.output.weight, std=2.0)
     save_model(tmp_path / "autoencoder", autoencoder, size)
-    save_model(tmp_path / "head", policy, {**head, "actions": ["A", "B", "C"], "sequence_length": 4})
+    save_model(tmp_path / "policy", policy, {**head, "actions": ["A", "B", "C"], "sequence_length": 4})
     return tmp_path
 
 

@@ -200,7 +200,16 @@ def test_without_a_display_every_command_says_what_to_do(display, tmp_path):
         ({"DISPLAY": ":4711"}, "does not answer"),
         ({"WAYLAND_DISPLAY": "wayland-0", "DISPLAY": ":0"}, "runs on Wayland"),
     ):
-        command = [sys.executable, "-m", "stages.understudy", "record", "--out", str(tmp_path), *REGION, *NO_GAME]
+        command = [
+            sys.executable,
+            "-m",
+            "stages.commands.understudy",
+            "record",
+            "--out",
+            str(tmp_path),
+            *REGION,
+            *NO_GAME,
+        ]
         ended = subprocess.run(command, env=environment | changed, capture_output=True, text=True, timeout=60)
         assert ended.returncode == 1 and words in ended.stderr and "Traceback" not in ended.stderr
 
@@ -208,7 +217,10 @@ def test_without_a_display_every_command_says_what_to_do(display, tmp_path):
 def test_a_display_that_tells_of_no_keys_is_named(tmp_path):
     asked = ["record", "--no-window", "--countdown", "0", "--out", str(tmp_path / "raw"), *REGION, *NO_GAME]
     with x_server(tmp_path / "log", "-extension", "RECORD") as name:
-        command, environment = [sys.executable, "-m", "stages.understudy", *asked], os.environ | {"DISPLAY": name}
+        command, environment = (
+            [sys.executable, "-m", "stages.commands.understudy", *asked],
+            os.environ | {"DISPLAY": name},
+        )
         ended = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1 and "lacks its extension RECORD" in ended.stderr, ended.stderr
     assert "Traceback" not in ended.stderr and not list(tmp_path.glob("raw/*"))

@@ -11,7 +11,8 @@ SESSIONS, SESSION_S, PLAY_S = 3, 40, 30
 FPS = 11.6667
 # More than the tiny params of the clone: enough to learn that keys are pressed at all, not enough to play well.
 LEARNED = (
-    "recordings=data/raw/screen", "keys.SHOOT=[Key.ctrl]", "autoencoder.epochs=3", "head.epochs=10", "latent_dim=32",
+    "recordings=data/raw/screen", "keys.SHOOT=[Key.ctrl]", "autoencoder.epochs=3",
+    "recurrent.epochs=10", "latent_dim=32",
 )  # fmt: skip
 
 

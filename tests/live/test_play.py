@@ -13,9 +13,9 @@ import torch
 
 from stages.evaluation.acting import Acting, write_acting
 from stages.learning.checkpoints import save_model
+from stages.live.deciding import Decider
 from stages.live.hands import Hands
 from stages.live.keyboard import Fingers
-from stages.live.player import Decider
 from stages.live.playing import Run
 from stages.live.playing import play as playing_of
 from stages.live.screen import Region
@@ -39,7 +39,7 @@ def model(tmp_path_factory) -> Path:
     head = {"latent_shape": [6], "hidden": [5, 4], "cell": "gru", "dropout": 0.0}
     autoencoder, policy = Autoencoder(**size), RecurrentPolicy(**head, actions=len(ACTIONS))
     save_model(folder / "autoencoder", autoencoder, size)
-    save_model(folder / "head", policy, {**head, "actions": list(ACTIONS), "sequence_length": 3})
+    save_model(folder / "policy", policy, {**head, "actions": list(ACTIONS), "sequence_length": 3})
     always = Acting(np.zeros(len(ACTIONS)), np.ones(len(ACTIONS)), np.zeros(len(ACTIONS)))
     write_acting(folder / "head/acting.json", always, ACTIONS)
     return folder
@@ -257,7 +257,7 @@ def test_keys_that_the_model_needs_and_foreign_ones_are_named(display, model):
     assert "choose another hot key" in finished(twice, code=1)
 
 
-@pytest.mark.skipif(not (ROOT / "data/models/head").is_dir(), reason="no trained agent here: dvc repro makes one")
+@pytest.mark.skipif(not (ROOT / "data/models/policy").is_dir(), reason="no trained agent here: dvc repro makes one")
 def test_the_trained_agent_plays_better_than_chance(desktop, doom):
     rates = {}
     for name, extra in {"agent": (), "random": ("--random",)}.items():

@@ -90,7 +90,7 @@ def test_keys_of_other_names_with_shift_and_on_the_number_pad(desktop, tmp_path)
     assert session.metadata["other_key_presses"] == 0
 
 
-def test_a_pause_ends_the_fight_and_every_key(desktop, tmp_path):
+def test_a_pause_ends_the_episode_and_every_key(desktop, tmp_path):
     fingers = Fingers()
     recorder = start(tmp_path, "--region", "0,0,320x240", "--seconds", 5, *NO_GAME)
     fingers.press("x")

@@ -111,7 +111,7 @@ def best_timelines(
         axis.set_xlim(float(times[0]), float(times[-1]) + step)
         axis.tick_params(length=0)
         style.title(axis, action)
-    axes[-1, 0].set_xlabel("seconds since the start of the fight")
+    axes[-1, 0].set_xlabel("seconds since the start of the episode")
     return figure
 
 

@@ -30,7 +30,7 @@ def balance_bars(
     left.set_yticks(range(len(actions)), actions)
     left.invert_yaxis()
     _bars(right, presses, "{:.0f}", SPLIT_COLORS)
-    style.title(right, "presses inside fights")
+    style.title(right, "presses inside episodes")
     right.set_xlabel("presses")
     right.axvline(min_presses, color=style.INK, linewidth=1, linestyle=":", label=f"fewer than {min_presses}: too few")
     for panel in (left, right):
@@ -59,7 +59,7 @@ def hold_histograms(
     rows = -(-len(holds) // columns)
     longest = max((values.max() for values in holds.values() if len(values)), default=0)
     edges = _edges(longest, frame_s)
-    title = "How long actions are held inside fights"
+    title = "How long actions are held inside episodes"
     figure, axes = style.new_figure(0.8 + 2.6 * columns, 0.7 + 2.2 * rows, rows, columns, title=title, sharex=True)
     for index, panel in enumerate(axes.flat):
         if index >= len(holds):
@@ -100,7 +100,7 @@ def together_map(pairs: np.ndarray, at_once: np.ndarray, actions: Sequence[str])
     """Which actions are held together: pairs [A, A] and at_once [A + 1] in frames (`balance.together`)."""
     size = 0.62 * len(actions)
     figure, axes = style.new_figure(
-        6.6 + size, 2.0 + size, 1, 2, title="Actions held at the same time, inside fights", width_ratios=[1.15, 1]
+        6.6 + size, 2.0 + size, 1, 2, title="Actions held at the same time, inside episodes", width_ratios=[1.15, 1]
     )
     left, right = axes[0]
     held = np.diag(pairs)[:, None]

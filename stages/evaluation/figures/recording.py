@@ -1,4 +1,4 @@
-"""A session at a glance: frame intervals, repeats, fights and the keys as lanes."""
+"""A session at a glance: frame intervals, repeats, episodes and the keys as lanes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,10 +15,10 @@ def session_figure(
     times: np.ndarray,
     repeats: np.ndarray,
     spans: Mapping[str, np.ndarray],
-    fights: Sequence[tuple[float, float]],
+    episodes: Sequence[tuple[float, float]],
     verdict: str,
 ) -> Figure:
-    """`times` float64 [T] in s, `repeats` bool [T], `spans`: key -> presses [P, 2] in s, `fights`: (start, end)."""
+    """`times` float64 [T] in s, `repeats` bool [T], `spans`: key -> presses [P, 2] in s, `episodes`: (start, end)."""
     since = times - times[0]
     rows = max(len(spans), 1)
     figure, axes = style.new_figure(
@@ -44,8 +44,8 @@ def session_figure(
         bottom.broken_barh(list(zip(down, widths, strict=True)), (row - LANE / 2, LANE), color=style.action_color(row))
     bottom.set_yticks(range(len(spans)), list(spans))
     bottom.set_ylim(rows - 0.4, -0.6)
-    bottom.set_xlabel("seconds since the first frame; shaded: fights")
-    for start, end in fights:
+    bottom.set_xlabel("seconds since the first frame; shaded: episodes")
+    for start, end in episodes:
         for panel in (top, bottom):
             panel.axvspan(start - times[0], min(end - times[0], since[-1]), color=style.GRID, alpha=0.5, zorder=0)
     return figure

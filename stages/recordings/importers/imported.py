@@ -17,7 +17,7 @@ KeyEvents = Sequence[tuple[float, str, str]]  # (t, "keydown" | "keyup", key), i
 
 @dataclass(frozen=True)
 class Imported:
-    """One fight. `images`: uint8 BGR [H, W, 3], as many as `times` (float64 [T], s); `state` float [T, S] or None.
+    """One episode. `images`: uint8 BGR [H, W, 3], as many as `times` (float64 [T], s); `state` float [T, S] or None.
 
     `lost` says in sentences what of the original is not in the session.
     """

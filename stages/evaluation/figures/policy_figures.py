@@ -88,9 +88,9 @@ def key_timeline(
     *,
     title: str,
 ) -> Figure:
-    """A stretch of one fight, one lane an action: the player's key above the model's, its probability below.
+    """A stretch of one episode, one lane an action: the player's key above the model's, its probability below.
 
-    times [T] in seconds from the start of the fight; truth, pressed 0/1 and probabilities [T, A].
+    times [T] in seconds from the start of the episode; truth, pressed 0/1 and probabilities [T, A].
     """
     figure, axes = style.new_figure(11, 1.0 + 1.15 * len(actions), len(actions), 1, title=title, sharex=True)
     last_s = np.median(np.diff(times)) if len(times) > 1 else 1.0
@@ -107,7 +107,7 @@ def key_timeline(
         lane.set_ylabel(action, rotation=0, ha="right", va="center", fontweight="bold", labelpad=4)
         style.grid(lane, "x")
     axes[-1, 0].set_xlim(edges[0], edges[-1])
-    axes[-1, 0].set_xlabel("seconds into the fight")
+    axes[-1, 0].set_xlabel("seconds into the episode")
     keys = [
         Patch(color=style.HUMAN, label="player holds the key"),
         Patch(color=style.MODEL, label="model holds the key"),
@@ -125,23 +125,23 @@ def _holds(edges: np.ndarray, held: np.ndarray) -> list[tuple[float, float]]:
     return [(edges[a], edges[b] - edges[a]) for a, b in zip(starts, stops, strict=True)]
 
 
-def eventful_stretch(truth: np.ndarray, times: np.ndarray, fight: np.ndarray, *, seconds: float) -> slice:
-    """The frames, of one fight and at most `seconds` long, in which the player's presses are worth most.
+def eventful_stretch(truth: np.ndarray, times: np.ndarray, episode: np.ndarray, *, seconds: float) -> slice:
+    """The frames, of one episode and at most `seconds` long, in which the player's presses are worth most.
 
     A press counts one over how often its action is pressed at all, so that rare actions are seen.
-    It is chosen by what the player did only. truth 0/1 [N, A], times [N] in s, fight [N].
+    It is chosen by what the player did only. truth 0/1 [N, A], times [N] in s, episode [N].
     """
-    same = fight[1:] == fight[:-1]
+    same = episode[1:] == episode[:-1]
     rising = (np.diff(np.asarray(truth, dtype=int), axis=0) == 1) & same[:, None]
     worth = np.r_[0.0, (rising / np.maximum(rising.sum(axis=0), 1)).sum(axis=1)]
     total = np.r_[0.0, np.cumsum(worth)]
     best, chosen = -1.0, slice(0, 1)
-    for number in range(int(fight[-1]) + 1):
-        first, stop = np.searchsorted(fight, [number, number + 1])
+    for number in range(int(episode[-1]) + 1):
+        first, stop = np.searchsorted(episode, [number, number + 1])
         starts = np.arange(first, stop)
         ends = first + np.searchsorted(times[first:stop], times[starts] + seconds)
         values = total[ends] - total[starts]
-        # Of equally good ones the longest: a stretch that is cut off by the end of the fight shows less.
+        # Of equally good ones the longest: a stretch that is cut off by the end of the episode shows less.
         index = int(np.lexsort((ends - starts, values))[-1])
         if values[index] > best:
             best, chosen = float(values[index]), slice(int(starts[index]), int(ends[index]))

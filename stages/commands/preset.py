@@ -1,7 +1,7 @@
-"""`python -m stages.preset NAME`: what belongs together, set in params.yaml at once; comments stay.
+"""`python -m stages.commands.preset NAME`: what belongs together, set in params.yaml at once; comments stay.
 
-A preset is a file of stages/presets: a key with dots to its value. `git diff params.yaml` shows what it set, `git
-checkout params.yaml` takes it back; then `dvc repro` or `dvc exp run`. Without a name it lists the presets.
+A preset is a file of stages/commands/presets: a key with dots to its value. `git diff params.yaml` shows what it set,
+`git checkout params.yaml` takes it back; then `dvc repro` or `dvc exp run`. Without a name it lists the presets.
 """
 
 import argparse

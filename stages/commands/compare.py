@@ -3,7 +3,7 @@
 No DVC stage: it reads what `dvc exp show --json` lists, and files at each experiment's revision. Models are ranked and
 looked at on validation; the test result is read for the winner alone.
 
-    python -m stages.compare [--all-commits]
+    python -m stages.commands.compare [--all-commits]
 """
 
 import argparse
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from stages.evaluation.figures import compare as figures
 from stages.evaluation.figures import style
-from stages.evaluation.figures.head import eventful_stretch
+from stages.evaluation.figures.policy_figures import eventful_stretch
 from stages.evaluation.predictions import parse_predictions
 from stages.pages import comparison, page
 from stages.pages.experiments import Experiment, finished, ranked, read_at, show_experiments
@@ -114,7 +114,7 @@ def best_timelines(rows: Sequence[Experiment], labels: dict[str, str]) -> tuple[
     known, notes = {}, []
     for row in rows:
         words, acting = (
-            read_at(row.rev, path) for path in ("reports/head/predictions.csv", "data/models/head/acting.json")
+            read_at(row.rev, path) for path in ("reports/policy/predictions.csv", "data/models/policy/acting.json")
         )
         if words is None or acting is None:
             notes.append(f"{labels[row.name]}: its predictions are not in DVC's cache (`dvc pull` may bring them).")
@@ -131,15 +131,15 @@ def best_timelines(rows: Sequence[Experiment], labels: dict[str, str]) -> tuple[
     notes += [
         f"{labels[name]}: its validation frames are others, so it is not shown." for name in known if name not in same
     ]
-    part = eventful_stretch(first.truth, first.times, first.fight, seconds=STRETCH_S)
-    begin = first.times[np.flatnonzero(first.fight == first.fight[part.start])[0]]
-    session, fight, _ = first.keys[part.start]
+    part = eventful_stretch(first.truth, first.times, first.episode, seconds=STRETCH_S)
+    begin = first.times[np.flatnonzero(first.episode == first.episode[part.start])[0]]
+    session, episode, _ = first.keys[part.start]
     figure = figures.best_timelines(
         first.times[part] - begin,
         first.truth[part],
         {labels[name]: pressed[part] for name, pressed in same.items()},
         first.actions,
-        f"Player and models: {session}, fight {fight}",
+        f"Player and models: {session}, episode {episode}",
     )
     return drawn("timelines", figure, "Blue: the player. Orange: the models, best first."), notes, f"{len(same)} models"
 

@@ -17,7 +17,7 @@ from stages.pages.score_tables import best_baseline, named_predictor, scores
 from stages.run import run_stage
 
 README, PICTURE = Path("README.md"), Path("reports/agent.png")
-TEST_METRICS, TEST_SCORES = Path("reports/test/metrics.json"), Path("reports/test/head/actions.csv")
+TEST_METRICS, TEST_SCORES = Path("reports/test/metrics.json"), Path("reports/test/policy/actions.csv")
 VIDEO, BLIND = Path("reports/test/play/median.mp4"), Path("reports/play_baselines/choice.json")
 SUMMARY, AUTOENCODER = Path("reports/test/play/summary.json"), Path("data/models/autoencoder")
 LABELS = Path("reports/labels.json")
@@ -29,7 +29,7 @@ def results(test: Mapping, found: Mapping, *, games: int, candidates: int, laten
     """The README's tables: `test` are the flat metrics of reports/test, `found` the scores of actions.csv."""
     players = {
         "**the agent**": f"**{with_interval(test, 'return', 1)}**",
-        "the script it watched": with_interval(test, "return_scripted", 1),
+        "the script it watched": with_interval(test, "return_script", 1),
         f"the best of {candidates} blind policies": with_interval(test, "return_blind", 1),
         "the agent shown another episode": with_interval(test, "return_blindfolded", 1),
         "random keys": with_interval(test, "return_random", 1),

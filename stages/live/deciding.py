@@ -59,7 +59,7 @@ class Chance:
         return {lane: np.where(draws, 1000.0, -1000.0) for lane in images}
 
 
-class Player:
+class DecisionLoop:
     """Plays until `stop` is set; the hands are empty whenever `run` is left."""
 
     def __init__(
@@ -155,7 +155,7 @@ class Player:
             self._clock.sleep_until(min(self._slots.due(), self._alive_at + ALIVE_S))
 
     def _begin_again(self, witness: Witness, in_front: Callable[[], bool], stood_still_since: float) -> None:
-        """The fight ended then, the keys are up, and what the agent remembers is of the time before."""
+        """The episode ended then, the keys are up, and what the agent remembers is of the time before."""
         witness.end(stood_still_since)
         if not in_front():
             self._hands.let_go()

@@ -1,4 +1,4 @@
-"""Stage train_head: windows of latents -> the policy's weights, its thresholds and its calibration."""
+"""Stage train_policy: windows of latents -> the policy's weights, its thresholds and its calibration."""
 
 from functools import partial
 from pathlib import Path
@@ -9,24 +9,24 @@ from stages.learning.checkpoints import save_model
 from stages.learning.compute import prepare_compute
 from stages.learning.losses import bce_loss, focal_loss
 from stages.learning.training import FitSettings, fit, open_live, scratch_folder
-from stages.models.cloning import HeadTask, Windows, window_weights
+from stages.models.cloning import CloningTask, Windows, window_weights
 from stages.models.policy import RecurrentPolicy
 from stages.params import read_params
 from stages.run import run_stage
 
 LATENTS = Path("data/latents.zarr")
-MODEL = Path("data/models/head")
-LIVE = Path("reports/head_training/live")
+MODEL = Path("data/models/policy")
+LIVE = Path("reports/policy_training/live")
 # The params that the weights are a function of.
 LEARNED_FROM = {
     *("actions", "cell", "loss", "sequence_length", "rare_actions", "rare_factor", "class_weights"),
-    *("seed", "threads", "device", "precision", "head", "training"),
+    *("seed", "threads", "device", "precision", "policy", "training"),
 }
 
 
 def main() -> None:
     params = read_params()
-    head, actions = params.head, params.actions
+    head, actions = params.recurrent, params.actions
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
     store, limit_gb = EpisodeStore(LATENTS), params.training.frames_in_ram_gb
     train, val = (Windows(store, split, actions, params.sequence_length, limit_gb) for split in ("train", "val"))
@@ -39,7 +39,7 @@ def main() -> None:
     policy = RecurrentPolicy(**config, actions=len(actions))
     rare = [actions.index(action) for action in params.rare_actions]
     focal = partial(focal_loss, gamma=head.focal_gamma, alpha=head.focal_alpha)
-    task = HeadTask(
+    task = CloningTask(
         policy,
         train,
         val,
@@ -49,9 +49,9 @@ def main() -> None:
         seed=params.seed,
     )
     settings = FitSettings.from_sections(head, params.training)
-    scratch = scratch_folder("head", params.model_dump(mode="json", include=LEARNED_FROM), [LATENTS])
+    scratch = scratch_folder("policy", params.model_dump(mode="json", include=LEARNED_FROM), [LATENTS])
     with open_live(LIVE, compute) as live:
-        result = fit(task, settings, compute, live=live, scratch=scratch, name="head")
+        result = fit(task, settings, compute, live=live, scratch=scratch, name="policy")
     if not compute.is_main:
         return
     learned = {"actions": list(actions), "sequence_length": params.sequence_length, "fps": store.fps}

@@ -5,8 +5,8 @@ cross entropy, no weights) to hold the rest against. One worker: shared stages r
 afterwards. What is done or queued already with the same params is not queued again, so a stopped grid goes on where
 it was.
 
-    python -m stages.grid                            the grid as it stands
-    python -m stages.grid loss=focal,bce seed=0,1,2  with further axes, or other values of one
+    python -m stages.commands.grid                            the grid as it stands
+    python -m stages.commands.grid loss=focal,bce seed=0,1,2  with further axes, or other values of one
 """
 
 import argparse
@@ -73,7 +73,7 @@ def expected_params(settings: Mapping[str, str], rows: Sequence[Experiment]) -> 
     params = dict(next(row.params for row in rows if row.kind == "workspace"))
     for key, value in settings.items():
         if key not in params:
-            raise ValueError(f"params.yaml has no {key!r}; an axis is KEY=VALUE,VALUE, like head.epochs=6,12")
+            raise ValueError(f"params.yaml has no {key!r}; an axis is KEY=VALUE,VALUE, like recurrent.epochs=6,12")
         params[key] = yaml.safe_load(value)
     return params
 
@@ -168,7 +168,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit("\nthe queue goes on in the background; `dvc queue stop --kill` stops it, `dvc queue status` shows it")
     _report_failures(failures)
-    compared = subprocess.run([sys.executable, "-m", "stages.compare"])
+    compared = subprocess.run([sys.executable, "-m", "stages.commands.compare"])
     sys.exit(1 if failures else compared.returncode)
 
 

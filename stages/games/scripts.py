@@ -1,6 +1,6 @@
 """Scripted players that play like a person: they see only what is in view, react late, lapse and slip.
 
-A script says what a skilled player wants to hold in view of one state row; `HumanLikePlayer` stands between
+A script says what a skilled player wants to hold in view of one state row; `HumanLikeScript` stands between
 that wish and the keys: a reaction delay, moments without attention, and wrong keys. A wrong key is
 executed, so recordings hold mistakes and the recoveries from them, as a person's do.
 """
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from stages.games.doom import HALF_VIEW_DEG, NEAREST
-from stages.params import PlayerParams
+from stages.params import ScriptParams
 
 State = Mapping[str, float]
 
@@ -166,11 +166,11 @@ class BreakoutScript(Script):
         return left + min(way, 2 * (right - left) - way)
 
 
-class HumanLikePlayer:
-    """One fight of a script with a person's handicaps; ask `keys` once a frame."""
+class HumanLikeScript:
+    """One episode of a script with a person's handicaps; ask `keys` once a frame."""
 
     def __init__(
-        self, script: Script, params: PlayerParams, actions: tuple[str, ...],
+        self, script: Script, params: ScriptParams, actions: tuple[str, ...],
         *, tic_rate_hz: float, tics_per_frame: int, generator: np.random.Generator,
     ):  # fmt: skip
         self._script, self._params, self._actions = script, params, actions
