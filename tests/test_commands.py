@@ -15,8 +15,7 @@ import pytest
 import torch
 import zarr
 
-from stages import understudy
-from stages.commands import engines
+from stages.commands import engines, understudy
 from stages.commands.doctor import Case, sync_lines
 from stages.commands.models import STORE, TRAINED, add_model, add_rule, recorded_fps, rule_of
 from stages.episodes.store import SCHEMA

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from stages import compare
+from stages.commands import compare
 from stages.evaluation.figures.compare import row_shades
 from stages.evaluation.predictions import parse_predictions
 from stages.pages import comparison

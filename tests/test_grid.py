@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from stages import grid
+from stages.commands import grid
 from stages.pages.experiments import Experiment
 
 PARAMS = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stages import readme
+from stages.commands import readme
 from stages.pages.labels_page import readme_table
 
 ROOT = Path(__file__).parents[1]

@@ -110,7 +110,7 @@ def test_without_the_live_libraries_it_says_how_to_install_them(command, tmp_pat
     code = f"""{blocked}{taken if command == "play" else ""}
 sys.argv = ['understudy', '{command}', *{["models"] if command == "play" else []}, '--region', '0,0,64x48',
             '--keys', 'LEFT=Key.left', *{asked}]
-import stages.commands.understudy as u; u.main()"""
+from stages.commands import understudy; understudy.main()"""
     environment = {k: v for k, v in os.environ.items() if k not in ("WAYLAND_DISPLAY", "XDG_SESSION_TYPE")}
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment | {"DISPLAY": ":4711"}

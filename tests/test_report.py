@@ -9,7 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from stages import headline, report
+from stages import report
+from stages.commands import headline
 from stages.episodes.store import EpisodeInfo, StoreWriter
 from stages.evaluation.figures import style
 from stages.recordings.session import SessionWriter

@@ -1,6 +1,6 @@
 import pytest
 
-from stages import show
+from stages.commands import show
 from stages.pages.experiments import Experiment
 from stages.pages.glossary import HEADLINE
 

@@ -1,0 +1,89 @@
+"""`make deps`: writes the modules that each stage imports into the `deps` of its dvc.yaml.
+
+DVC does not follow imports. Every module of ours that a stage imports, directly or through others, must stand in its
+deps: otherwise a change there would leave old results in place. What else stands there (data, folders) stays.
+"""
+
+import ast
+import io
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from stages.run import run_stage
+
+ROOT = Path(__file__).parents[2]
+PIPELINES = ("dvc.yaml", "stages/studies/*/dvc.yaml")
+
+
+def modules() -> dict[str, Path]:
+    """All modules under stages/ by name, without the empty __init__ files."""
+    files = (path for path in (ROOT / "stages").rglob("*.py") if path.name != "__init__.py")
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in files}
+
+
+def imports(module: str, known: dict[str, Path]) -> set[str]:
+    """The modules among `known` that one imports, `from package import module` included."""
+    found = set()
+    for node in ast.walk(ast.parse(known[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found & known.keys()
+
+
+def closure(module: str, known: dict[str, Path]) -> set[str]:
+    """A module and all that it imports, directly or through others."""
+    seen, waiting = set(), [module]
+    while waiting:
+        current = waiting.pop()
+        if current not in seen:
+            seen.add(current)
+            waiting += imports(current, known)
+    return seen
+
+
+def module_of(command: str) -> str:
+    """The module that a stage's command runs: what follows -m."""
+    words = command.split()
+    return words[words.index("-m") + 1]
+
+
+def code_of(module: str) -> list[str]:
+    """The files that a stage runs, its own first, relative to the project."""
+    known = modules()
+    files = {name: known[name].relative_to(ROOT).as_posix() for name in closure(module, known)}
+    return [files.pop(module), *sorted(files.values())]
+
+
+def with_code(text: str) -> str:
+    """A dvc.yaml whose stages depend on exactly the code they run; comments and all else stay."""
+    kind = YAML()
+    kind.preserve_quotes, kind.width = True, 4096
+    kind.indent(mapping=2, sequence=4, offset=2)
+    tree = kind.load(text)
+    for entry in tree["stages"].values():
+        stage = entry.get("do", entry)
+        data = [path for path in stage.get("deps", []) if not path.endswith(".py")]
+        stage["deps"] = [*data, *code_of(module_of(stage["cmd"]))]
+    written = io.StringIO()
+    kind.dump(tree, written)
+    return written.getvalue()
+
+
+def pipelines() -> list[Path]:
+    """dvc.yaml of the project and of every study."""
+    return [path for pattern in PIPELINES for path in sorted(ROOT.glob(pattern))]
+
+
+def main() -> None:
+    for path in pipelines():
+        before = path.read_text(encoding="utf-8")
+        after = with_code(before)
+        path.write_text(after, encoding="utf-8", newline="\n")
+        print(f"{path.relative_to(ROOT)}: {'written' if after != before else 'as it was'}")
+
+
+if __name__ == "__main__":
+    run_stage(main)
