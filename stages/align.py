@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from stages.params import read_params
+from stages.paths import TIMELINES
 from stages.recordings.actions import ActionVocabulary
 from stages.recordings.doctor import check, totals, usable_frames
 from stages.recordings.files import session_path
@@ -20,8 +21,6 @@ from stages.recordings.timeline import Timeline, episode_ids, labels, write_time
 from stages.recordings.verdict import require_no_twins
 from stages.recordings.video import readable_frames
 from stages.run import run_stage
-
-TIMELINES = Path("data/timelines")
 
 
 def main() -> None:

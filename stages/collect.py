@@ -15,6 +15,7 @@ from stages.games.game import Game
 from stages.games.rollout import GameSetting, Workers, human_like_script
 from stages.games.scripts import HumanLikeScript
 from stages.params import ScriptParams, read_params
+from stages.paths import RAW
 from stages.recordings.session import SessionWriter
 from stages.run import run_stage
 
@@ -38,7 +39,7 @@ def main() -> None:
     collect = params.collect
     keys = tuple(bundled(params.game).game.keys)
     setting = GameSetting(params.game, collect.width, collect.height, keys, collect.max_episode_s, params.game_options)
-    recording = Recording(setting, collect.script, collect.crf, Path("data/raw") / params.game)
+    recording = Recording(setting, collect.script, collect.crf, RAW / params.game)
     seeds = game_seeds(RECORDING_SEEDS, collect.seed, collect.sessions * collect.episodes_per_session)
     episodes = [
         seeds[n * collect.episodes_per_session :][: collect.episodes_per_session] for n in range(collect.sessions)

@@ -9,10 +9,8 @@ from stages.episodes.splits import split_of
 from stages.episodes.store import StoreWriter
 from stages.episodes.timelines import episode_spans, frame_rate, read_timelines
 from stages.params import read_params
+from stages.paths import EPISODES, TIMELINES
 from stages.run import run_stage
-
-TIMELINES = Path("data/timelines")
-STORE = Path("data/episodes.zarr")
 
 
 def main() -> None:
@@ -31,7 +29,7 @@ def main() -> None:
         "recordings": params.recordings,
         **params.convert.model_dump(),
     }
-    with StoreWriter(STORE, attrs=attrs) as store:
+    with StoreWriter(EPISODES, attrs=attrs) as store:
         jobs = [
             SessionJob(
                 recordings=recordings,
@@ -49,7 +47,7 @@ def main() -> None:
         frames = sum(span.info.length for members in plan.values() for span in members)
         with tqdm(total=frames, unit=" frames", desc="convert") as bar:
             convert_sessions(jobs, params.workers, bar.update)
-    print(f"wrote {STORE}: {len(episodes)} episodes, {frames} frames")
+    print(f"wrote {EPISODES}: {len(episodes)} episodes, {frames} frames")
 
 
 if __name__ == "__main__":

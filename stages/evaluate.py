@@ -3,39 +3,31 @@
 Every frame is predicted from the frames before it and its own; no key of the player goes in.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
-
-import numpy as np
-import torch
-from tqdm import tqdm
-
-from stages.episodes.store import EpisodeStore, action_columns
-from stages.episodes.windows import FrameBank, window_indices
+from stages.episodes.store import EpisodeStore
 from stages.evaluation import tables
-from stages.evaluation.acting import read_acting
 from stages.evaluation.baselines import press_statistics
 from stages.evaluation.onsets import episode_index
 from stages.evaluation.scorecard import PlayedSplit, ScoreSettings
 from stages.evaluation.split_report import PredictedSplit, evaluate_split, train_scores
-from stages.learning.compute import prepare_compute
-from stages.models.policy import load_policy
-from stages.params import read_params
+from stages.learning.compute import Compute, prepare_compute
+from stages.models.acting import Acting
+from stages.models.agent import read_about
+from stages.models.cloning import Windows
+from stages.models.policies.policy import Policy
+from stages.models.policies.registry import load_policy, policy_input
+from stages.params import Params, read_params
+from stages.paths import POLICY, REPORTS, TEST_REPORTS
 from stages.run import run_stage
-
-LATENTS, MODEL = Path("data/latents.zarr"), Path("data/models/policy")
-BATCH = 1024
 
 
 def main() -> None:
     params = read_params()
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
-    store = EpisodeStore(LATENTS)
-    policy, config = load_policy(MODEL)
-    if tuple(config["actions"]) != params.actions:
-        raise ValueError(f"{MODEL} was trained for {config['actions']}, not for {list(params.actions)}; run dvc repro")
-    policy.to(compute.device)
-    thresholds = read_acting(MODEL / "acting.json", params.actions).thresholds
+    about, policy = read_about(POLICY), load_policy(POLICY / "policy").to(compute.device)
+    if about.actions != params.actions:
+        raise ValueError(
+            f"{POLICY} was trained for {list(about.actions)}, not for {list(params.actions)}; run dvc repro"
+        )
     settings = ScoreSettings(
         tolerance_s=params.evaluate.onset_tolerance_s,
         min_onsets=params.evaluate.min_onsets,
@@ -44,29 +36,16 @@ def main() -> None:
         resamples=params.evaluate.bootstrap,
         seed=params.seed,
     )
-
-    def predicted(split: str) -> PredictedSplit:
-        return predict_split(
-            store,
-            split,
-            policy,
-            params.actions,
-            sequence_length=config["sequence_length"],
-            limit_gb=params.training.frames_in_ram_gb,
-            device=compute.device,
-        )
-
-    train = predicted("train")
+    train, val, test = (
+        predict_split(params, split, policy, about.acting, compute) for split in ("train", "val", "test")
+    )
     known = press_statistics(train.played.truth, train.played.episode)
-    gap = train_scores(train, thresholds, settings)
-    for split, directory, prefix in (("val", "reports/policy", "val_"), ("test", "reports/test/policy", "")):
-        flat = evaluate_split(
-            predicted(split), known, thresholds, settings, Path(directory), prefix, gap if split == "val" else {}
-        )
-        print(
-            f"{split}: {flat[prefix + 'frames']:.0f} frames of {flat[prefix + 'episodes']:.0f} episodes -> {directory}"
-        )
-        if split == "test":  # its scores are for the report: seen in every run, they would be chosen by
+    gap = train_scores(train, settings)
+    for split, directory, prefix in ((val, REPORTS / "policy", "val_"), (test, TEST_REPORTS / "policy", "")):
+        flat = evaluate_split(split, known, settings, directory, prefix, gap if split is val else {})
+        frames, episodes = (int(flat[prefix + name]) for name in ("frames", "episodes"))
+        print(f"{split.name}: {frames} frames of {episodes} episodes -> {directory}")
+        if split is test:  # its scores are for the report: seen in every run, they would be chosen by
             continue
         for metric in tables.OVERALL:
             value, low, high = (flat[prefix + metric + end] for end in ("", "_low", "_high"))
@@ -78,29 +57,16 @@ def interval_text(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
 
 
-def predict_split(
-    store: EpisodeStore,
-    split: str,
-    policy: torch.nn.Module,
-    actions: Sequence[str],
-    *,
-    sequence_length: int,
-    limit_gb: float,
-    device: torch.device,
-) -> PredictedSplit:
-    """The policy's probabilities for every frame of a split, and what the player did there."""
-    truth, lengths = store.concatenated("actions", split)
-    times, _ = store.concatenated("t", split)
-    bank = FrameBank(store, split, "latents", limit_gb)
-    windows = window_indices(lengths, sequence_length)
-    batches = []
-    with torch.inference_mode():
-        for start in tqdm(range(0, len(windows), BATCH), desc=f"predict {split}", unit="batch", leave=False):
-            latents = torch.from_numpy(bank.take(windows[start : start + BATCH])).to(device)
-            batches.append(torch.sigmoid(policy(latents).cpu().double()).numpy())
-    truth = truth[:, action_columns(store, actions)].astype(bool)
-    played = PlayedSplit(tuple(actions), truth, times, episode_index(lengths))
-    return PredictedSplit(split, store.episodes(split), played, np.concatenate(batches))
+def predict_split(params: Params, split: str, policy: Policy, acting: Acting, compute: Compute) -> PredictedSplit:
+    """The policy's logits for every frame of a split, and what the player did there."""
+    store = EpisodeStore(policy_input(params))
+    windows = Windows(
+        store, split, params.actions, policy.reads, policy.window, limit_gb=params.training.frames_in_ram_gb
+    )
+    times, lengths = store.concatenated("t", split)
+    played = PlayedSplit(params.actions, windows.actions.numpy(), times, episode_index(lengths))
+    logits = windows.logits(policy, compute.device).double().numpy()
+    return PredictedSplit(split, store.episodes(split), played, logits, acting)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,10 @@
 The prediction is compared at the store's own resolution, in grey levels. The probe from code to key
 stands beside the majority class and two classifiers with all labels, the inverse model's network in
 both: one sees the current frame alone (what can be guessed), one the whole transition (what can be
-known). Probes are fitted on train and scored on other episodes; the classifiers' epoch is chosen on val.
+known). Probes are fitted on train and scored on other episodes; when the classifiers stop is chosen on val.
 """
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -52,11 +51,10 @@ from stages.learning.training import FitSettings, scratch_folder
 from stages.models.latent_action import load_latent_action, predict_next, vectors_in
 from stages.models.transition_classifier import TransitionClassifier
 from stages.params import Params, read_params
+from stages.paths import EPISODES, LATENT_ACTION_MODEL, LATENT_ACTIONS, REPORTS, TEST_REPORTS
 from stages.run import run_stage
 
-EPISODES = Path("data/episodes.zarr")
-MODEL, LATENT_ACTIONS = Path("data/models/latent_action"), Path("data/latent_actions.zarr")
-REPORTS = {"val": Path("reports/latent_action"), "test": Path("reports/test/latent_action")}
+FOLDERS = {"val": REPORTS / "latent_action", "test": TEST_REPORTS / "latent_action"}
 JUDGED = 2048  # transitions of each split whose prediction is judged
 LOOKED_AT = 1024  # transitions of each split whose pictures are judged by SSIM and on moving pixels
 ROLLOUTS, ROLLOUT_STEPS = 128, 15  # of each split
@@ -102,7 +100,7 @@ def drawn_by(params: Params) -> dict[str, int]:
 def probe_answers(model, params: Params, compute: Compute, cases: dict[str, Case], classes: dict, name: str) -> dict:
     """What each of PROBES says the class of each transition is, by split: int64 [N, PROBES]."""
     own = params.latent_action
-    settings = FitSettings.from_sections(own.model_dump() | {"epochs": own.probe_epochs}, params.training)
+    settings = FitSettings.from_sections(own.model_dump() | {"steps": own.probe_steps}, params.training)
     learned_from = params.model_dump(mode="json", include=LEARNED_FROM)
     codes = {split: case.codes for split, case in cases.items()}
     linear = code_answers(codes, classes, model.codes, linear_probe())
@@ -116,7 +114,7 @@ def probe_answers(model, params: Params, compute: Compute, cases: dict[str, Case
             TransitionClassifier(model, whole=whole, classes=kinds),
             {split: case.transitions for split, case in cases.items()}, classes, settings, compute,
             name=f"{name}, {'whole transition' if whole else 'frame alone'}",
-            scratch=scratch_folder(f"{name}_{probe}", learned_from, [EPISODES, MODEL]),
+            scratch=scratch_folder(f"{name}_{probe}", learned_from, [EPISODES, LATENT_ACTION_MODEL]),
         )  # fmt: skip
     return {split: np.stack([answers[probe][split] for probe in PROBES], axis=1) for split in REPORTS}
 
@@ -164,7 +162,7 @@ def main() -> None:
     params = read_params()
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
     store, extracted = EpisodeStore(EPISODES), EpisodeStore(LATENT_ACTIONS)
-    model = load_latent_action(MODEL).to(compute.device)
+    model = load_latent_action(LATENT_ACTION_MODEL).to(compute.device)
     cases = {split: case_of(split, store, extracted, params) for split in ("train", *REPORTS)}
     for split, case in cases.items():
         if case.transitions.too_short:
@@ -178,7 +176,7 @@ def main() -> None:
         return
     predict = partial(predict_next, model, compute=compute)
     beside = {"train": seen_in_training(cases.pop("train"), predict, model, params)}  # its frames leave the memory
-    for split, directory in REPORTS.items():
+    for split, directory in FOLDERS.items():
         case = cases[split]
         metrics, psnr = judged(case, predict, model, params)
         metrics |= probed(case, {name: (answers[name][split], probes[name][split]) for name in probes}, params)
@@ -194,8 +192,8 @@ def main() -> None:
             print_headline(metrics, len(case.transitions), model.codes)
         beside[split] = {name: metrics[name] for name in beside["train"]}
         write_json(directory / "metrics.json", metrics)
-    write_json(REPORTS["test"] / "splits.json", beside)
-    print(f"wrote {' and '.join(str(directory) for directory in REPORTS.values())}")
+    write_json(FOLDERS["test"] / "splits.json", beside)
+    print(f"wrote {' and '.join(str(directory) for directory in FOLDERS.values())}")
 
 
 def seen_in_training(case: Case, predict, model, params: Params) -> dict:

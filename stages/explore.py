@@ -17,17 +17,16 @@ from stages.episodes.timelines import frame_interval, read_timelines
 from stages.evaluation.figures import explore as figures
 from stages.evaluation.figures import style
 from stages.params import read_params
+from stages.paths import EPISODES, REPORTS, TIMELINES
 from stages.run import run_stage
 
-TIMELINES = Path("data/timelines")
-STORE = Path("data/episodes.zarr")
-OUT = Path("reports/explore")
+OUT = REPORTS / "explore"
 
 
 def main() -> None:
     params = read_params()
     timelines = read_timelines(TIMELINES)
-    splits = {(episode.session, episode.episode): episode.split for episode in EpisodeStore(STORE).episodes()}
+    splits = {(episode.session, episode.episode): episode.split for episode in EpisodeStore(EPISODES).episodes()}
     names = next(iter(timelines.values())).action_names
     if not names:
         raise ValueError(

@@ -13,7 +13,6 @@ attributes beside those of every episode store: `frame_gap`, `past_frames`, `cod
 """
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -25,11 +24,9 @@ from stages.learning.compute import prepare_compute
 from stages.learning.threads import in_threads
 from stages.models.latent_action import codes_of, load_latent_action
 from stages.params import read_params
+from stages.paths import EPISODES, LATENT_ACTION_MODEL, LATENT_ACTIONS
 from stages.run import run_stage
 
-EPISODES = Path("data/episodes.zarr")
-MODEL = Path("data/models/latent_action")
-LATENT_ACTIONS = Path("data/latent_actions.zarr")
 NO_CODE = -1
 
 
@@ -49,7 +46,7 @@ def main() -> None:
     if not compute.is_main:
         return
     store, gap = EpisodeStore(EPISODES), params.latent_action.frame_gap
-    model = load_latent_action(MODEL).to(compute.device)
+    model = load_latent_action(LATENT_ACTION_MODEL).to(compute.device)
     encode = partial(codes_of, model, compute=compute)
     copied = [name for name in ("actions", "t") if store.has(name)]
     attrs = {key: value for key, value in store.attrs.items() if key != "schema"}

@@ -1,6 +1,6 @@
 """Stage extract_latents: the frames of the episode store as latents, the encoder frozen."""
 
-from pathlib import Path
+import shutil
 
 from tqdm import tqdm
 
@@ -9,11 +9,8 @@ from stages.learning.compute import prepare_compute
 from stages.learning.threads import in_threads
 from stages.models.autoencoder import encode_frames, load_autoencoder
 from stages.params import read_params
+from stages.paths import AUTOENCODER, ENCODER, EPISODES, LATENT_STORE, LATENTS
 from stages.run import run_stage
-
-EPISODES = Path("data/episodes.zarr")
-MODEL = Path("data/models/autoencoder")
-LATENTS = Path("data/latents.zarr")
 
 
 def main() -> None:
@@ -22,11 +19,13 @@ def main() -> None:
     if not compute.is_main:
         return
     store = EpisodeStore(EPISODES)
-    model = load_autoencoder(MODEL).to(compute.device)
-    with StoreWriter(LATENTS, attrs={key: value for key, value in store.attrs.items() if key != "schema"}) as writer:
+    model = load_autoencoder(AUTOENCODER).to(compute.device)
+    shutil.rmtree(LATENTS, ignore_errors=True)
+    attrs = {key: value for key, value in store.attrs.items() if key != "schema"}
+    with StoreWriter(LATENT_STORE, attrs=attrs) as writer:
 
         def extract(episode: EpisodeInfo) -> int:
-            copied = {name: store.read(episode.name, name) for name in ("actions", "t")}
+            copied = {name: store.read(episode.name, name) for name in ("actions", "t", "state") if store.has(name)}
             latents = encode_frames(model, store.read(episode.name, "frames"), compute)
             writer.episode(episode, {"latents": latents, **copied})
             return episode.length
@@ -34,6 +33,7 @@ def main() -> None:
         done = in_threads(extract, store.episodes())
         frames = sum(tqdm(done, total=len(store.episodes()), desc="latents", unit="episode"))
     print(f"read {frames} frames of {len(store.episodes())} episodes from {EPISODES}")
+    shutil.copytree(AUTOENCODER, ENCODER)
     print(f"wrote {LATENTS}: {' x '.join(map(str, model.latent_shape))} numbers a frame")
 
 

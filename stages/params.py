@@ -36,6 +36,17 @@ Precision = Annotated[
 MOST_CODES = 2**15 - 1  # what int16 holds: the type of the codes in the stores
 BUNDLED = ("doom_center", "doom_line", "breakout")  # the games of games/catalog.py
 
+# Names of earlier versions, "*." for any section, and what replaces them.
+RENAMED = {
+    "head": "recurrent, the section of that policy; its focal_gamma and focal_alpha are focal.gamma, focal.alpha",
+    "*.epochs": "steps: optimizer steps, whatever was recorded; an epoch of 16,000 frames in batches of 32 was 500",
+    "latent_action.probe_epochs": "latent_action.probe_steps, in optimizer steps",
+    "labelling.shaping_epochs": "labelling.shaping_steps, in optimizer steps",
+    "collect.player": "collect.script",
+    "collect.fights_per_session": "collect.episodes_per_session",
+    "collect.max_fight_s": "collect.max_episode_s",
+}
+
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -114,11 +125,12 @@ class TrainingParams(Section):
 class FitParams(Section):
     """What every trained model's section holds for the fit loop."""
 
-    epochs: Count
+    steps: Count
+    evaluate_every: Count
+    patience: Count
     batch_size: Count
     learning_rate: Positive
     final_learning_rate: NonNegative
-    patience: Count
 
 
 class AutoencoderParams(FitParams):
@@ -129,11 +141,9 @@ class AutoencoderParams(FitParams):
     probe: str
 
 
-class RecurrentParams(FitParams):
-    hidden: Channels
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    focal_gamma: NonNegative
-    focal_alpha: Share
+class FocalParams(Section):
+    gamma: NonNegative
+    alpha: Share
 
 
 class EvaluateParams(Section):
@@ -187,7 +197,7 @@ class LatentActionParams(FitParams):
     picture_every_steps: Whole
     probe_actions: Annotated[tuple[str, ...], Field(min_length=1)]
     probe_lags: Annotated[tuple[Whole, ...], Field(min_length=1)]
-    probe_epochs: Count
+    probe_steps: Count
     effect: str
     effect_threshold: Positive
     probe_effect: bool
@@ -219,9 +229,8 @@ class LabellingParams(FitParams):
     reach: Whole
     emphasis: Positive
     ahead: Whole
-    shaping_epochs: Count
+    shaping_steps: Count
     policy_hidden: Annotated[tuple[Count, ...], Field(min_length=1)]
-    steps: Count
     choice: Literal["random", "spread"]
     played: tuple[Annotated[int, Field(ge=2, strict=True)], ...]
 
@@ -236,6 +245,8 @@ class Params(Section):
     recordings: str
     actions: Annotated[tuple[str, ...], Field(min_length=1)]
     latent_dim: Count
+    policy: str
+    policy_reads: Literal["data/latents", "data/episodes.zarr"]
     cell: Literal["gru", "lstm"]
     loss: Literal["focal", "bce"]
     sequence_length: Count
@@ -258,7 +269,7 @@ class Params(Section):
     explore: ExploreParams
     training: TrainingParams
     autoencoder: AutoencoderParams
-    recurrent: RecurrentParams
+    focal: FocalParams
     evaluate: EvaluateParams
     play: PlayParams
     latent_action: LatentActionParams
@@ -331,6 +342,8 @@ def validated(tree: object, path: Path) -> Params:
     """The params of a tree as read from the file `path`, which errors name."""
     if not isinstance(tree, dict):
         raise ValueError(f"{path} must hold keys and values, found {type(tree).__name__}")
+    if old := _old_names(tree):
+        raise ValueError(_told(path, old))
     try:
         return Params.model_validate(tree)
     except ValidationError as error:
@@ -352,6 +365,19 @@ def _explained(path: Path, error: ValidationError, *, section: str | None = None
         else:
             lines.append(f"{key}: found {problem['input']!r}; {problem['msg'].lower()}")
     return _told(path, lines)
+
+
+def _old_names(tree: dict) -> list[str]:
+    """What is called otherwise now, in words, for params.yaml as an earlier version had it."""
+    found = []
+    for old, new in RENAMED.items():
+        section, _, key = old.rpartition(".")
+        sections = [name for name in tree if section in (name, "*")] if section else [""]
+        for name in sections:
+            node = tree.get(name) if name else tree
+            if isinstance(node, dict) and key in node:
+                found.append(f"{name}{'.' if name else ''}{key} is now {new}")
+    return found
 
 
 def _told(path: Path, lines: list[str]) -> str:

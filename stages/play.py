@@ -1,8 +1,9 @@
-"""Let the trained agent play the bundled game, and say how well: as a share of the way from blind to its teacher.
+"""Stage play: the trained agent in the bundled game, and how far it comes on the way from blind (0) to the player (1).
 
 The acting rule is chosen on validation seeds. Test seeds are played once, with the rule chosen, and compared
 seed by seed with the players of play_baselines and with the agent shown another episode's frames.
-reports/play/ (validation) and reports/test/play/ (test, with videos); null where no bundled game was recorded.
+reports/play/ (validation) and reports/test/play/ (test, with videos), null where no bundled game was recorded, and
+data/agent/: the agent with the acting rule chosen, all that `understudy play` needs.
 """
 
 import csv
@@ -13,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.evaluation.acting import RULES, Hands, read_acting
 from stages.evaluation.figures import style
 from stages.evaluation.figures.play import returns_figure
 from stages.evaluation.intervals import Interval, finite, mean_interval, paired_difference
@@ -24,18 +24,18 @@ from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, recor
 from stages.games.rollout import AgentGames, GameSetting, Played, Workers, play_rows, replayed_frames
 from stages.learning.checkpoints import write_json
 from stages.learning.compute import prepare_compute
-from stages.models.agent import Agent
+from stages.models.acting import RULES, Acting
+from stages.models.agent import Agent, copy_agent, read_about
 from stages.params import Params, read_params
+from stages.paths import AGENT, PLAY_BASELINES, POLICY, REPORTS, TEST_REPORTS
 from stages.run import run_stage
 
-AUTOENCODER, MODEL = Path("data/models/autoencoder"), Path("data/models/policy")
-BASELINES = Path("reports/play_baselines")
-VAL, TEST = Path("reports/play"), Path("reports/test/play")
+VAL, TEST = REPORTS / "play", TEST_REPORTS / "play"
 
 
 def load_agent(device: str, precision: str, lanes: int) -> Agent:
     """The trained agent, for so many games at a time, on one thread."""
-    return Agent.load(AUTOENCODER, MODEL, prepare_compute(device, precision, threads=1, seed=0), batch=lanes)
+    return Agent.load(POLICY, prepare_compute(device, precision, threads=1, seed=0), batch=lanes)
 
 
 def main() -> None:
@@ -45,13 +45,14 @@ def main() -> None:
     if not records_bundled_game(params.recordings, params.game):
         write_json(VAL / "metrics.json", {"val_return_fraction": None})
         write_json(TEST / "metrics.json", {"return_fraction": None})
+        copy_agent(POLICY, AGENT, rule=RULES[0])
         print(
             f"{params.recordings} was not recorded from a bundled game: nobody can play it here, its metrics are null"
         )
         return
     with Workers(params.workers) as workers:
         let_play(params, workers)
-    print(f"written: {VAL}, {TEST}")
+    print(f"written: {VAL}, {TEST} and {AGENT}, ready for `understudy play`")
 
 
 def let_play(params: Params, workers: Workers) -> None:
@@ -60,12 +61,12 @@ def let_play(params: Params, workers: Workers) -> None:
     setting = GameSetting(
         params.game, collect.width, collect.height, params.actions, play.max_episode_s, params.game_options
     )
-    acting = read_acting(MODEL / "acting.json", params.actions)
-    baselines = read_returns(BASELINES / "returns.csv")
+    acting = read_about(POLICY).acting
+    baselines = read_returns(PLAY_BASELINES / "returns.csv")
     bootstrap = {"resamples": params.evaluate.bootstrap, "seed": params.seed}
 
     games = AgentGames(setting, partial(load_agent, params.device, params.precision), play.lanes)
-    rules = {rule: Hands(rule, acting) for rule in RULES}
+    rules = {rule: acting.by(rule).keys for rule in RULES}
     val_seeds = game_seeds(VALIDATION_SEEDS, play.seed, play.val_episodes)
     tried = games.by_rule(workers, rules, val_seeds, title="agent, val")
     rule = max(RULES, key=lambda name: scores(tried[name]).mean())
@@ -73,11 +74,12 @@ def let_play(params: Params, workers: Workers) -> None:
     write_json(VAL / "metrics.json", fraction_metrics(val, "val_", bootstrap))
     style.save(returns_figure(val), VAL / "returns.png")
     means = {name: float(scores(episodes).mean()) for name, episodes in tried.items()}
-    blind = json.loads((BASELINES / "choice.json").read_text(encoding="utf-8"))
+    blind = json.loads((PLAY_BASELINES / "choice.json").read_text(encoding="utf-8"))
     choice = {"acting_rule": rule, "mean_score_by_rule": means, "blind_policy": blind["blind_policy"]}
     write_json(VAL / "choice.json", choice)
     print("validation: " + ", ".join(f"{name} {mean:.2f}" for name, mean in means.items()) + f"; acting rule: {rule}")
 
+    copy_agent(POLICY, AGENT, rule=rule)
     test_seeds = game_seeds(TEST_SEEDS, play.seed, play.test_episodes)
     episodes = games.by_rule(workers, {rule: rules[rule]}, test_seeds, title="agent, test")[rule]
     blindfolded = KeysOfOther(tuple(episode.keys for episode in episodes), tuple(test_seeds))
@@ -85,7 +87,7 @@ def let_play(params: Params, workers: Workers) -> None:
     shown_others = workers.run(partial(play_rows, setting), tasks, title="blindfolded")
     test = {"agent": scores(episodes), **baselines["test"], "blindfolded": scores(shown_others)}
     write_test(test, choice, test_seeds, bootstrap)
-    write_videos(setting, rules[rule], episodes, play.videos, workers)
+    write_videos(setting, acting, episodes, play.videos, workers)
 
 
 def scores(episodes: Sequence[Played]) -> np.ndarray:
@@ -138,18 +140,20 @@ def described(interval: Interval, episodes: int) -> dict[str, float | None]:
     return {name: finite(value) for name, value in ends.items()} | {"episodes": episodes}
 
 
-def write_videos(setting: GameSetting, hands: Hands, episodes: Sequence[Played], count: int, workers: Workers) -> None:
+def write_videos(
+    setting: GameSetting, acting: Acting, episodes: Sequence[Played], count: int, workers: Workers
+) -> None:
     """best.mp4, median.mp4 and worst.mp4: the picture with the keys and their probabilities beside it."""
     order = sorted(episodes, key=lambda episode: episode.score)
     chosen = {"median": order[len(order) // 2], "best": order[-1], "worst": order[0]}
-    work: Callable = partial(write_video_of, setting, hands)
+    work: Callable = partial(write_video_of, setting, acting)
     workers.run(work, list(chosen.items())[:count], chunk=1, title="videos")
 
 
-def write_video_of(setting: GameSetting, hands: Hands, named: Sequence[tuple[str, Played]]) -> list[None]:
+def write_video_of(setting: GameSetting, acting: Acting, named: Sequence[tuple[str, Played]]) -> list[None]:
     """Plays episodes again from their keys and writes the videos; [None] an episode."""
     for name, episode in named:
-        probabilities = hands.acting.calibrated(episode.logits.astype(np.float64))
+        probabilities = acting.probabilities(episode.logits)
         frames = overlay_frames(replayed_frames(setting, episode), setting.actions, None, probabilities, episode.keys)
         with setting.start() as game:
             fps = game.fps

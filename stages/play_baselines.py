@@ -20,9 +20,10 @@ from stages.games.blind import Independent, Nothing, Replay, candidates
 from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, records_bundled_game
 from stages.games.rollout import GameSetting, Played, Workers, play_rows, play_script
 from stages.params import Params, read_params
+from stages.paths import EPISODES
+from stages.paths import PLAY_BASELINES as OUT
 from stages.run import run_stage
 
-STORE, OUT = Path("data/episodes.zarr"), Path("reports/play_baselines")
 HALVING = ((2, 1 / 8), (6, 1 / 6))  # (seeds a candidate, the share that goes on)
 
 
@@ -48,7 +49,7 @@ def main() -> None:
 def play_all(params: Params, setting: GameSetting, seeds: Mapping[str, Sequence[int]], workers: Workers) -> None:
     """Finds the best blind policy, lets everybody play the seeds of each split and writes what they scored."""
     blind = partial(play_blind, setting, workers=workers)
-    recorded, known = recordings_of(EpisodeStore(STORE), params.actions)
+    recorded, known = recordings_of(EpisodeStore(EPISODES), params.actions)
     grid = [Replay(recorded), *candidates(len(params.actions), params.play.blind_shares, params.play.blind_periods)]
     best, finalists = best_blind(blind, grid, seeds["val"])
     policies = {

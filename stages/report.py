@@ -22,13 +22,13 @@ from stages.pages.glossary import HEADLINE, TEST_FIRST, headline_first, headline
 from stages.pages.latent_action_chapter import latent_action_chapter
 from stages.pages.targets import targets, weaknesses
 from stages.params import read_params
+from stages.paths import EPISODES, PAGE, POLICY, REPORTS, TEST_REPORTS, TIMELINES
 from stages.recordings.files import session_path
 from stages.recordings.timeline import read_timeline
 from stages.recordings.video import read_frames
 from stages.run import run_stage
 
-REPORTS, TIMELINES, STORE = Path("reports"), Path("data/timelines"), Path("data/episodes.zarr")
-ACTING, OVERLAY = Path("data/models/policy/acting.json"), REPORTS / "overlay.mp4"
+OVERLAY = REPORTS / "overlay.mp4"
 PARTS = ("autoencoder", "policy", "play", "latent_action")
 OVERLAY_S = 30.0
 TIME_TOLERANCE_S = 1e-4  # times are written with 6 decimals
@@ -41,22 +41,22 @@ CARDS = {"return_fraction": "of the way from the best blind player (0) to the re
 def main() -> None:
     params = read_params()
     val, test = write_merged_metrics()
-    thresholds = read_thresholds(ACTING)
-    store = EpisodeStore(STORE)
-    episode = shown_stretch(REPORTS / "test" / "policy" / "predictions.csv", seconds=OVERLAY_S)
+    thresholds = page.read_json(POLICY / "agent.json")["acting"]["thresholds"]
+    store = EpisodeStore(EPISODES)
+    episode = shown_stretch(TEST_REPORTS / "policy" / "predictions.csv", seconds=OVERLAY_S)
     session, number, _ = episode.keys[0]
     video, timeline = session_path(params.recordings, session, "video"), TIMELINES / f"{session}.csv"
-    write_overlay(OVERLAY, episode, thresholds, frames_at(video, timeline, episode.times), store.fps)
+    write_overlay(OVERLAY, episode, frames_at(video, timeline, episode.times), store.fps)
 
     half = len(episode.times) // 2
     middle = next(frames_at(video, timeline, episode.times[half : half + 1]))
     small = preprocess(middle, width=params.convert.width, height=params.convert.height, color=params.convert.color)
     budget = page.VideoBudget()
-    played = chapters.played(REPORTS / "test" / "play", budget)
+    played = chapters.played(TEST_REPORTS / "play", budget)
     recorded = chapters.recorded(page.read_json(TIMELINES / "alignment.json"), store.episodes(), store.fps)
     enough = chapters.enough(REPORTS / "explore")
-    scores = score_tables.scores(REPORTS / "test" / "policy" / "actions.csv")
-    paired = (page.read_json(REPORTS / "test" / "play" / "summary.json") or {}).get("paired", {})
+    scores = score_tables.scores(TEST_REPORTS / "policy" / "actions.csv")
+    paired = (page.read_json(TEST_REPORTS / "play" / "summary.json") or {}).get("paired", {})
     found = targets(test, scores, paired, min_onsets=params.evaluate.min_onsets)
     with tempfile.TemporaryDirectory() as scratch:
         learned = chapters.learned(REPORTS, val, test, thresholds, Path(scratch))
@@ -89,8 +89,8 @@ def main() -> None:
         latent=latent_action_chapter(REPORTS, val, test, budget),
         params_text=Path("params.yaml").read_text(encoding="utf-8"),
     )
-    size = page.write_page(REPORTS / "index.html", html)
-    print(f"wrote {REPORTS / 'index.html'} ({size:.1f} MB), {OVERLAY}, {REPORTS / 'metrics.json'} ({len(val)} metrics)")
+    size = page.write_page(PAGE, html)
+    print(f"wrote {PAGE} ({size:.1f} MB), {OVERLAY}, {REPORTS / 'metrics.json'} ({len(val)} metrics)")
     for target in found:
         print(f"  {target.answer}: {target.words}: {target.found} (wanted {target.wanted})")
 
@@ -98,7 +98,7 @@ def main() -> None:
 def write_merged_metrics() -> tuple[dict[str, float | None], dict[str, float | None]]:
     """Writes reports/metrics.json (val) and reports/test/metrics.json; returns both."""
     headline = tuple(HEADLINE)
-    orders = {REPORTS: headline, REPORTS / "test": (*TEST_FIRST, *map(test_name, headline))}
+    orders = {REPORTS: headline, TEST_REPORTS: (*TEST_FIRST, *map(test_name, headline))}
     merged = []
     for folder, first in orders.items():
         merged.append(merged_metrics([folder / part / "metrics.json" for part in PARTS], first))
@@ -106,12 +106,10 @@ def write_merged_metrics() -> tuple[dict[str, float | None], dict[str, float | N
     return merged[0], merged[1]
 
 
-def write_overlay(
-    path: Path, episode: Predictions, thresholds: Mapping[str, float], images: Iterator[np.ndarray], fps: float
-) -> None:
+def write_overlay(path: Path, episode: Predictions, images: Iterator[np.ndarray], fps: float) -> None:
     """The video of a stretch: the game, the keys of player and model, a timeline."""
-    pressed = episode.probabilities >= [thresholds[action] for action in episode.actions]
-    write_video(path, overlay_frames(images, episode.actions, episode.truth, episode.probabilities, pressed), fps)
+    frames = overlay_frames(images, episode.actions, episode.truth, episode.probabilities, episode.pressed)
+    write_video(path, frames, fps)
 
 
 def merged_metrics(paths: Sequence[Path], first: Sequence[str]) -> dict[str, float | None]:
@@ -133,14 +131,6 @@ def merged_metrics(paths: Sequence[Path], first: Sequence[str]) -> dict[str, flo
             merged[name] = None if value is None else round(value, 6)
             origin[name] = path
     return headline_first(merged, first)
-
-
-def read_thresholds(path: Path) -> dict[str, float]:
-    """The tuned threshold of each action; ValueError when the policy has not been trained."""
-    acting = page.read_json(path)
-    if acting is None:
-        raise ValueError(f"{path} is missing; run `dvc repro`")
-    return acting["thresholds"]
 
 
 def shown_stretch(path: Path, *, seconds: float) -> Predictions:

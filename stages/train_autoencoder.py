@@ -1,7 +1,6 @@
 """Stage train_autoencoder: frames -> the autoencoder's weights, its picture quality and what its latents still tell."""
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,11 +19,10 @@ from stages.learning.threads import in_threads
 from stages.learning.training import FitSettings, fit, open_live, scratch_folder
 from stages.models.autoencoder import Autoencoder, reconstruct_frames
 from stages.params import read_params
+from stages.paths import AUTOENCODER, EPISODES, REPORTS, TEST_REPORTS
 from stages.run import run_stage
 
-EPISODES = Path("data/episodes.zarr")
-MODEL = Path("data/models/autoencoder")
-REPORT, TEST_REPORT = Path("reports/autoencoder"), Path("reports/test/autoencoder")
+REPORT, TEST_REPORT = REPORTS / "autoencoder", TEST_REPORTS / "autoencoder"
 BACKGROUND_FRAMES = 1024  # the median is taken over so many frames of train
 PICTURED_FRAMES = 6
 # The params that the weights are a function of.
@@ -36,15 +34,14 @@ class ReconstructionTask:
 
     monitor = "loss"
     maximise = False
-    independent_samples = True
 
     def __init__(self, model: Autoencoder, train: FrameBank, val: FrameBank, *, weigh, batch: int, device, seed: int):
         self.model, self._train, self._val = model, train, val
         self._weigh, self._batch, self._device, self._seed = weigh, batch, device, seed
         self._pairs = {bank: window_indices(bank.lengths, 2) for bank in (train, val)}
 
-    def epoch_order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self._seed, epoch]).permutation(len(self._train))
+    def order(self, number: int) -> np.ndarray:
+        return np.random.default_rng([self._seed, number]).permutation(len(self._train))
 
     def loss(self, model, samples):
         return self._errors(model, self._train, samples)[0], {}
@@ -125,11 +122,9 @@ def main() -> None:
         result = fit(task, settings, compute, live=live, scratch=scratch, name="autoencoder")
     if not compute.is_main:
         return
-    save_model(MODEL, model, model.config)
-    print(
-        f"learned from {len(train)} frames of {EPISODES}; best epoch {result.best_epoch + 1} of {result.epochs_run}, "
-        f"{result.seconds:.0f} s; wrote {MODEL}"
-    )
+    save_model(AUTOENCODER, model, model.config)
+    write_json(REPORT / "training.json", result.told())
+    print(f"learned from {len(train)} frames of {EPISODES}: {result.in_words()}; wrote {AUTOENCODER}")
 
     squeeze = partial(reconstruct_frames, model, compute=compute)
     background = (model.background.cpu().numpy() * 255).round().astype(np.uint8)

@@ -15,16 +15,16 @@ from stages.evaluation.figures.style import save
 from stages.latent_actions.continuing import OwnContexts
 from stages.latent_actions.learning import KnownKeys, LatentActionTask
 from stages.latent_actions.transitions import Transitions, spread_samples, transitions_of
-from stages.learning.checkpoints import save_model
+from stages.learning.checkpoints import save_model, write_json
 from stages.learning.compute import Compute, prepare_compute
 from stages.learning.training import FitSettings, fit, open_live, scratch_folder
 from stages.models.latent_action import LatentActionDesign, LatentActionModel, codes_of, predict_next
 from stages.params import LatentActionParams, read_params
+from stages.paths import EPISODES, LATENT_ACTION_MODEL, REPORTS
 from stages.run import run_stage
 
-EPISODES = Path("data/episodes.zarr")
-MODEL = Path("data/models/latent_action")
-LIVE, PICTURES = Path("reports/latent_action_training/live"), Path("reports/latent_action_training/steps")
+REPORT = REPORTS / "latent_action_training"
+LIVE, PICTURES = REPORT / "live", REPORT / "steps"
 WATCHED, PICTURED = 256, 4  # transitions of val whose codes are counted, and that are shown, while training
 STATISTICS_FROM = 1024  # transitions that the mean picture and the spreads are taken from
 # The params that the weights are a function of.
@@ -83,11 +83,6 @@ class Watch:
             shutil.copy(saved, self._directory)
 
 
-def warm_up_steps(wanted: int, transitions: int, step_size: int) -> int:
-    """Steps before quantisation: as wanted, but at most half an epoch, so that every epoch is judged by its codes."""
-    return min(wanted, -(-transitions // step_size) // 2)
-
-
 def statistics_of(transitions: Transitions) -> tuple[torch.Tensor, float, float]:
     """Mean picture [C, H, W], deviation from it, root mean square change: of frames in 0..1 all over the split."""
     frames = transitions.take(spread_samples(len(transitions), STATISTICS_FROM))
@@ -125,7 +120,8 @@ def main() -> None:
         )
     model.views.set_statistics(*statistics_of(train))
     settings = FitSettings.from_sections(own, params.training)
-    warm_up = warm_up_steps(own.quantize_after_steps, len(train), settings.batch_size * settings.accumulate)
+    # Before the first evaluation, so that each is judged by its codes.
+    warm_up = min(own.quantize_after_steps, settings.evaluate_every - 1, settings.steps - 1)
     scratch = scratch_folder("latent_action", params.model_dump(mode="json", include=LEARNED_FROM), [EPISODES])
     task = LatentActionTask(
         model, train, val, change_weight=own.change_weight, change_threshold=own.change_threshold,
@@ -139,18 +135,19 @@ def main() -> None:
         result = fit(task, settings, compute, live=live, scratch=scratch, name="latent action")
     if not compute.is_main:
         return
-    save_model(MODEL, model, model.config)
-    best = result.history[result.best_epoch]
+    save_model(LATENT_ACTION_MODEL, model, model.config)
+    write_json(REPORT / "training.json", result.told())
+    best = next(row for row in result.history if row["step"] == result.best_step)
     print(f"read {EPISODES}: {len(train)} transitions of train, {len(val)} of val, {width}x{height} px")
     if train.too_short or val.too_short:
         print(f"  left out: {train.too_short} episodes of train and {val.too_short} of val, too short for a transition")
     print(
-        f"best epoch {result.best_epoch + 1} of {result.epochs_run}, {result.seconds:.0f} s; on a part of val: "
+        f"{result.in_words()}; on a part of val: "
         f"gain {best['val/gain_db']:.2f} dB, shuffled codes cost {best['val/shuffle_drop_db']:.2f} dB, "
         f"perplexity {best['val/perplexity']:.1f} of {model.codes} codes "
         f"({model.capacity_bits:.1f} bits a transition at most)"
     )
-    print(f"wrote {MODEL} and {LIVE}")
+    print(f"wrote {LATENT_ACTION_MODEL} and {LIVE}")
 
 
 if __name__ == "__main__":

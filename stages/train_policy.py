@@ -1,69 +1,75 @@
-"""Stage train_policy: windows of latents -> the policy's weights, its thresholds and its calibration."""
+"""Stage train_policy: windows of latents or frames to keys: data/models/policy, an agent that has not played yet."""
 
 from functools import partial
-from pathlib import Path
 
 from stages.episodes.store import EpisodeStore
-from stages.evaluation.acting import fit_acting, write_acting
-from stages.learning.checkpoints import save_model
+from stages.learning.checkpoints import write_json
 from stages.learning.compute import prepare_compute
 from stages.learning.losses import bce_loss, focal_loss
 from stages.learning.training import FitSettings, fit, open_live, scratch_folder
+from stages.models.acting import fit_acting
+from stages.models.agent import About, write_agent
 from stages.models.cloning import CloningTask, Windows, window_weights
-from stages.models.policy import RecurrentPolicy
-from stages.params import read_params
+from stages.models.policies.registry import kind_of, made_policy, policy_input, section_of
+from stages.params import Params, read_params
+from stages.paths import ENCODER, POLICY, REPORTS
 from stages.run import run_stage
 
-LATENTS = Path("data/latents.zarr")
-MODEL = Path("data/models/policy")
-LIVE = Path("reports/policy_training/live")
-# The params that the weights are a function of.
+REPORT = REPORTS / "policy_training"
+# The params that the weights are a function of, beside the section of the policy's kind.
 LEARNED_FROM = {
-    *("actions", "cell", "loss", "sequence_length", "rare_actions", "rare_factor", "class_weights"),
-    *("seed", "threads", "device", "precision", "policy", "training"),
+    *("actions", "policy", "cell", "loss", "focal", "sequence_length", "rare_actions", "rare_factor", "class_weights"),
+    *("seed", "threads", "device", "precision", "training"),
 }
+
+
+def about_agent(params: Params, store: EpisodeStore, acting) -> About:
+    """What the agent must know beside its weights, and a few words on what it learned from."""
+    episodes = store.episodes("train")
+    frames, sessions = sum(each.length for each in episodes), len({each.session for each in episodes})
+    return About(
+        actions=params.actions,
+        keys={action: params.keys[action] for action in params.actions},
+        fps=store.fps,
+        picture={name: store.attrs[name] for name in ("width", "height", "color")},
+        labels={"rule": params.labels.rule, "delay_ms": params.labels.delay_ms},
+        state_columns=store.state_columns,
+        learned_from=f"{frames} frames ({frames / store.fps / 60:.1f} minutes) of {sessions} sessions in "
+        f"{store.attrs['recordings']}, policy {params.policy}, seed {params.seed}",
+        acting=acting,
+    )
 
 
 def main() -> None:
     params = read_params()
-    head, actions = params.recurrent, params.actions
+    kind, section, source = kind_of(params.policy), section_of(params), policy_input(params)
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
-    store, limit_gb = EpisodeStore(LATENTS), params.training.frames_in_ram_gb
-    train, val = (Windows(store, split, actions, params.sequence_length, limit_gb) for split in ("train", "val"))
-    config = {
-        "latent_shape": list(train.bank.shape),
-        "hidden": list(head.hidden),
-        "cell": params.cell,
-        "dropout": head.dropout,
-    }
-    policy = RecurrentPolicy(**config, actions=len(actions))
-    rare = [actions.index(action) for action in params.rare_actions]
-    focal = partial(focal_loss, gamma=head.focal_gamma, alpha=head.focal_alpha)
+    store, limit_gb = EpisodeStore(source), params.training.frames_in_ram_gb
+    window = kind.values(section, params)["window"]
+    train, val = (Windows(store, split, params.actions, kind.reads, window, limit_gb) for split in ("train", "val"))
+    policy = made_policy(params, train.shapes)
+    rare = [params.actions.index(action) for action in params.rare_actions]
+    focal = partial(focal_loss, gamma=params.focal.gamma, alpha=params.focal.alpha)
     task = CloningTask(
-        policy,
-        train,
-        val,
-        loss=focal if params.loss == "focal" else bce_loss,
+        policy, train, val, loss=focal if params.loss == "focal" else bce_loss,
         weights=window_weights(train.actions, rare, params.rare_factor, params.class_weights),
-        device=compute.device,
-        seed=params.seed,
-    )
-    settings = FitSettings.from_sections(head, params.training)
-    scratch = scratch_folder("policy", params.model_dump(mode="json", include=LEARNED_FROM), [LATENTS])
-    with open_live(LIVE, compute) as live:
-        result = fit(task, settings, compute, live=live, scratch=scratch, name="policy")
+        device=compute.device, seed=params.seed,
+    )  # fmt: skip
+    settings = FitSettings.from_sections(section, params.training)
+    learned_from = {**params.model_dump(mode="json", include=LEARNED_FROM), "section": section.model_dump(mode="json")}
+    scratch = scratch_folder("policy", learned_from, [source])
+    with open_live(REPORT / "live", compute) as live:
+        result = fit(task, settings, compute, live=live, scratch=scratch, name=f"policy {params.policy}")
     if not compute.is_main:
         return
-    learned = {"actions": list(actions), "sequence_length": params.sequence_length, "fps": store.fps}
-    save_model(MODEL, policy, config | learned)
+    write_json(REPORT / "training.json", result.told())
     acting = fit_acting(val.actions.numpy(), val.logits(policy, compute.device).numpy())
-    write_acting(MODEL / "acting.json", acting, actions)
-    thresholds = ", ".join(f"{name} {p:.2f}" for name, p in zip(actions, acting.thresholds, strict=True))
-    print(f"read {LATENTS}: {len(train)} train and {len(val)} val windows of {params.sequence_length} latents")
-    print(
-        f"best epoch {result.best_epoch + 1} of {result.epochs_run}, val AP {result.best:.3f}, {result.seconds:.0f} s"
-    )
-    print(f"wrote {MODEL} (thresholds {thresholds}) and {LIVE}")
+    about = about_agent(params, store, acting)
+    write_agent(POLICY, about, policy, ENCODER if "latents" in kind.reads else None)
+    thresholds = ", ".join(f"{name} {p:.2f}" for name, p in zip(params.actions, acting.thresholds, strict=True))
+    print(f"read {source}: {len(train)} train and {len(val)} val windows of {window} frames")
+    print(result.in_words())
+    print(f"wrote {POLICY} (thresholds {thresholds}) and {REPORT}")
 
 
 if __name__ == "__main__":

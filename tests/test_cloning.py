@@ -58,10 +58,10 @@ def test_the_task_orders_by_seed_and_epoch_and_weighs_its_samples(store):
         weights = torch.arange(5.0)[:, None]
         return CloningTask(LastLatent(), train, val, loss=loss, weights=weights, device=torch.device("cpu"), seed=seed)
 
-    order = task(0).epoch_order(1)
+    order = task(0).order(1)
     assert sorted(order.tolist()) == [0, 1, 2, 3, 4]
-    assert order.tolist() == task(0).epoch_order(1).tolist()
-    assert any(order.tolist() != other.tolist() for other in (task(1).epoch_order(1), task(0).epoch_order(2)))
+    assert order.tolist() == task(0).order(1).tolist()
+    assert any(order.tolist() != other.tolist() for other in (task(1).order(1), task(0).order(2)))
     task(0).loss(LastLatent(), np.array([4, 1]))
     assert seen["weights"].tolist() == [[4.0], [1.0]]
     assert torch.equal(seen["targets"], train.actions[[4, 1]])

@@ -51,10 +51,10 @@ def test_few_known_keys_come_up_as_often_as_many():
     train = transitions([0] * 402, [402])  # 400 transitions
     for count, times in ((2, 66), (20, 6), (50, 2), (120, 1), (400, 1)):
         known = KnownKeys(np.arange(count), np.ones((count, 2), bool))
-        order = task_of(train, known).epoch_order(0)
+        order = task_of(train, known).order(0)
         assert np.array_equal(np.bincount(order), np.repeat([times, 1], [count, 400 - count]))
         assert times == 1 or (order < count).mean() == pytest.approx(LABELLED, abs=0.03)
-    assert np.array_equal(np.sort(task_of(train, None).epoch_order(3)), np.arange(400))
+    assert np.array_equal(np.sort(task_of(train, None).order(3)), np.arange(400))
 
 
 def test_only_known_keys_cost_and_each_as_much():

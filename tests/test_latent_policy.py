@@ -59,7 +59,7 @@ def test_the_task_leaves_out_moments_without_a_code():
             for logits, code in (([2.0, 0], 0), ([0.0, 1], 1), ([0.0, 1], 1), ([2.0, 0], 1))]  # fmt: skip
     assert task.validate(task.model)["cross_entropy"] == pytest.approx(np.mean(each))
     assert task.loss(task.model, np.array([0]))[0].item() == pytest.approx(np.mean(each[:2]))
-    assert sorted(task.epoch_order(1)) == [0, 1, 2] and np.array_equal(task.epoch_order(1), task.epoch_order(1))
+    assert sorted(task.order(1)) == [0, 1, 2] and np.array_equal(task.order(1), task.order(1))
 
 
 def test_a_mean_policy_is_the_mean():

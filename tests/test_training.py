@@ -55,8 +55,8 @@ class ConvTask:
         self.targets = self.images.mean(dim=(1, 2, 3)) * 5
         self.die_at, self.calls, self.batches = die_at, 0, []
 
-    def epoch_order(self, epoch):
-        return np.random.default_rng([5, epoch]).permutation(len(self.images))
+    def order(self, number):
+        return np.random.default_rng([5, number]).permutation(len(self.images))
 
     def loss(self, model, samples):
         self.calls += 1
@@ -84,7 +84,7 @@ class LineTask:
         self.x = torch.linspace(-1, 1, samples)[:, None]
         self.scores, self.factor, self.steps, self.seen = list(scores), factor, [], []
 
-    def epoch_order(self, epoch):
+    def order(self, number):
         return np.arange(len(self.x))
 
     def loss(self, model, samples):

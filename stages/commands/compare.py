@@ -113,16 +113,12 @@ def best_timelines(rows: Sequence[Experiment], labels: dict[str, str]) -> tuple[
     """The same stretch of validation for each row; notes on rows that cannot be shown; how many are."""
     known, notes = {}, []
     for row in rows:
-        words, acting = (
-            read_at(row.rev, path) for path in ("reports/policy/predictions.csv", "data/models/policy/acting.json")
-        )
-        if words is None or acting is None:
+        words = read_at(row.rev, "reports/policy/predictions.csv")
+        if words is None:
             notes.append(f"{labels[row.name]}: its predictions are not in DVC's cache (`dvc pull` may bring them).")
             continue
         predictions = parse_predictions(words)
-        thresholds = json.loads(acting)["thresholds"]
-        pressed = predictions.probabilities >= [thresholds[action] for action in predictions.actions]
-        known[row.name] = predictions, pressed
+        known[row.name] = predictions, predictions.pressed
     if not known:
         return [], notes, "0 models"
     first, _ = next(iter(known.values()))

@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
     if options.recordings is None:
         raise ValueError("say what to look at: understudy doctor data/raw/mine (a folder or a session)")
     folder, stems = folder_and_stems(options.recordings)
-    vocabulary = ActionVocabulary.from_params(actions_of(options, params), keys_of(options, params))
+    vocabulary = ActionVocabulary.from_params(actions_of(options, params), keys_of(options, params.keys))
     worst_is_bad = report_on(folder, stems, vocabulary, params, out=options.out, sync=not options.no_sync)
     if options.fix:
         for line in repairs(folder, stems, params, cut_end=options.cut_end):

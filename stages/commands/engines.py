@@ -9,7 +9,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from stages.evaluation.acting import Acting
 from stages.learning.compute import Compute
 from stages.models.agent import Agent
 from stages.models.openvino_agent import OpenVinoAgent
@@ -26,11 +25,11 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def load_agent(model: Path, engine: str, compute: Compute, acting: Acting) -> Agent:
+def load_agent(folder: Path, engine: str, compute: Compute) -> Agent:
     """The agent of a folder of trained files for one game; ValueError when the engine is not there or does not work."""
 
     def load(name: str) -> Agent:
-        return KINDS[name].load(model / "autoencoder", model / "policy", compute, batch=1)
+        return KINDS[name].load(folder, compute, batch=1)
 
     by_torch = load("torch")  # first: what is wrong with the files themselves is no fault of OpenVINO
     installed = find_spec("openvino") is not None
@@ -40,7 +39,7 @@ def load_agent(model: Path, engine: str, compute: Compute, acting: Acting) -> Ag
         return by_torch
     try:
         agents = {"torch": by_torch, "openvino": load("openvino")}
-        return agents[quicker(agents, acting) if engine == "auto" else engine]
+        return agents[quicker(agents) if engine == "auto" else engine]
     except Exception as error:  # a library that is only half there fails in any way it likes
         broken = f"OpenVINO is installed, but does not work ({type(error).__name__}: {error})"
         if engine == "openvino":
@@ -49,9 +48,9 @@ def load_agent(model: Path, engine: str, compute: Compute, acting: Acting) -> Ag
         return by_torch
 
 
-def quicker(agents: dict[str, Agent], acting: Acting) -> str:
+def quicker(agents: dict[str, Agent]) -> str:
     """Which of torch and openvino decides faster here; torch when they do not agree. Says so."""
-    trials = {name: tried(agent, acting) for name, agent in agents.items()}
+    trials = {name: tried(agent) for name, agent in agents.items()}
     apart = float(np.abs(trials["torch"].probabilities - trials["openvino"].probabilities).max())
     faster = min(trials, key=lambda name: trials[name].median_ms)
     chosen = faster if apart <= MOST_APART else "torch"
@@ -67,7 +66,7 @@ class Trial(NamedTuple):
     probabilities: np.ndarray
 
 
-def tried(agent: Agent, acting: Acting) -> Trial:
+def tried(agent: Agent) -> Trial:
     """What an agent says of TRIED random pictures in a row, the same for every agent, and how fast."""
     generator, seconds, said = np.random.default_rng(0), [], []
     agent.reset(0)
@@ -77,4 +76,4 @@ def tried(agent: Agent, acting: Acting) -> Trial:
         said.append(agent.logits({0: picture})[0])
         seconds.append(time.perf_counter() - start)
     agent.reset(0)
-    return Trial(float(np.median(seconds)) * 1000, acting.calibrated(np.array(said, np.float64)))
+    return Trial(float(np.median(seconds)) * 1000, agent.about.acting.probabilities(np.array(said)))

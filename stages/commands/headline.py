@@ -3,17 +3,10 @@
 No DVC stage: it reads reports/metrics.json and reports/test/metrics.json.
 """
 
-from pathlib import Path
-
 from stages.pages.glossary import headline_rows
 from stages.pages.page import read_json
+from stages.paths import METRICS, PAGE, TEST_METRICS
 from stages.run import run_stage
-
-METRICS, TEST_METRICS, PAGE = (
-    Path("reports/metrics.json"),
-    Path("reports/test/metrics.json"),
-    Path("reports/index.html"),
-)
 
 
 def table_lines(rows: list[list[str]]) -> list[str]:

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     params = read_project()
-    keys = keys_of(options, params)
+    keys = keys_of(options, params.keys)
     vocabulary = ActionVocabulary.from_params(actions_of(options, params), keys)
     imported = read_source(options.source, keys, options.fps or None, params.align.picture_fps)
     stems = [one.name for one in imported]

@@ -2,7 +2,7 @@
 
 import argparse
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stages.live.desktop import Desktop
@@ -44,14 +44,14 @@ def place_of(options: argparse.Namespace, desktop: Desktop) -> tuple[Region, int
 def add_keys(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keys", nargs="+", metavar="ACTION=KEY",
-        help="the keys of the game, for example LEFT=Key.left SHOOT=x; without it those of params.yaml",
+        help="the keys of the game, for example LEFT=Key.left SHOOT=x; without it those of params.yaml or of the agent",
     )  # fmt: skip
 
 
-def keys_of(options: argparse.Namespace, params: Params) -> dict[str, tuple[str, ...]]:
-    """{action: its keys}, from --keys or params.yaml."""
+def keys_of(options: argparse.Namespace, known: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """{action: its keys}, from --keys; without it those that are `known`."""
     if not options.keys:
-        return {action: params.keys[action] for action in params.keys}
+        return dict(known)
     keys: dict[str, tuple[str, ...]] = {}
     for pair in options.keys:
         action, equals, key = pair.partition("=")
@@ -63,7 +63,7 @@ def keys_of(options: argparse.Namespace, params: Params) -> dict[str, tuple[str,
 
 def actions_of(options: argparse.Namespace, params: Params) -> tuple[str, ...]:
     """The actions that are looked at: those that --keys names, else those of params.yaml."""
-    return tuple(keys_of(options, params)) if options.keys else params.actions
+    return tuple(keys_of(options, params.keys)) if options.keys else params.actions
 
 
 def session_of(text: str) -> tuple[Path, str]:

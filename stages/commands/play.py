@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from stages.commands.engines import add_engine
-from stages.commands.models import add_model, add_rule, load_brain, recorded_fps, rule_of
-from stages.commands.options import add_keys, add_place, keys_of, on_signals, place_of, read_project
+from stages.commands.models import add_model, add_rule, load_brain
+from stages.commands.options import add_keys, add_place, keys_of, on_signals, place_of
 from stages.live.deciding import Chance, Decider
 from stages.live.desktop import open_desktop, require_made
 from stages.live.keyboard import require_known
@@ -42,29 +42,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--record", type=Path, metavar="FOLDER/NAME", help="record the run as a session (player: agent)"
     )
+    parser.add_argument("--crf", type=int, default=20, help="H.264 quality of --record, lower is better (%(default)s)")
     parser.add_argument("--random", action="store_true", help="keys by chance instead of the agent, to compare with")
 
 
 def run(options: argparse.Namespace) -> None:
-    params = read_project()
-    acting, brain, actions = load_brain(options.model, "torch" if options.random else options.engine)
-    keys = _first_keys(keys_of(options, params), actions)
+    agent = load_brain(options.agent, "torch" if options.random else options.engine)
+    about, generator = agent.about, np.random.default_rng(options.seed)
+    acting = about.acting.by(options.rule or about.acting.rule)
+    keys = _first_keys(keys_of(options, about.keys), about.actions)
     require_free_hot_keys({options.panic_key: "panic"}, keys.values())
-    if options.random:
-        brain = Chance(len(actions), np.random.default_rng(params.seed))
+    brain = Chance(len(about.actions), generator) if options.random else agent
     with closing(open_desktop()) as desktop:
         require_known((*keys.values(), options.panic_key))
         require_made(desktop, (*keys.values(), options.panic_key))
         region, window = place_of(options, desktop)
-    rule = rule_of(options)
-    print(f"acting rule: {rule}")
-    decide = Decider(acting, actions, keys, rule, np.random.default_rng(params.seed))
+    print(f"the agent learned from {about.learned_from}; acting rule: {acting.rule}")
+    decide = Decider(acting, about.actions, keys, generator)
     stop = threading.Event()
     on_signals(stop.set)
     asked = Run(
-        region, window, options.fps or recorded_fps(options.model), options.panic_key, options.countdown,
+        region, window, options.fps or about.fps, options.panic_key, options.countdown,
         options.seconds, options.dry_run, options.log, _session(options.record), _metadata(options, keys),
-        params.collect.crf,
+        options.crf,
     )  # fmt: skip
     latencies = play(asked, brain, decide, stop, lambda line: print(line, flush=True))
     print("\n".join(summary_lines(latencies)))

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.commands.doctor import reading_of
-from stages.commands.models import add_model, add_rule, load_brain, rule_of
-from stages.commands.options import add_keys, keys_of, read_project, session_of
+from stages.commands.models import add_model, add_rule, load_brain
+from stages.commands.options import add_keys, keys_of, session_of
 from stages.evaluation.metrics import f1
 from stages.evaluation.overlay import overlay_frames, write_video
 from stages.live.deciding import Brain
 from stages.recordings.actions import ActionVocabulary
-from stages.recordings.examination import Examined, examined_session
+from stages.recordings.examination import Examined, Reading, examined_session
 from stages.recordings.video import read_frames
 
 ABOUT = """Shows a recording to the trained agent, frame by frame as in play, and writes what it would press:
@@ -31,14 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    params = read_project()
-    acting, brain, actions = load_brain(options.model)
-    folder, stem = session_of(options.session)
-    vocabulary = ActionVocabulary.from_params(actions, keys_of(options, params))
-    found = examined_session(folder, stem, vocabulary, reading_of(params))
-    logits = logits_of(brain, found)
-    probabilities = acting.calibrated(logits)
-    pressed = acting.held(rule_of(options), logits, np.random.default_rng(params.seed)).astype(np.uint8)
+    agent = load_brain(options.agent)
+    about, (folder, stem) = agent.about, session_of(options.session)
+    actions, acting = about.actions, about.acting.by(options.rule or about.acting.rule)
+    vocabulary = ActionVocabulary.from_params(actions, keys_of(options, about.keys))
+    reading = Reading(**about.labels, on_bad_line="error", picture_fps=about.fps)
+    found = examined_session(folder, stem, vocabulary, reading)
+    logits = logits_of(agent, found)
+    probabilities = acting.probabilities(logits)
+    pressed = acting.keys(logits, np.random.default_rng(options.seed)).astype(np.uint8)
     human = found.actions if found.session.keys_logged else None
     options.out.mkdir(parents=True, exist_ok=True)
     table = options.out / f"{stem}.csv"

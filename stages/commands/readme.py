@@ -14,13 +14,13 @@ from stages.pages.glossary import with_interval
 from stages.pages.labels_page import readme_table
 from stages.pages.page import read_json
 from stages.pages.score_tables import best_baseline, named_predictor, scores
+from stages.paths import AUTOENCODER, PLAY_BASELINES, REPORTS, TEST_METRICS, TEST_REPORTS
 from stages.run import run_stage
 
-README, PICTURE = Path("README.md"), Path("reports/agent.png")
-TEST_METRICS, TEST_SCORES = Path("reports/test/metrics.json"), Path("reports/test/policy/actions.csv")
-VIDEO, BLIND = Path("reports/test/play/median.mp4"), Path("reports/play_baselines/choice.json")
-SUMMARY, AUTOENCODER = Path("reports/test/play/summary.json"), Path("data/models/autoencoder")
-LABELS = Path("reports/labels.json")
+README, PICTURE = Path("README.md"), REPORTS / "agent.png"
+TEST_SCORES, BLIND = TEST_REPORTS / "policy/actions.csv", PLAY_BASELINES / "choice.json"
+VIDEO, SUMMARY = TEST_REPORTS / "play/median.mp4", TEST_REPORTS / "play/summary.json"
+LABELS = REPORTS / "labels.json"
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 LABEL_MARKS = ("<!-- labels -->", "<!-- /labels -->")
 

@@ -90,7 +90,7 @@ def _last_words(status: Status, directory: Path, episode_key: str) -> list[str]:
 def order_of(options: argparse.Namespace) -> Order:
     """What the flags and params.yaml ask for; ValueError for what cannot be recorded."""
     params = read_project()
-    keys = keys_of(options, params)
+    keys = keys_of(options, params.keys)
     map_keys = tuple(key for held in keys.values() for key in held)
     hot_keys = {options.episode_key: "episode", options.pause_key: "pause", options.stop_key: "stop"}
     require_free_hot_keys(hot_keys, map_keys)

@@ -48,7 +48,7 @@ class FrameBank:
 
     def __init__(self, store: EpisodeStore, split: str | None, array: str, limit_gb: float):
         episodes = store.episodes(split)
-        self.lengths = [episode.length for episode in episodes]
+        self.array, self.lengths = array, [episode.length for episode in episodes]
         self.shape, self.dtype = store.row_layout(array)
         row_bytes = int(np.prod(self.shape)) * self.dtype.itemsize
         self.in_memory = sum(self.lengths) * row_bytes <= round(limit_gb * 1e9)

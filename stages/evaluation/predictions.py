@@ -15,6 +15,7 @@ class Predictions:
     episode: np.ndarray  # [N] number of the episode, ascending
     truth: np.ndarray  # bool [N, A]
     probabilities: np.ndarray  # [N, A]
+    pressed: np.ndarray  # bool [N, A]: the keys that these become
 
     def part(self, frames: slice) -> "Predictions":
         """The same for some of the frames."""
@@ -25,11 +26,12 @@ class Predictions:
             self.episode[frames],
             self.truth[frames],
             self.probabilities[frames],
+            self.pressed[frames],
         )
 
 
 def parse_predictions(words: str) -> Predictions:
-    """The content of a predictions.csv (columns: session, episode, frame, t, <ACTION>_true, <ACTION>_p, ...)."""
+    """The content of a predictions.csv (columns: session, episode, frame, t, <ACTION>_true, _p, _pressed, ...)."""
     lines = words.splitlines()
     if len(lines) < 2:
         raise ValueError("predictions.csv holds no frame")
@@ -45,4 +47,5 @@ def parse_predictions(words: str) -> Predictions:
         np.r_[0, np.cumsum(begins)],
         np.stack([column[f"{name}_true"].astype(np.float64) > 0.5 for name in actions], axis=1),
         np.stack([column[f"{name}_p"].astype(np.float64) for name in actions], axis=1),
+        np.stack([column[f"{name}_pressed"].astype(np.float64) > 0.5 for name in actions], axis=1),
     )

@@ -16,6 +16,7 @@ from stages.evaluation.baselines import Predictor, PressStatistics, baseline_pre
 from stages.evaluation.figures import policy_figures, style
 from stages.evaluation.intervals import finite
 from stages.evaluation.scorecard import PlayedSplit, Scorecard, ScoreSettings, score_split
+from stages.models.acting import Acting, sigmoid
 
 TIMELINE_S = 20.0
 PANELS = {"frame F1": "f1", "onset F1": "onset_f1", "onset F1, on time": "onset_f1_on_time", "average precision": "ap"}
@@ -23,34 +24,44 @@ PANELS = {"frame F1": "f1", "onset F1": "onset_f1", "onset F1, on time": "onset_
 
 @dataclass(frozen=True)
 class PredictedSplit:
-    """A split with the policy's probabilities float64 [N, A] beside what the player did."""
+    """A split with the policy's logits float64 [N, A], and how they become keys, beside what the player did."""
 
     name: str
     episodes: Sequence[EpisodeInfo]
     played: PlayedSplit
-    probabilities: np.ndarray
+    logits: np.ndarray
+    acting: Acting
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """float64 [N, A]"""
+        return sigmoid(self.logits)
+
+    @property
+    def pressed(self) -> np.ndarray:
+        """bool [N, A]: the keys held where the tuned threshold is reached."""
+        return self.acting.by("threshold").keys(self.logits)
 
 
-def train_scores(train: PredictedSplit, thresholds: np.ndarray, settings: ScoreSettings) -> dict[str, float | None]:
+def train_scores(train: PredictedSplit, settings: ScoreSettings) -> dict[str, float | None]:
     """train_frame_f1 and train_ap: how much better the model is on what it has learned from."""
-    card = score_split(train.played, model_predictors(train, thresholds)[:1], replace(settings, resamples=1))
+    card = score_split(train.played, model_predictors(train)[:1], replace(settings, resamples=1))
     return {f"train_{metric}": finite(card.value("model", metric).value) for metric in ("frame_f1", "ap")}
 
 
-def model_predictors(split: PredictedSplit, thresholds: np.ndarray) -> tuple[Predictor, Predictor]:
+def model_predictors(split: PredictedSplit) -> tuple[Predictor, Predictor]:
     """The model at its tuned thresholds and at one half."""
     p = split.probabilities
 
     def predictor(name: str, pressed: np.ndarray) -> Predictor:
         return Predictor(name, pressed[None], p, playable=True, baseline=False)
 
-    return predictor("model", p >= thresholds), predictor("model_at_half", p >= 0.5)
+    return predictor("model", split.pressed), predictor("model_at_half", p >= 0.5)
 
 
 def evaluate_split(
     split: PredictedSplit,
     known: PressStatistics,
-    thresholds: np.ndarray,
     settings: ScoreSettings,
     directory: Path,
     prefix: str,
@@ -62,7 +73,7 @@ def evaluate_split(
     """
     directory.mkdir(parents=True, exist_ok=True)
     played = split.played
-    models = model_predictors(split, thresholds)
+    models = model_predictors(split)
     baselines = baseline_predictors(known, played.truth, played.episode, seed=settings.seed)
     card = score_split(played, models + baselines, settings)
     flat = tables.headline_metrics(card, prefix) | dict(further)
@@ -70,14 +81,20 @@ def evaluate_split(
     tables.write_scores(directory / "actions.csv", card)
     rows = [(episode.session, episode.episode, frame) for episode in split.episodes for frame in range(episode.length)]
     tables.write_predictions(
-        directory / "predictions.csv", played.actions, rows, played.times, played.truth, split.probabilities
+        directory / "predictions.csv",
+        played.actions,
+        rows,
+        played.times,
+        played.truth,
+        split.probabilities,
+        split.pressed,
     )
     tables.write_confusion(directory / "confusion.csv", played.actions, played.truth, models[0].pressed[0])
-    draw(split, card, thresholds, directory)
+    draw(split, card, directory)
     return flat
 
 
-def draw(split: PredictedSplit, card: Scorecard, thresholds: np.ndarray, directory: Path) -> None:
+def draw(split: PredictedSplit, card: Scorecard, directory: Path) -> None:
     """Write the four figures of a split."""
     actions, names = card.actions, [predictor.name for predictor in card.predictors]
     words = [name.replace("_", " ") for name in names]
@@ -105,22 +122,21 @@ def draw(split: PredictedSplit, card: Scorecard, thresholds: np.ndarray, directo
         label="onset F1",
     )
     style.save(figure, directory / "onset_f1.png")
-    style.save(timeline(split, thresholds), directory / "timeline.png")
+    style.save(timeline(split), directory / "timeline.png")
 
 
-def timeline(split: PredictedSplit, thresholds: np.ndarray) -> Figure:
+def timeline(split: PredictedSplit) -> Figure:
     """The stretch in which the player did most, player against model."""
     played = split.played
     part = policy_figures.eventful_stretch(played.truth, played.times, played.episode, seconds=TIMELINE_S)
     number = int(played.episode[part.start])
     episode, begin = split.episodes[number], played.times[np.searchsorted(played.episode, number)]
-    p = split.probabilities[part]
     return policy_figures.key_timeline(
         played.times[part] - begin,
         played.truth[part],
-        p >= thresholds,
-        p,
-        thresholds,
+        split.pressed[part],
+        split.probabilities[part],
+        split.acting.thresholds,
         played.actions,
         title=f"Player against model, {split.name}: {episode.session}, episode {episode.episode}",
     )

@@ -62,15 +62,21 @@ def write_predictions(
     times: np.ndarray,
     truth: np.ndarray,
     probabilities: np.ndarray,
+    pressed: np.ndarray,
 ) -> None:
     """predictions.csv; frames (session, episode, frame in the episode) [N], times [N] in s, others [N, A]."""
     header = ["session", "episode", "frame", "t"]
     for action in actions:
-        header += [f"{action}_true", f"{action}_p"]
-    columns = zip(frames, times.tolist(), truth.astype(int).tolist(), probabilities.tolist(), strict=True)
+        header += [f"{action}_true", f"{action}_p", f"{action}_pressed"]
+    held = (truth.astype(int).tolist(), probabilities.tolist(), pressed.astype(int).tolist())
+    columns = zip(frames, times.tolist(), *held, strict=True)
     lines = (
-        [*frame, f"{t:.6f}", *(text for on, p in zip(true, sure, strict=True) for text in (on, f"{p:.5f}"))]
-        for frame, t, true, sure in columns
+        [
+            *frame,
+            f"{t:.6f}",
+            *(text for on, p, down in zip(true, sure, keys, strict=True) for text in (on, f"{p:.5f}", down)),
+        ]
+        for frame, t, true, sure, keys in columns
     )
     _write(path, header, lines)
 

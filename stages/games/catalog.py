@@ -7,6 +7,7 @@ from stages.games.breakout import Breakout
 from stages.games.doom import DoomCenter, DoomLine
 from stages.games.game import Game
 from stages.games.scripts import BreakoutScript, CenterScript, LineScript, Script
+from stages.paths import RAW
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def bundled(name: str) -> Bundled:
 
 def records_bundled_game(recordings: str, game: str) -> bool:
     """Whether the recordings are those that collect makes of a bundled game, so that an agent can play it."""
-    return game in GAMES and Path(recordings) == Path("data/raw") / game
+    return game in GAMES and Path(recordings) == RAW / game
 
 
 def game_seeds(base: int, seed: int, count: int) -> list[int]:

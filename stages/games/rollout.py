@@ -138,7 +138,8 @@ class Lane:
 def play_agent(setting: GameSetting, agent, tasks: Sequence[tuple[Rule, int]], lanes: int) -> list[Played]:
     """An agent that sees the frames, up to `lanes` games in one batch; `tasks` are pairs of an acting rule and a seed.
 
-    `agent.reset(lane)` forgets a lane's past, `agent.logits({lane: image BGR}) -> {lane: float32 [A]}`.
+    `agent.reset(lane)` forgets a lane's past, `agent.logits({lane: image BGR}) -> {lane: float32 [A]}`; an agent that
+    `reads_state` gets {lane: what the game knows} as well.
     """
     waiting = list(reversed(list(enumerate(tasks))))
     running: dict[int, Lane] = {}
@@ -155,7 +156,11 @@ def play_agent(setting: GameSetting, agent, tasks: Sequence[tuple[Rule, int]], l
         for place, lane in enumerate(all_lanes):
             start(place, lane)
         while running:
-            logits = agent.logits({place: lane.game.frame() for place, lane in running.items()})
+            frames = {place: lane.game.frame() for place, lane in running.items()}
+            if agent.reads_state:
+                logits = agent.logits(frames, {place: lane.game.state() for place, lane in running.items()})
+            else:
+                logits = agent.logits(frames)
             for place, lane in list(running.items()):
                 if lane.step(logits[place]):
                     continue

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from stages.evaluation.acting import Acting, fit_acting
 from stages.latent_actions.transitions import Transitions, batches
 from stages.learning.compute import Compute
 from stages.learning.losses import bce_loss
 from stages.learning.threads import in_threads
 from stages.learning.training import FitSettings, fit
+from stages.models.acting import Acting, fit_acting
 from stages.models.cloning import CloningTask, Windows
 from stages.models.latent_action import vectors_in
 from stages.models.latent_policy import MeanPolicy
@@ -83,15 +83,14 @@ class FewTransitionsTask:
 
     monitor = "loss"
     maximise = False
-    independent_samples = True
 
     def __init__(self, model, transitions: Transitions, samples, held, left_out: np.ndarray, compute: Compute):
         self.model, self._transitions, self._samples, self._compute = model, transitions, samples, compute
         self._held = torch.from_numpy(np.asarray(held, bool))
         self._left_out, self._kept = left_out, np.setdiff1d(np.arange(len(samples)), left_out)
 
-    def epoch_order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self._compute.seed, epoch]).permutation(self._kept)
+    def order(self, number: int) -> np.ndarray:
+        return np.random.default_rng([self._compute.seed, number]).permutation(self._kept)
 
     def loss(self, model, samples):
         return bce_loss(model(self._frames(samples)), self._held[samples].to(self._compute.device)), {}

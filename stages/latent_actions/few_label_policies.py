@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from stages.evaluation.acting import Acting, fit_acting
 from stages.latent_actions.few_label_fits import clone
 from stages.latent_actions.few_labels import key_layers
 from stages.latent_actions.naming import Namers, Video, codes_to_come, decoder_of, in_codes_of
 from stages.learning.training import FitSettings, fit
+from stages.models.acting import Acting, fit_acting
 from stages.models.cloning import Windows
 from stages.models.latent_policy import CodeTask, DecodedPolicy, expected_codes
 

@@ -19,10 +19,10 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from stages.evaluation.acting import sigmoid
 from stages.evaluation.intervals import Interval, sums_interval
 from stages.evaluation.metrics import ratio
 from stages.latent_actions.measures import sums_by_episode
+from stages.models.acting import sigmoid
 
 CHOICES = ("random", "spread")
 STRICTNESS = 10.0  # C of the decoders: labels have few slips

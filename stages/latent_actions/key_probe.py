@@ -30,7 +30,6 @@ class LabelTask:
 
     monitor = "accuracy"
     maximise = True
-    independent_samples = True
 
     def __init__(
         self, model: TransitionClassifier, transitions: Mapping[str, Transitions], classes: Mapping[str, np.ndarray],
@@ -38,8 +37,8 @@ class LabelTask:
     ):  # fmt: skip
         self.model, self._transitions, self._classes, self._compute = model, transitions, classes, compute
 
-    def epoch_order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self._compute.seed, epoch]).permutation(len(self._classes["train"]))
+    def order(self, number: int) -> np.ndarray:
+        return np.random.default_rng([self._compute.seed, number]).permutation(len(self._classes["train"]))
 
     def loss(self, model, samples):
         targets = torch.from_numpy(self._classes["train"][samples]).to(self._compute.device)

@@ -78,8 +78,8 @@ class LatentActionTask:
             self._keys = torch.full((len(train), known.held.shape[1]), torch.nan)
             self._keys[known.samples] = torch.from_numpy(known.held).float()
 
-    def epoch_order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self._seed, epoch]).permutation(self._samples)
+    def order(self, number: int) -> np.ndarray:
+        return np.random.default_rng([self._seed, number]).permutation(self._samples)
 
     def loss(self, model, samples):
         levels = torch.from_numpy(self._train.take(samples)).to(self._compute.device)

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from stages.episodes.store import EpisodeStore, action_columns
-from stages.evaluation.acting import Acting
 from stages.latent_actions.few_label_fits import clone_few, inverse_from_few, keys_shown, long_enough, vectors_shown
 from stages.latent_actions.few_labels import KeyDecoder, keys_by_code, surroundings
 from stages.latent_actions.learning import KnownKeys
@@ -21,6 +20,7 @@ from stages.latent_actions.shaping import Shaping
 from stages.latent_actions.transitions import Transitions, transitions_of
 from stages.learning.compute import Compute
 from stages.learning.training import FitSettings
+from stages.models.acting import Acting
 from stages.models.cloning import Windows
 from stages.models.latent_action import LatentActionModel
 from stages.models.latent_policy import NO_CODE

@@ -28,13 +28,14 @@ PROGRESS = "progress.json"
 class Progress:
     """How far a training has come; everything in it survives JSON exactly."""
 
-    epoch: int = 0
-    position: int = 0  # samples of this epoch that are done
     step: int = 0
-    sums: dict[str, float] = field(default_factory=dict)  # of the losses in this epoch, each times its samples
+    passes: int = 0  # through all samples
+    position: int = 0  # samples of the present pass that are done
+    seen: int = 0  # samples since the last evaluation
+    sums: dict[str, float] = field(default_factory=dict)  # of the losses since then, each times its samples
     best: float | None = None
-    best_epoch: int = -1
-    epochs_without_gain: int = 0
+    best_step: int = 0
+    evaluations_without_gain: int = 0
     history: list[dict] = field(default_factory=list)
     scaler: dict = field(default_factory=dict)  # of fp16's gradient scaler
     seconds: float = 0.0
@@ -73,7 +74,7 @@ def save_checkpoint(
     scratch: Path, run: dict, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer, best: dict
 ) -> None:
     """Writes the state after `progress.step` steps and removes older checkpoints. `run` identifies the training."""
-    final = scratch / f"step-{progress.step:09d}-{progress.epoch:05d}"
+    final = scratch / f"step-{progress.step:09d}-{len(progress.history):05d}"
     partial = scratch / "partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

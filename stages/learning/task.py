@@ -11,8 +11,9 @@ from torch import Tensor, nn
 class Task(Protocol):
     """What a training learns. An optional method `after_step(step: int)` runs after each optimizer step.
 
-    An optional `independent_samples = True` says that parts of a batch may be learned at the same time (see
-    learning/replicas.py): `loss` changes nothing in the model and draws no random numbers but by learning/dropout.py.
+    Where the model says `independent_samples = True`, parts of a batch are learned at the same time (see
+    learning/replicas.py): `loss` is then a mean over samples, changes nothing in the model and draws no random numbers
+    but by learning/dropout.py.
 
     State that must survive a kill lives in parameters and buffers of `model`, nowhere else.
     """
@@ -21,8 +22,8 @@ class Task(Protocol):
     monitor: str  # the key of `validate` that early stopping and the choice of the best weights go by
     maximise: bool
 
-    def epoch_order(self, epoch: int) -> np.ndarray:
-        """Sample ids [N] in the order of this epoch, a function of (seed, epoch); N is the same in all."""
+    def order(self, number: int) -> np.ndarray:
+        """Sample ids [N] in the order of a pass through them, a function of (seed, number); N is the same in all."""
         ...
 
     def loss(self, model: nn.Module, samples: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
@@ -40,9 +41,10 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How long and how fast; `patience` in epochs, `checkpoint_s` in seconds, a step = `accumulate` batches."""
+    """How long and how fast; `patience` in evaluations, `checkpoint_s` in seconds, a step = `accumulate` batches."""
 
-    epochs: int
+    steps: int
+    evaluate_every: int
     batch_size: int
     learning_rate: float
     final_learning_rate: float
@@ -62,24 +64,40 @@ class FitSettings:
 
 @dataclass(frozen=True)
 class FitResult:
-    """Of a finished training; `history` has one row an epoch, `resumed_from_step` is 0 for a fresh run."""
+    """Of a finished training; `history` has one row an evaluation, `resumed_from_step` is 0 for a fresh run."""
 
-    best_epoch: int
+    steps: int
+    steps_made: int
+    best_step: int
     best: float
-    epochs_run: int
+    monitor: str
+    why_stopped: str
+    passes: int
     history: list[dict]
     resumed_from_step: int
     seconds: float
 
+    def told(self) -> dict[str, int | float | str]:
+        """What a report says of it: nothing that differs from one run of the same training to another."""
+        told = ("steps", "steps_made", "best_step", "best", "monitor", "why_stopped", "passes")
+        return {name: getattr(self, name) for name in told}
 
-def learning_rate(step: int, total_steps: int, settings: FitSettings) -> float:
+    def in_words(self) -> str:
+        """One line for a person."""
+        return (
+            f"{self.steps_made} of {self.steps} steps ({self.why_stopped}), {self.seconds:.0f} s; "
+            f"best on val after step {self.best_step}: {self.monitor} {self.best:.4g}"
+        )
+
+
+def learning_rate(step: int, settings: FitSettings) -> float:
     """Linear warm-up, then half a cosine down to final_learning_rate (Loshchilov & Hutter 2017, SGDR, eq. 5).
 
     The warm-up is cut to a fifth of a training that is shorter than five warm-ups.
     """
-    warmup = min(settings.warmup_steps, total_steps // 5)
+    warmup = min(settings.warmup_steps, settings.steps // 5)
     if step < warmup:
         return settings.learning_rate * (step + 1) / warmup
-    done = (step - warmup) / max(1, total_steps - warmup)
+    done = (step - warmup) / max(1, settings.steps - warmup)
     low, high = settings.final_learning_rate, settings.learning_rate
     return low + (high - low) * (1 + math.cos(math.pi * done)) / 2

@@ -37,7 +37,7 @@ def fit(task: Task, settings: FitSettings, compute: Compute, *, live, scratch: P
     """Trains `task.model` and leaves it with the best weights, in eval mode, on the compute device.
 
     A run that was killed goes on from its last checkpoint in `scratch` and ends with the same weights;
-    `scratch` is removed at the end. Metrics go to `live` (a dvclive.Live or None), one row an epoch.
+    `scratch` is removed at the end. Metrics go to `live` (a dvclive.Live or None), one row an evaluation.
     Raises ValueError when a loss is not finite.
     """
     run = _Run(task, settings, compute, scratch, name)
@@ -65,11 +65,10 @@ class _Run:
         self.scratch, self.name = Path(scratch), name
         self.started = self.saved_at = time.monotonic()
         self.raw = task.model.to(device=compute.device, memory_format=compute.memory_format)
-        self.samples = len(task.epoch_order(0))
+        self.samples = len(task.order(0))
         if not self.samples:
             raise ValueError(f"{name}: there is nothing to learn from, the train split has no sample")
         self.step_size = settings.batch_size * settings.accumulate
-        self.total_steps = settings.epochs * math.ceil(self.samples / self.step_size)
         self.accelerator = _accelerator(compute)
         self.adam = _adam(self.raw, settings)
         self.identity = _identity(settings, compute, self.samples)
@@ -88,11 +87,11 @@ class _Run:
         self.accelerator.wait_for_everyone()  # all have read the checkpoint before the first is replaced
         for row in self.progress.history:
             _log(live, row)
-        with _bar(self.name, self.total_steps, self.progress.step, self.compute.is_main) as bar:
-            while self.progress.epoch < self.settings.epochs and not self._given_up():
+        with _bar(self.name, self.settings.steps, self.progress.step, self.compute.is_main) as bar:
+            while not self._why_stopped():
                 with self.replicas.at_work():
-                    self._epoch(bar)
-                row = self._close_epoch()
+                    self._learn_until_evaluation(bar)
+                row = self._evaluate()
                 _log(live, row)
                 bar.set_postfix_str(f"{self.task.monitor} {row['val/' + self.task.monitor]:.4g}")
         self.raw.load_state_dict(self.best)
@@ -101,7 +100,10 @@ class _Run:
         if self.compute.is_main:
             shutil.rmtree(self.scratch, ignore_errors=True)
         done = self.progress
-        return FitResult(done.best_epoch, done.best, done.epoch, done.history, self.resumed_from, self._seconds())
+        return FitResult(
+            self.settings.steps, done.step, done.best_step, done.best, self.task.monitor, self._why_stopped(),
+            done.passes, done.history, self.resumed_from, self._seconds(),
+        )  # fmt: skip
 
     def release(self) -> None:
         """Undoes what accelerate did to the model, so that it can be saved, copied or trained again."""
@@ -110,26 +112,40 @@ class _Run:
         self.accelerator.free_memory()
         self.replicas.release()
 
-    def _given_up(self) -> bool:
-        return self.progress.epochs_without_gain >= self.settings.patience
+    def _why_stopped(self) -> str:
+        """Why no further step is made, in words; empty while there is one to make."""
+        if self.progress.evaluations_without_gain >= self.settings.patience:
+            return f"no gain in {self.settings.patience} evaluations"
+        return "all steps made" if self.progress.step >= self.settings.steps else ""
 
-    def _epoch(self, bar: tqdm) -> None:
-        """The steps of an epoch that are not yet done."""
-        order = np.asarray(self.task.epoch_order(self.progress.epoch))
-        if len(order) != self.samples:
-            raise ValueError(
-                f"{self.name}: epoch 0 has {self.samples} samples, epoch {self.progress.epoch} {len(order)}"
-            )
+    def _learn_until_evaluation(self, bar: tqdm) -> None:
+        """The steps up to the next evaluation that are not yet made; the last evaluation is after the last step."""
+        progress, every = self.progress, self.settings.evaluate_every
+        until = min((progress.step // every + 1) * every, self.settings.steps)
         for model in self.replicas.models:
             model.train()
-        while self.progress.position < self.samples:
-            batch = order[self.progress.position : self.progress.position + self.step_size]
+        order = self._order()
+        while progress.step < until:
+            batch = order[progress.position : progress.position + self.step_size]
             self._step(batch)
-            self.progress.position += len(batch)
-            self.progress.step += 1
+            progress.position += len(batch)
+            progress.seen += len(batch)
+            progress.step += 1
+            if progress.position >= self.samples:
+                progress.passes, progress.position = progress.passes + 1, 0
+                order = self._order()
             bar.update()
-            if time.monotonic() - self.saved_at >= self.settings.checkpoint_s:
+            if time.monotonic() - self.saved_at >= self.settings.checkpoint_s and progress.step < until:
                 self._save()
+
+    def _order(self) -> np.ndarray:
+        """The samples in the order of the present pass."""
+        order = np.asarray(self.task.order(self.progress.passes))
+        if len(order) != self.samples:
+            raise ValueError(
+                f"{self.name}: pass 0 has {self.samples} samples, pass {self.progress.passes} {len(order)}"
+            )
+        return order
 
     def _step(self, batch: np.ndarray) -> None:
         progress, settings = self.progress, self.settings
@@ -138,7 +154,7 @@ class _Run:
         self._require_finite(values["loss"])
         self._clip(settings.clip_norm)
         for group in self.adam.param_groups:
-            group["lr"] = learning_rate(progress.step, self.total_steps, settings)
+            group["lr"] = learning_rate(progress.step, settings)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if hasattr(self.task, "after_step"):
@@ -184,28 +200,27 @@ class _Run:
 
     def _require_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
-            where = f"epoch {self.progress.epoch}, step {self.progress.step}"
             raise ValueError(
-                f"{self.name}: the loss is {loss} at {where}; try a smaller learning_rate or clip_norm, "
-                f"more warmup_steps, or precision: 'no', and look for NaN in the data"
+                f"{self.name}: the loss is {loss} at step {self.progress.step}; try a smaller learning_rate or "
+                f"clip_norm, more warmup_steps, or precision: 'no', and look for NaN in the data"
             )
 
-    def _close_epoch(self) -> dict:
-        """Validates, keeps the best weights, writes a checkpoint; returns the row of the epoch."""
+    def _evaluate(self) -> dict:
+        """Validates, keeps the best weights, writes a checkpoint; returns the row of the evaluation."""
         progress = self.progress
-        row = {"epoch": progress.epoch}
-        row |= {f"train/{name}": total / self.samples for name, total in progress.sums.items()}
+        row = {"step": progress.step}
+        row |= {f"train/{name}": total / progress.seen for name, total in progress.sums.items()}
         metrics = self._validate()
         row |= {f"val/{name}": value if math.isfinite(value) else None for name, value in metrics.items()}
-        row["learning_rate"] = learning_rate(progress.step - 1, self.total_steps, self.settings)
+        row["learning_rate"] = learning_rate(progress.step - 1, self.settings)
         self._keep_best(metrics[self.task.monitor])
         progress.history.append(row)
-        progress.epoch, progress.position, progress.sums = progress.epoch + 1, 0, {}
+        progress.sums, progress.seen = {}, 0
         self._save()
         return row
 
     def _validate(self) -> dict[str, float]:
-        self._seed(3, self.progress.epoch)
+        self._seed(3, self.progress.step)
         self.raw.eval()
         with torch.no_grad():
             metrics = {name: float(value) for name, value in self.task.validate(self.raw).items()}
@@ -222,9 +237,9 @@ class _Run:
                 f"{self.name}: {self.task.monitor} on the validation data is {value}; is the split too small?"
             )
         gain = progress.best is None or (value > progress.best if self.task.maximise else value < progress.best)
-        progress.epochs_without_gain = 0 if gain else progress.epochs_without_gain + 1
+        progress.evaluations_without_gain = 0 if gain else progress.evaluations_without_gain + 1
         if gain:
-            progress.best, progress.best_epoch = value, progress.epoch
+            progress.best, progress.best_step = value, progress.step
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in self.raw.state_dict().items()}
 
     def _save(self) -> None:
@@ -253,9 +268,17 @@ class _Run:
 
 
 def _replicas(task: Task, compute: Compute) -> int:
-    """How many threads share out a batch: one, unless the task says that its samples are learned independently."""
-    alone = compute.device.type != "cpu" or compute.processes > 1
-    return 1 if alone or not getattr(task, "independent_samples", False) else compute.threads
+    """How many threads share out a batch: one, unless the model says that its samples are independent."""
+    if not getattr(task.model, "independent_samples", False):
+        return 1
+    for name, part in task.model.named_modules():
+        if isinstance(part, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)):
+            raise ValueError(
+                f"{type(task.model).__name__} says independent_samples, but its part {name} is a "
+                f"{type(part).__name__}, which looks at the whole batch or draws from the generator that all threads "
+                f"share; take GroupNorm and learning/dropout.py, or say independent_samples = False"
+            )
+    return 1 if compute.device.type != "cpu" or compute.processes > 1 else compute.threads
 
 
 def _accelerator(compute: Compute) -> Accelerator:
@@ -290,7 +313,8 @@ def _bar(name: str, total: int, done: int, shown: bool) -> tqdm:
 def _log(live, row: dict) -> None:
     if live is None:
         return
+    live.step = row["step"]
     for name, value in row.items():
-        if name != "epoch" and value is not None:
+        if name != "step" and value is not None:
             live.log_metric(name, value)
     live.next_step()

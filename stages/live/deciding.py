@@ -7,13 +7,13 @@ from typing import Protocol
 
 import numpy as np
 
-from stages.evaluation.acting import Acting
 from stages.live.clock import SteadyClock
 from stages.live.hands import Hands
 from stages.live.latency import Latencies
 from stages.live.screen import Camera
 from stages.live.slots import Slots
 from stages.live.witness import Witness
+from stages.models.acting import Acting
 
 WAIT_S = 0.05
 ALIVE_S = 0.25  # how often a waiting player says that it is alive
@@ -33,15 +33,13 @@ class Decider:
     acting: Acting
     actions: tuple[str, ...]
     keys: Mapping[str, str]  # action -> the key to hold
-    rule: str
     generator: np.random.Generator
 
     def __call__(self, logits: np.ndarray) -> tuple[list[str], np.ndarray]:
         """float32 [A] -> the keys to hold, and the calibrated probabilities [A]."""
-        logits = logits.astype(np.float64)
-        held = self.acting.held(self.rule, logits, self.generator)
+        held = self.acting.keys(logits, self.generator)
         keys = [self.keys[name] for name, on in zip(self.actions, held, strict=True) if on]
-        return keys, self.acting.calibrated(logits)
+        return keys, self.acting.probabilities(logits)
 
 
 class Chance:

@@ -1,86 +1,188 @@
-"""The trained agent: pictures of the screen in, one logit an action out, latents kept from frame to frame.
+"""The trained agent: pictures of the screen in, one logit an action out, and the keys that these become.
 
-Keeping the latents of the last frames gives exactly what the window would give, at the cost of encoding
-one frame. (Keeping the hidden state instead would not: in training it starts at zero in every window.)
+An agent is a folder that needs nothing else: `agent.json` (see `About`), `policy/`, and `encoder/` where the policy
+reads latents. What a policy reads of past frames is kept from picture to picture: that gives exactly what the window
+would give, at the cost of encoding one frame. (Keeping a hidden state instead would not: in training it starts at zero
+in every window.)
 """
 
+import os
+import shutil
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from stages.episodes.preprocess import preprocess
+from stages.learning.checkpoints import read_json, write_json
 from stages.learning.compute import Compute
+from stages.models.acting import Acting
 from stages.models.autoencoder import Autoencoder, encode_frames, load_autoencoder
-from stages.models.policy import RecurrentPolicy, load_policy
+from stages.models.policies.policy import Policy
+from stages.models.policies.registry import load_policy, save_policy
+
+SCHEMA = "understudy-agent/1"
+ABOUT, POLICY, ENCODER = "agent.json", "policy", "encoder"
+
+
+@dataclass(frozen=True)
+class About:
+    """What an agent is beside its networks.
+
+    `keys` {action: keys of the keyboard}; `picture` {width, height, color} of what it sees; `labels` {rule, delay_ms}
+    of the keys it learned from; `state_columns` names the numbers of a state, if the policy reads one.
+    """
+
+    actions: tuple[str, ...]
+    keys: dict[str, tuple[str, ...]]
+    fps: float
+    picture: dict
+    labels: dict
+    state_columns: tuple[str, ...]
+    learned_from: str
+    acting: Acting
+
+    def as_json(self) -> dict:
+        content = {name: value for name, value in vars(self).items() if name != "acting"}
+        return {"schema": SCHEMA, **content, "acting": self.acting.as_json(self.actions)}
+
+
+def write_agent(directory: str | Path, about: About, policy: Policy, encoder: str | Path | None) -> None:
+    """The folder of an agent, which appears whole or not at all; `encoder` is the folder of a saved autoencoder."""
+    directory = Path(directory)
+    partial = directory.with_name(directory.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_policy(partial / POLICY, policy)
+    if encoder is not None:
+        shutil.copytree(encoder, partial / ENCODER)
+    write_json(partial / ABOUT, about.as_json())
+    _put(partial, directory)
+
+
+def copy_agent(source: str | Path, directory: str | Path, *, rule: str) -> None:
+    """The same agent in another folder, with another acting rule."""
+    directory, about = Path(directory), read_about(source)
+    partial = directory.with_name(directory.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(source, partial)
+    (partial / ABOUT).unlink()  # it may be a link to DVC's cache
+    write_json(partial / ABOUT, replace(about, acting=about.acting.by(rule)).as_json())
+    _put(partial, directory)
+
+
+def _put(partial: Path, directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
+    os.replace(partial, directory)
+
+
+def read_about(directory: str | Path) -> About:
+    """The agent.json of a folder; ValueError when there is none, or it is of another version."""
+    path = Path(directory) / ABOUT
+    if not path.is_file():
+        older = any((Path(directory) / name / "config.json").is_file() for name in ("head", "autoencoder"))
+        was = "; before version 0.2 an agent was data/models, which is no longer read" if older else ""
+        raise ValueError(f"{directory} holds no agent (no {ABOUT}); give data/agent, which `dvc repro` writes{was}")
+    content = read_json(path)
+    if content.pop("schema", None) != SCHEMA:
+        raise ValueError(f"{path} is of another version of understudy, expected {SCHEMA!r}; train it anew: dvc repro")
+    try:
+        actions = tuple(content["actions"])
+        content |= {"actions": actions, "acting": Acting.from_json(content["acting"], actions)}
+        content |= {"keys": {action: tuple(keys) for action, keys in content["keys"].items()}}
+        return About(**content | {"state_columns": tuple(content["state_columns"])})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); copy the agent again, or train it anew: dvc repro") from None
 
 
 class Agent:
     """Plays up to `batch` games at a time, each in a lane of its own with its own past.
 
-    The autoencoder becomes the agent's own: its encoder is kept in the precision that it computes in.
+    The encoder becomes the agent's own: it is kept in the precision that it computes in.
     """
 
-    def __init__(
-        self, autoencoder: Autoencoder, policy: RecurrentPolicy, *, sequence_length: int, compute: Compute, batch: int
-    ):
-        if tuple(policy.latent_shape) != tuple(autoencoder.latent_shape):
-            raise ValueError(
-                f"the head reads latents {list(policy.latent_shape)}, the autoencoder makes "
-                f"{list(autoencoder.latent_shape)}; train the policy again (dvc repro)"
-            )
-        self._autoencoder = autoencoder.to(compute.device)
-        self._autoencoder.keep_encoder_in(compute.dtype)
-        self._policy = policy.to(compute.device)
-        self._length, self._compute, self._batch = sequence_length, compute, batch
-        self._past: dict[int, deque[np.ndarray]] = {}
+    def __init__(self, about: About, policy: Policy, encoder: Autoencoder | None, compute: Compute, *, batch: int):
+        self.about = about
+        self._compute, self._batch = compute, batch
+        self._policy, self._encoder = policy.to(compute.device).eval(), encoder
+        if encoder is not None:
+            self._encoder = encoder.to(compute.device)
+            encoder.keep_encoder_in(compute.dtype)
+        self._require_parts_that_fit()
+        self._past: dict[int, deque[tuple[np.ndarray, ...]]] = {}
 
     @classmethod
-    def load(cls, autoencoder: str | Path, head: str | Path, compute: Compute, *, batch: int) -> "Agent":
-        """The agent of two folders of trained files."""
-        policy, config = load_policy(head)
-        return cls(
-            load_autoencoder(autoencoder),
-            policy.eval(),
-            sequence_length=config["sequence_length"],
-            compute=compute,
-            batch=batch,
-        )
+    def load(cls, directory: str | Path, compute: Compute, *, batch: int) -> "Agent":
+        """The agent of a folder; ValueError when a part is missing or damaged."""
+        about, policy = read_about(directory), load_policy(Path(directory) / POLICY)
+        encoder = load_autoencoder(Path(directory) / ENCODER) if "latents" in policy.reads else None
+        return cls(about, policy, encoder, compute, batch=batch)
+
+    @property
+    def reads_state(self) -> bool:
+        """Whether it must be told what the game itself knows, beside the picture."""
+        return "state" in self._policy.reads
 
     def reset(self, lane: int) -> None:
         """Forget a lane's past: its next frame is the first of an episode."""
         self._past.pop(lane, None)
 
-    def logits(self, images: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
-        """{lane: uint8 BGR [H, W, 3]} -> {lane: float32 [A]}; the first frame stands in for the missing past."""
+    def logits(
+        self, images: Mapping[int, np.ndarray], states: Mapping[int, Mapping[str, float]] | None = None
+    ) -> dict[int, np.ndarray]:
+        """{lane: uint8 BGR [H, W, 3]} -> {lane: float32 [A]}; the first frame stands in for the missing past.
+
+        `states` {lane: {column: number}} of the same frames, where the agent reads them; ValueError without.
+        """
         if len(images) > self._batch:
             raise ValueError(f"{len(images)} games for an agent made for {self._batch} at a time")
-        latents = self._latents(list(images.values()))
-        for lane, latent in zip(images, latents, strict=False):
-            past = self._past.setdefault(lane, deque([latent] * (self._length - 1), maxlen=self._length))
-            past.append(latent)
-        windows = np.stack([np.stack(self._past[lane]) for lane in images])
-        logits = self._answered(self._padded(windows))
-        return dict(zip(images, logits, strict=False))
+        for lane, row in zip(images, self._rows(images, states), strict=True):
+            past = self._past.setdefault(lane, deque([row] * (self._policy.window - 1), maxlen=self._policy.window))
+            past.append(row)
+        windows = [
+            self._padded(np.stack([np.stack([row[i] for row in self._past[lane]]) for lane in images]))
+            for i in range(len(self._policy.reads))
+        ]
+        return dict(zip(images, self._answered(windows), strict=False))
 
-    def _latents(self, images: list[np.ndarray]) -> np.ndarray:
-        config = self._autoencoder.config
-        color = "gray" if config["in_channels"] == 1 else "rgb"
-        small = [preprocess(image, width=config["width"], height=config["height"], color=color) for image in images]
-        return self._encoded(self._padded(np.stack(small)))
+    def _rows(self, images, states) -> list[tuple[np.ndarray, ...]]:
+        """What the policy reads of each lane's present frame, an array for each of its `reads`."""
+        small = self._padded(np.stack([preprocess(image, **self.about.picture) for image in images.values()]))
+        columns = [small if name == "frames" else self._encoded(small) for name in self._policy.reads[:1]]
+        if self.reads_state:
+            if states is None:
+                raise ValueError(f"the agent reads the state {list(self.about.state_columns)}; nothing here tells it")
+            columns.append(
+                np.array([[states[lane][name] for name in self.about.state_columns] for lane in images], np.float32)
+            )
+        return [tuple(column[i] for column in columns) for i in range(len(images))]
 
     def _encoded(self, frames: np.ndarray) -> np.ndarray:
         """uint8 [batch, C, H, W] -> latents float32 [batch, ...]."""
-        return encode_frames(self._autoencoder, frames, self._compute)
+        return encode_frames(self._encoder, frames, self._compute)
 
     @torch.inference_mode()
-    def _answered(self, windows: np.ndarray) -> np.ndarray:
-        """Latents float32 [batch, T, ...] -> logits float32 [batch, A]."""
-        return self._policy(torch.from_numpy(windows).to(self._compute.device)).float().cpu().numpy()
+    def _answered(self, windows: list[np.ndarray]) -> np.ndarray:
+        """[batch, T, ...] for each of the policy's `reads` -> logits float32 [batch, A]."""
+        inputs = [torch.from_numpy(window).to(self._compute.device) for window in windows]
+        return self._policy(*inputs).float().cpu().numpy()
 
     def _padded(self, rows: np.ndarray) -> np.ndarray:
         """Always a whole batch: the last bits of a sum depend on the batch size, an agent must not."""
         missing = self._batch - len(rows)
         return np.concatenate([rows, np.repeat(rows[:1], missing, axis=0)]) if missing else rows
+
+    def _require_parts_that_fit(self) -> None:
+        size = (self.about.picture["height"], self.about.picture["width"])
+        made = {"frames": ({"gray": 1, "rgb": 3}[self.about.picture["color"]], *size)}
+        if self._encoder is not None:
+            made["latents"] = tuple(self._encoder.latent_shape)
+        for name, shape in self._policy.shapes.items():
+            if name in made and made[name] != shape:
+                raise ValueError(
+                    f"the policy reads {name} {list(shape)}, the agent's folder makes {list(made[name])}; "
+                    f"train the policy again (dvc repro)"
+                )

@@ -35,6 +35,8 @@ class Autoencoder(nn.Module):
     2 ** len(channels), padded at the right and the bottom and cropped again.
     """
 
+    independent_samples = True  # parts of a batch may be learned in threads, see learning/replicas.py
+
     def __init__(
         self, *, kind: str, channels: Sequence[int], latent_dim: int, height: int, width: int, in_channels: int
     ):

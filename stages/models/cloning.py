@@ -1,10 +1,11 @@
-"""Behavioural cloning: windows of latents in, the keys that are held in their last frame out.
+"""Behavioural cloning: windows of what a policy reads in, the keys that are held in their last frame out.
 
 What stages.train_policy learns from all labels and stages.labels from a few, or from labels that a decoder of latent
-actions gave. Conventions: N windows of T latents, A actions.
+actions gave. Conventions: N windows of T frames, A actions.
 """
 
 import copy
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -17,15 +18,23 @@ from stages.episodes.windows import FrameBank, window_indices
 from stages.learning.losses import inverse_share_weights, rare_window_weights
 from stages.learning.threads import in_threads
 
-EVALUATION_BATCH = 256  # windows; spatial latents are large
+EVALUATION_BATCH = 256  # windows; spatial latents and frames are large
 
 
 class Windows:
-    """The windows of a split, one a frame: latents [T, *latent_shape] and the actions bool [A] of their last frame."""
+    """The windows of a split, one a frame: what a policy `reads`, [T, *shape] each, and its last actions [A]."""
 
-    def __init__(self, store: EpisodeStore, split: str, actions: tuple[str, ...], length: int, limit_gb: float):
-        self.bank = FrameBank(store, split, "latents", limit_gb)
-        self.rows = window_indices(self.bank.lengths, length)
+    def __init__(
+        self, store: EpisodeStore, split: str, actions: Sequence[str], reads: Sequence[str], length: int,
+        limit_gb: float,
+    ):  # fmt: skip
+        missing = [name for name in reads if not store.has(name)]
+        if missing:
+            raise ValueError(
+                f"{store.path} has no {missing[0]}, which the policy reads; see policy_reads in params.yaml"
+            )
+        self.banks = [FrameBank(store, split, name, limit_gb) for name in reads]
+        self.rows = window_indices(self.banks[0].lengths, length)
         held, _ = store.concatenated("actions", split)
         self.actions = torch.from_numpy(held[:, action_columns(store, actions)]).bool()
 
@@ -40,9 +49,14 @@ class Windows:
         chosen.rows, chosen.actions = self.rows[samples], torch.from_numpy(np.asarray(actions))
         return chosen
 
-    def take(self, samples: np.ndarray) -> torch.Tensor:
-        """Latents [B, T, *latent_shape] of windows [B]."""
-        return torch.from_numpy(self.bank.take(self.rows[samples]))
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """{array: shape of one frame's row}"""
+        return {bank.array: bank.shape for bank in self.banks}
+
+    def take(self, samples: np.ndarray) -> list[torch.Tensor]:
+        """[B, T, *shape] of windows [B], for each array that is read."""
+        return [torch.from_numpy(bank.take(self.rows[samples])) for bank in self.banks]
 
     def logits(self, policy: nn.Module, device: torch.device) -> torch.Tensor:
         """The policy's logits [N, A] for all windows in order, on the CPU."""
@@ -51,31 +65,31 @@ class Windows:
 
     @torch.no_grad()
     def _logits(self, policy: nn.Module, device: torch.device, part: np.ndarray) -> torch.Tensor:
-        return policy(self.take(part).to(device)).float().cpu()
+        return policy(*(values.to(device) for values in self.take(part))).float().cpu()
 
 
 class CloningTask:
     """Learn which actions the player holds in the last frame of each window.
 
-    The best epoch is the one with the highest mean average precision on val. Thresholds and calibration
+    The best weights are those with the highest mean average precision on val. Thresholds and calibration
     are fitted afterwards and undo any shift and stretch of the logits, so the choice should not depend
     on those either; the validation loss does, and mostly on the frequent actions.
     """
 
     monitor = "ap"
     maximise = True
-    independent_samples = True
 
     def __init__(self, model, train: Windows, val: Windows, *, loss, weights: torch.Tensor, device, seed: int):
         self.model, self.train, self.val = model, train, val
         self._loss, self._weights, self._device, self._seed = loss, weights, device, seed
 
-    def epoch_order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self._seed, epoch]).permutation(len(self.train))
+    def order(self, number: int) -> np.ndarray:
+        return np.random.default_rng([self._seed, number]).permutation(len(self.train))
 
     def loss(self, model, samples):
         targets, weights = self.train.actions[samples].to(self._device), self._weights[samples].to(self._device)
-        return self._loss(model(self.train.take(samples).to(self._device)), targets, weights=weights), {}
+        inputs = [values.to(self._device) for values in self.train.take(samples)]
+        return self._loss(model(*inputs), targets, weights=weights), {}
 
     def validate(self, model) -> dict[str, float]:
         logits, truth = self.val.logits(model, self._device), self.val.actions

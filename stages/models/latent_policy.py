@@ -23,15 +23,14 @@ class CodeTask:
 
     monitor = "cross_entropy"
     maximise = False
-    independent_samples = True
 
     def __init__(self, model, windows: dict[str, Windows], codes: dict[str, np.ndarray], *, count: int, device, seed):
         self.model, self._windows, self._count = model, windows, count
         self._codes = {split: torch.from_numpy(np.asarray(found, np.int64)) for split, found in codes.items()}
         self._device, self._seed = device, seed
 
-    def epoch_order(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self._seed, epoch]).permutation(len(self._windows["train"]))
+    def order(self, number: int) -> np.ndarray:
+        return np.random.default_rng([self._seed, number]).permutation(len(self._windows["train"]))
 
     def loss(self, model, samples):
         logits = model(self._windows["train"].take(samples).to(self._device))

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from stages.learning.compute import Compute
-from stages.models.agent import Agent
+from stages.models.agent import About, Agent
 from stages.models.autoencoder import Autoencoder
-from stages.models.policy import RecurrentPolicy
+from stages.models.policies.policy import Policy
 
 # OpenVINO has signals handled on a stack of its own and frees that with the network, but the thread goes on pointing
 # there: the next signal would end the process (signal 11 instead of a polite end). So no network is ever freed.
@@ -25,19 +25,24 @@ _for_good: list = []
 class OpenVinoAgent(Agent):
     """An Agent whose networks are compiled; ImportError where OpenVINO is not installed."""
 
-    def __init__(
-        self, autoencoder: Autoencoder, policy: RecurrentPolicy, *, sequence_length: int, compute: Compute, batch: int
-    ):
+    def __init__(self, about: About, policy: Policy, encoder: Autoencoder | None, compute: Compute, *, batch: int):
         in_fp32 = replace(compute, precision="no", device=torch.device("cpu"))
-        super().__init__(autoencoder, policy, sequence_length=sequence_length, compute=in_fp32, batch=batch)
-        self._encoder = _compiled(_Encoder(autoencoder), (batch, *autoencoder.background.shape))
-        self._decider = _compiled(policy, (batch, sequence_length, *autoencoder.latent_shape))
+        super().__init__(about, policy, encoder, in_fp32, batch=batch)
+        if encoder is not None:
+            frames = torch.zeros(batch, *encoder.background.shape)
+            self._compiled_encoder = _compiled(_Encoder(encoder), [frames])
+        kind = {"frames": torch.uint8}
+        windows = [
+            torch.zeros(batch, policy.window, *shape, dtype=kind.get(name, torch.float32))
+            for name, shape in policy.shapes.items()
+        ]
+        self._compiled_policy = _compiled(policy, windows)
 
     def _encoded(self, frames: np.ndarray) -> np.ndarray:
-        return self._encoder(frames.astype(np.float32) / 255)[0]
+        return self._compiled_encoder(frames.astype(np.float32) / 255)[0]
 
-    def _answered(self, windows: np.ndarray) -> np.ndarray:
-        return self._decider(windows)[0]
+    def _answered(self, windows: list[np.ndarray]) -> np.ndarray:
+        return self._compiled_policy(windows)[0]
 
 
 class _Encoder(nn.Module):
@@ -51,8 +56,8 @@ class _Encoder(nn.Module):
         return self._autoencoder.encode(frames)
 
 
-def _compiled(network: nn.Module, shape: tuple[int, ...]):
-    """The network for inputs of this shape, a function of a float32 array."""
+def _compiled(network: nn.Module, example: list[Tensor]):
+    """The network for inputs of these shapes and types, a function of as many arrays in a list (or of one array)."""
     # It reports its use to its makers where this package is there; nothing of ours leaves the machine.
     sys.modules.setdefault("openvino_telemetry", None)
     import openvino
@@ -60,7 +65,9 @@ def _compiled(network: nn.Module, shape: tuple[int, ...]):
     settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the tracer: the shapes that the networks check are fixed here
-        traced = openvino.convert_model(network.eval(), example_input=torch.zeros(shape), input=list(shape))
+        traced = openvino.convert_model(
+            network.eval(), example_input=tuple(example), input=[list(each.shape) for each in example]
+        )
     core = openvino.Core()
     compiled = core.compile_model(traced, "CPU", settings)
     _for_good.append((core, compiled))

@@ -14,6 +14,8 @@ class TransitionClassifier(nn.Module):
     frame and nothing else of the transition.
     """
 
+    independent_samples = True  # parts of a batch may be learned in threads, see learning/replicas.py
+
     def __init__(self, like: LatentActionModel, *, whole: bool, classes: int):
         super().__init__()
         design = like.design

@@ -163,17 +163,17 @@ def _percent(value) -> str:
 def learned(reports: Path, val: Mapping, test: Mapping, thresholds: Mapping[str, float], scratch: Path) -> dict:
     """What was learned: pictures of the autoencoder, the probe, curves of every training, a table of the keys."""
     curves = {}
-    for name, live in {
-        "autoencoder": reports / "autoencoder" / "live",
-        "policy": reports / "policy_training" / "live",
-        "latent action model": reports / "latent_action_training" / "live",
+    for name, folder in {
+        "autoencoder": reports / "autoencoder",
+        "policy": reports / "policy_training",
+        "latent action model": reports / "latent_action_training",
     }.items():
-        found = figures.read_curves(live)
+        found = figures.read_curves(folder / "live")
         if found:
             figure = figures.training_curves(found, title=f"Training of the {name}")
             path = style.save(figure, scratch / f"curves_{name.replace(' ', '_')}.png")
             curves[name] = Picture(
-                data_uri(path), f"Training of the {name}: orange on val, blue on train, an epoch a step."
+                data_uri(path), f"Training of the {name}: orange on val, blue on train. {training_words(folder)}"
             )
     return {
         "reconstruction": metrics_table(val, test, [n for n in val if n.startswith("ae_") and "object" not in n]),
@@ -182,6 +182,17 @@ def learned(reports: Path, val: Mapping, test: Mapping, thresholds: Mapping[str,
         "curves": list(curves.values()),
         "by_key": keys_table(scores(reports / "test" / "policy" / "actions.csv"), thresholds),
     }
+
+
+def training_words(folder: Path) -> str:
+    """When a training stopped and why; `folder` holds its training.json."""
+    told = read_json(folder / "training.json")
+    if told is None:
+        return ""
+    return (
+        f"It stopped after {told['steps_made']} of {told['steps']} steps ({told['why_stopped']}), "
+        f"{told['passes']} times through all samples; kept is what was best on val, after step {told['best_step']}."
+    )
 
 
 def metrics_table(val: Mapping, test: Mapping, names: Sequence[str]) -> Table:

@@ -36,10 +36,10 @@ class Cut:
 
     def __init__(self, task: LatentActionTask):
         self.model, self.loss, self.after_step = task.model, task.loss, task.after_step
-        self._order = task.epoch_order(0)[:PAIRS]
+        self._order = task.order(0)[:PAIRS]
         self.ends: list[float] = []
 
-    def epoch_order(self, epoch: int):
+    def order(self, number: int):
         return self._order
 
     def validate(self, model) -> dict[str, float]:

@@ -37,10 +37,10 @@ class Timed:
 
     def __init__(self, task, batch: int, steps: int):
         self.model, self.loss = task.model, task.loss
-        self._order = np.resize(task.epoch_order(0), batch * (steps + 1))
+        self._order = np.resize(task.order(0), batch * (steps + 1))
         self.ends: list[float] = []
 
-    def epoch_order(self, epoch: int) -> np.ndarray:
+    def order(self, number: int) -> np.ndarray:
         return self._order
 
     def after_step(self, step: int) -> None:
