@@ -71,7 +71,7 @@ def case_of(split: str, store: EpisodeStore, extracted: EpisodeStore, params: Pa
     found = transitions_of(store, split, past_frames=own.past_frames, gap=own.frame_gap, limit_gb=limit_gb)
     codes = extracted.concatenated("codes", split)[0][found.current].astype(np.int64)
     states = states_of(store, found, split)
-    needed = split in REPORTS or own.probe_effect  # of train only the probe wants it
+    needed = split in FOLDERS or own.probe_effect  # of train only the probe wants it
     effect = effect_of(effect_known(own.effect, store), found, states) if needed else None
     return Case(split, found, codes, states, effect)
 
@@ -116,7 +116,7 @@ def probe_answers(model, params: Params, compute: Compute, cases: dict[str, Case
             name=f"{name}, {'whole transition' if whole else 'frame alone'}",
             scratch=scratch_folder(f"{name}_{probe}", learned_from, [EPISODES, LATENT_ACTION_MODEL]),
         )  # fmt: skip
-    return {split: np.stack([answers[probe][split] for probe in PROBES], axis=1) for split in REPORTS}
+    return {split: np.stack([answers[probe][split] for probe in PROBES], axis=1) for split in FOLDERS}
 
 
 def probed(case: Case, probes: dict, params: Params) -> dict[str, float | None]:
@@ -163,7 +163,7 @@ def main() -> None:
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
     store, extracted = EpisodeStore(EPISODES), EpisodeStore(LATENT_ACTIONS)
     model = load_latent_action(LATENT_ACTION_MODEL).to(compute.device)
-    cases = {split: case_of(split, store, extracted, params) for split in ("train", *REPORTS)}
+    cases = {split: case_of(split, store, extracted, params) for split in ("train", *FOLDERS)}
     for split, case in cases.items():
         if case.transitions.too_short:
             print(f"left out: {case.transitions.too_short} episodes of {split}, too short for a transition")
