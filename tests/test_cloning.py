@@ -30,24 +30,30 @@ class LastLatent(torch.nn.Module):
 
 
 def test_windows_end_with_their_frame_and_stay_in_their_episode(store):
-    windows = Windows(store, "train", ("DASH", "LEFT"), 3, limit_gb=1.0)
+    windows = Windows(store, "train", ("DASH", "LEFT"), ("latents",), 3, limit_gb=1.0)
     assert len(windows) == 5
-    assert windows.take(np.arange(5))[..., 0].tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 2], [10, 10, 10], [10, 10, 11]]
+    assert windows.take(np.arange(5))[0][..., 0].tolist() == [
+        [0, 0, 0],
+        [0, 0, 1],
+        [0, 1, 2],
+        [10, 10, 10],
+        [10, 10, 11],
+    ]
     # columns by name: DASH every third frame, LEFT the odd ones; episodes start at 0 and 10
     assert windows.actions.int().tolist() == [[1, 0], [0, 1], [0, 0], [0, 0], [0, 1]]
     assert windows.logits(LastLatent(), torch.device("cpu"))[:, 1].tolist() == [0, -1, -2, -10, -11]
 
 
 def test_logits_do_not_depend_on_how_they_are_batched(store, monkeypatch):
-    windows = Windows(store, "train", ("DASH", "LEFT"), 2, limit_gb=1.0)
+    windows = Windows(store, "train", ("DASH", "LEFT"), ("latents",), 2, limit_gb=1.0)
     whole = windows.logits(LastLatent(), torch.device("cpu"))
     for batch in (1, 2, 4, 5):
         monkeypatch.setattr("stages.models.cloning.EVALUATION_BATCH", batch)
         assert torch.equal(windows.logits(LastLatent(), torch.device("cpu")), whole)
 
 
-def test_the_task_orders_by_seed_and_epoch_and_weighs_its_samples(store):
-    train, val = (Windows(store, split, ("LEFT", "DASH"), 2, limit_gb=1.0) for split in ("train", "val"))
+def test_the_task_orders_by_seed_and_pass_and_weighs_its_samples(store):
+    train, val = (Windows(store, split, ("LEFT", "DASH"), ("latents",), 2, limit_gb=1.0) for split in ("train", "val"))
     seen = {}
 
     def loss(logits, targets, weights=None):

@@ -5,14 +5,15 @@ import time
 import numpy as np
 import pytest
 import torch
+from stages.models.policies.recurrent import Recurrent
 
 from stages.learning.compute import prepare_compute
 from stages.learning.dropout import Dropout, seed_dropout
 from stages.learning.training import FitSettings, fit
-from stages.models.policy import RecurrentPolicy
 
 SETTINGS = FitSettings(
-    epochs=2, batch_size=16, learning_rate=0.01, final_learning_rate=0.001, patience=2, clip_norm=1.0, accumulate=1,
+    steps=8, evaluate_every=4, batch_size=16, learning_rate=0.01, final_learning_rate=0.001, patience=2,
+    clip_norm=1.0, accumulate=1,
     weight_decay=0.0, warmup_steps=0, checkpoint_s=1000.0,
 )  # fmt: skip
 
@@ -20,11 +21,11 @@ SETTINGS = FitSettings(
 class CloningTask:
     """A small recurrent policy learns from windows of noise; `slow` says which half of a batch is kept waiting."""
 
-    monitor, maximise, independent_samples = "loss", False, True
+    monitor, maximise = "loss", False
 
     def __init__(self, slow: int):
         torch.manual_seed(0)
-        self.model = RecurrentPolicy(latent_shape=(3,), hidden=(8, 4), cell="gru", dropout=0.5, actions=2)
+        self.model = Recurrent(shapes={"latents": (3,)}, window=4, hidden=(8, 4), cell="gru", dropout=0.5, actions=2)
         self.windows = torch.randn(48, 4, 3, generator=torch.Generator().manual_seed(1))
         self.held = (self.windows[:, -1, :2] > 0).float()
         self._slow = slow
