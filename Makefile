@@ -59,6 +59,7 @@ lint: .venv/installed-test
 bench: .venv/installed-bench .venv/installed-live
 	$(BIN)/python -m tests.benchmarks.run $(ARGS)
 	$(BIN)/python -m tests.benchmarks.batches
+	$(BIN)/python -m tests.benchmarks.beside --page
 	$(BIN)/python -m tests.live.bench_play --page
 
 bench-scale: .venv/installed-bench

@@ -126,7 +126,7 @@ def main() -> None:
     task = LatentActionTask(
         model, train, val, change_weight=own.change_weight, change_threshold=own.change_threshold,
         quantise_after=warm_up, compute=compute, seed=params.seed, known=known, label_weight=own.label_weight,
-        contexts=OwnContexts(model, train, own.rollout_share, own.rollout_steps, own.frame_gap, compute),
+        contexts=OwnContexts(train, own.rollout_share, own.rollout_steps, own.frame_gap, compute),
         watch=Watch(model, val, compute, own.picture_every_steps, PICTURES, scratch / PICTURES.name),
     )  # fmt: skip
     if not warm_up:

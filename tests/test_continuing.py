@@ -1,5 +1,6 @@
 """The forward model on its own predictions: by hand, and as training shows them to it."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from stages.latent_actions import continuing
 from stages.latent_actions.continuing import OwnContexts, continued
+from stages.learning.dropout import seed_dropout
 from tests.test_rollouts import brighten, transitions
 
 LEVELS = [10, 10, 13, 15, 18, 20, 21, 100, 102, 104, 106]
@@ -25,7 +27,7 @@ def test_what_was_predicted_is_seen_next():
 
 @pytest.fixture
 def contexts(monkeypatch):
-    """OwnContexts of a model that brightens by a code that is one more than the true change."""
+    """OwnContexts, for a model that brightens by a code that is one more than the true change."""
     found = transitions(LEVELS, LENGTHS)
 
     def one_more(model, frames, compute):
@@ -37,7 +39,7 @@ def contexts(monkeypatch):
     model.codebook = SimpleNamespace(started=True)
 
     def make(share, steps):
-        return OwnContexts(model, found, share, steps, 1, None)
+        return partial(OwnContexts(found, share, steps, 1, None), model)
 
     return make, found, model
 
@@ -69,7 +71,7 @@ def test_contexts_are_true_without_a_share_and_before_there_are_codes(contexts):
 def test_a_share_of_the_contexts_is_drawn_anew_for_each_batch(contexts):
     make, found, _ = contexts
     samples = np.full(400, 3)
-    torch.manual_seed(0)
+    seed_dropout(0)
     first, second = (np.array(seen(make(0.25, 1), found, samples)) for _ in range(2))
     own = (first != [15, 18]).any(axis=1)
     assert 60 < own.sum() < 140 and (first[own] == [15, 19]).all()

@@ -5,11 +5,11 @@ import time
 import numpy as np
 import pytest
 import torch
-from stages.models.policies.recurrent import Recurrent
 
 from stages.learning.compute import prepare_compute
-from stages.learning.dropout import Dropout, seed_dropout
+from stages.learning.dropout import Dropout, seed_dropout, uniform
 from stages.learning.training import FitSettings, fit
+from stages.models.policies.recurrent import Recurrent
 
 SETTINGS = FitSettings(
     steps=8, evaluate_every=4, batch_size=16, learning_rate=0.01, final_learning_rate=0.001, patience=2,
@@ -61,6 +61,16 @@ def test_dropout_keeps_the_mean_and_is_the_same_for_the_same_seed():
     seed_dropout(3)
     assert torch.equal(layer(x), first) and not torch.equal(layer(x), first)
     assert layer.eval()(x) is x
+
+
+def test_uniform_numbers_are_the_same_for_the_same_seed():
+    seed_dropout(5)
+    first = uniform(1000, 2)
+    assert first.shape == (1000, 2) and 0 <= first.min() and first.max() < 1
+    assert first.mean().item() == pytest.approx(0.5, abs=0.03)
+    torch.manual_seed(0)  # of everybody's generator, which is not asked
+    seed_dropout(5)
+    assert torch.equal(uniform(1000, 2), first) and not torch.equal(uniform(1000, 2), first)
 
 
 def test_two_threads_learn_the_same_whichever_is_faster(two_threads, tmp_path):

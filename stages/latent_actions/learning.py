@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from stages.latent_actions.measures import gain_db, perplexity, shuffle_drop_db
 from stages.latent_actions.transitions import Transitions, batches, codes_in, prediction_errors, spread_samples
 from stages.learning.compute import Compute
 from stages.learning.losses import pixel_weights, weighted_mse
+from stages.learning.threads import in_threads
 from stages.models.latent_action import codes_of, predict_next, vectors_in
 
 COLLAPSED = 1.05  # perplexity of the codes
@@ -70,6 +72,7 @@ class LatentActionTask:
         self._weigh = partial(pixel_weights, threshold=change_threshold, weight=change_weight)
         self._quantise_after, self._compute, self._seed = quantise_after, compute, seed
         self._contexts, self._label_weight, self._watch = contexts, label_weight, watch
+        self._seen: list[tuple[list[int], torch.Tensor]] = []  # samples and their vectors, of the parts of this step
         self._samples, self._keys = np.arange(len(train)), None
         if known is not None:
             unknown = len(train) - len(known.samples)
@@ -88,7 +91,9 @@ class LatentActionTask:
             self._weigh(now, other, self.model.views.background)
             for now, other in ((following, current), (current, following))
         )
-        said = model(levels.float() / 255, self._contexts(samples, levels[:, :-1]).float() / 255)
+        bare = getattr(model, "module", model)  # out of what several processes wrap it in
+        said = model(levels.float() / 255, self._contexts(bare, samples, levels[:, :-1]).float() / 255)
+        self._seen.append((samples.tolist(), said.vectors))
         error = weighted_mse(said.frame, following / 255, torch.maximum(arriving, leaving))
         # Divided by the usual change: of copy-last's size in every game, like the other terms.
         terms = {"prediction": error / self.model.views.change**2, "commitment": said.commitment}
@@ -107,6 +112,9 @@ class LatentActionTask:
         return entropy / known.sum().clamp(min=1)
 
     def after_step(self, step: int) -> None:
+        # By their samples: which part was done first must not change the order of a sum.
+        self.model.codebook.follow(torch.cat([vectors for _, vectors in sorted(self._seen, key=itemgetter(0))]))
+        self._seen.clear()
         if step + 1 >= self._quantise_after and not self.model.codebook.started:
             self.set_codes()
         if self._watch is not None:
@@ -116,8 +124,8 @@ class LatentActionTask:
     def set_codes(self) -> None:
         """The codes that the transitions all over the split call for, as the inverse model stands."""
         parts = batches(spread_samples(len(self._train), max(CODES_FROM, PER_CODE * self.model.codes)))
-        found = [vectors_in(self.model, self._train.take(part), self._compute) for part in parts]
-        self.model.codebook.start(torch.cat(found))
+        found = in_threads(lambda part: vectors_in(self.model, self._train.take(part), self._compute), parts)
+        self.model.codebook.start(torch.cat(list(found)))
 
     def validate(self, model) -> dict[str, float]:
         samples = spread_samples(len(self._val), VALIDATED)

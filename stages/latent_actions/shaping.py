@@ -44,7 +44,7 @@ class Shaping:
         task = LatentActionTask(
             model, self.train, self.val, change_weight=own.change_weight, change_threshold=own.change_threshold,
             quantise_after=0, compute=compute, seed=compute.seed, known=known, label_weight=own.label_weight,
-            contexts=OwnContexts(model, self.train, own.rollout_share, own.rollout_steps, own.frame_gap, compute),
+            contexts=OwnContexts(self.train, own.rollout_share, own.rollout_steps, own.frame_gap, compute),
         )  # fmt: skip
         scratch = folder.with_name(f"fit-{folder.name}")
         fit(task, self.settings, compute, live=None, scratch=scratch, name=f"shaped by {len(known.samples)}")

@@ -32,7 +32,7 @@ PAIRS = 1536  # learned from at each size
 class Cut:
     """The task with its first `PAIRS` transitions in each epoch, without validation; notes when each epoch starts."""
 
-    monitor, maximise = "loss", False
+    monitor, maximise, independent_samples = "loss", False, True
 
     def __init__(self, task: LatentActionTask):
         self.model, self.loss, self.after_step = task.model, task.loss, task.after_step
@@ -66,7 +66,7 @@ def measure(folder: Path, batch: int) -> dict[str, float]:
         LatentActionTask(
             model, train, val, change_weight=own.change_weight, change_threshold=own.change_threshold,
             quantise_after=2, compute=compute, seed=params.seed,
-            contexts=OwnContexts(model, train, own.rollout_share, own.rollout_steps, own.frame_gap, compute),
+            contexts=OwnContexts(train, own.rollout_share, own.rollout_steps, own.frame_gap, compute),
         )
     )  # fmt: skip
     settings = FitSettings.from_sections(own.model_dump() | {"epochs": 2, "batch_size": batch}, params.training)
