@@ -85,8 +85,8 @@ def test_every_listed_param_exists(stage):
     for name in STAGES[stage].get("params", []):
         if isinstance(name, dict):
             continue
-        node = params_tree()
-        name = re.sub(r"\$\{(\w+)\}", lambda template: node[template[1]], name)
+        node = tree = params_tree()
+        name = re.sub(r"\$\{(\w+)\}", lambda template, tree=tree: tree[template[1]], name)
         for part in name.split("."):
             assert part in node, f"dvc.yaml, {stage}: {name} is not in params.yaml"
             node = node[part]

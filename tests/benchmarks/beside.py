@@ -108,7 +108,7 @@ def head(folder: Path, params: Params, compute: Compute):
         latent_shape=train.bank.shape, hidden=own.hidden, cell=params.cell, dropout=own.dropout,
         actions=len(store.action_keys),
     )  # fmt: skip
-    weights = window_weights(train.actions, [], params.rare_factor, False)
+    weights = window_weights(train, [], params.rare_factor, by_class=False, change_weight=1.0, change_frames=0)
     return CloningTask(policy, train, val, loss=bce_loss, weights=weights, device=compute.device, seed=0), own
 
 

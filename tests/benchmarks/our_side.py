@@ -81,7 +81,7 @@ def head_task(folder: Path, params: Params, compute: Compute) -> CloningTask:
         latent_shape=(sizes.HEAD_LATENT,), hidden=sizes.HIDDEN, cell="gru", dropout=sizes.DROPOUT, actions=sizes.ACTIONS
     )
     loss = partial(focal_loss, gamma=params.recurrent.focal_gamma, alpha=params.recurrent.focal_alpha)
-    weights = window_weights(train.actions, [0], params.rare_factor, False)
+    weights = window_weights(train, [0], params.rare_factor, by_class=False, change_weight=1.0, change_frames=0)
     return CloningTask(policy, train, val, loss=loss, weights=weights, device=compute.device, seed=0)
 
 
