@@ -39,7 +39,7 @@ def write_small_agent(
     if policy is None:
         shapes = {"latents": encoder.latent_shape}
         policy = Recurrent(shapes=shapes, window=WINDOW, actions=len(KEYS), hidden=[16, 8], cell=cell, dropout=0.0)
-        torch.nn.init.normal_(policy.output.weight, std=2.0)
+        torch.nn.init.normal_(policy.output.weight, std=5.0)
     fields = {
         "actions": tuple(KEYS), "keys": KEYS, "fps": 10.0, "picture": {"width": width, "height": 18, "color": color},
         "labels": {"rule": "interval", "delay_ms": 0.0}, "state_columns": (), "learned_from": "nothing",
