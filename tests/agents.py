@@ -36,10 +36,11 @@ def write_small_agent(
     design = {"kind": kind, "channels": [4, 8], "latent_dim": LATENT, "height": 18, "width": width}
     design["in_channels"] = {"gray": 1, "rgb": 3}[color]
     encoder = Autoencoder(**design)
+    encoder.set_background(torch.full_like(encoder.background, 0.5), 0.1)  # what differs from grey counts tenfold
     if policy is None:
         shapes = {"latents": encoder.latent_shape}
         policy = Recurrent(shapes=shapes, window=WINDOW, actions=len(KEYS), hidden=[16, 8], cell=cell, dropout=0.0)
-        torch.nn.init.normal_(policy.output.weight, std=5.0)
+        torch.nn.init.normal_(policy.output.weight, std=2.0)
     fields = {
         "actions": tuple(KEYS), "keys": KEYS, "fps": 10.0, "picture": {"width": width, "height": 18, "color": color},
         "labels": {"rule": "interval", "delay_ms": 0.0}, "state_columns": (), "learned_from": "nothing",
