@@ -58,7 +58,7 @@ class Acting:
 
     @classmethod
     def from_json(cls, content: dict, actions: Sequence[str]) -> "Acting":
-        """What `as_json` wrote, its columns in the order of `actions`; KeyError where one is missing, ValueError of `by`."""
+        """What `as_json` wrote, its columns in the order of `actions`; errors: KeyError, and that of `by`."""
         calibration = [content["calibration"][action] for action in actions]
         return cls(
             np.array([content["thresholds"][action] for action in actions]),

@@ -33,7 +33,7 @@ PAIRS = 1536  # learned from at each size
 class Cut:
     """The task on its first `PAIRS` transitions alone, without validation; notes when each pass through them ends."""
 
-    monitor, maximise, independent_samples = "loss", False, True
+    monitor, maximise = "loss", False
 
     def __init__(self, task: LatentActionTask):
         self.model, self.loss, self.after_step = task.model, task.loss, task.after_step
