@@ -5,6 +5,7 @@ The default model of params.yaml on frames of the default size, a fresh process 
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -30,9 +31,9 @@ PAIRS = 1536  # learned from at each size
 
 
 class Cut:
-    """The task with its first `PAIRS` transitions in each epoch, without validation; notes when each epoch starts."""
+    """The task on its first `PAIRS` transitions alone, without validation; notes when each pass through them ends."""
 
-    monitor, maximise, independent_samples = "loss", False, True
+    monitor, maximise = "loss", False
 
     def __init__(self, task: LatentActionTask):
         self.model, self.loss, self.after_step = task.model, task.loss, task.after_step
@@ -48,7 +49,7 @@ class Cut:
 
 
 def measure(folder: Path, batch: int) -> dict[str, float]:
-    """Pairs a second of the second epoch (the first one warms up) and the process's highest memory in GB."""
+    """Pairs a second of the second pass (the first one warms up) and the process's highest memory in GB."""
     params = read_params()
     own = params.latent_action
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
@@ -69,7 +70,9 @@ def measure(folder: Path, batch: int) -> dict[str, float]:
             contexts=OwnContexts(train, own.rollout_share, own.rollout_steps, own.frame_gap, compute),
         )
     )  # fmt: skip
-    settings = FitSettings.from_sections(own.model_dump() | {"epochs": 2, "batch_size": batch}, params.training)
+    a_pass = math.ceil(PAIRS / (batch * params.training.accumulate))
+    asked = {"steps": 2 * a_pass, "evaluate_every": a_pass, "batch_size": batch}
+    settings = FitSettings.from_sections(own.model_dump() | asked, params.training)
     fit(task, settings, compute, live=None, scratch=folder / f"batch_{batch}", name=f"batch {batch}")
     memory = psutil.Process().memory_info()
     peak = getattr(memory, "peak_wset", None) or _peak_bytes()
