@@ -5,11 +5,22 @@ here has a default, an unknown or a missing key is an error that names it.
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 
 Count = Annotated[int, Field(gt=0, strict=True)]
 Whole = Annotated[int, Field(ge=0, strict=True)]
@@ -28,6 +39,9 @@ BUNDLED = ("doom_center", "doom_line", "breakout")  # the games of games/catalog
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Kind = TypeVar("Kind", bound=Section)
 
 
 class ScriptParams(Section):
@@ -213,6 +227,11 @@ class LabellingParams(FitParams):
 
 
 class Params(Section):
+    """All of params.yaml. Sections that are not named here belong to a kind (a game, a policy): see `section`."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Annotated[dict[str, Any], AfterValidator(MappingProxyType), PlainSerializer(dict)]]
+
     game: str
     recordings: str
     actions: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -244,6 +263,16 @@ class Params(Section):
     play: PlayParams
     latent_action: LatentActionParams
     labelling: LabellingParams
+
+    def section(self, name: str, kind: type[Kind]) -> Kind:
+        """The section of a kind, checked by the kind's own class; ValueError as from `read_params`."""
+        sections: Mapping[str, Mapping] = self.__pydantic_extra__
+        if name not in sections:
+            raise ValueError(_told(Path("params.yaml"), [f"{name}: this key is missing"]))
+        try:
+            return kind.model_validate(dict(sections[name]))
+        except ValidationError as error:
+            raise ValueError(_explained(Path("params.yaml"), error, section=name)) from None
 
     @model_validator(mode="after")
     def _actions_have_keys(self):
@@ -308,16 +337,22 @@ def validated(tree: object, path: Path) -> Params:
         raise ValueError(_explained(path, error)) from None
 
 
-def _explained(path: Path, error: ValidationError) -> str:
-    lines = [f"{path} does not hold what the pipeline needs:"]
+def _explained(path: Path, error: ValidationError, *, section: str | None = None) -> str:
+    """The errors in words; those of a section's own class carry the section's name."""
+    lines = []
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
+        places = problem["loc"] if section is None else (section, *problem["loc"])
+        key = ".".join(str(part) for part in places)
         if problem["type"] == "missing":
-            lines.append(f"  {key}: this key is missing")
-        elif problem["type"] == "extra_forbidden":
-            lines.append(f"  {key}: no such key (a typing mistake?)")
+            lines.append(f"{key}: this key is missing")
+        elif problem["type"] == "extra_forbidden" or (len(places) == 1 and key not in Params.model_fields):
+            lines.append(f"{key}: no such key (a typing mistake?)")
         elif problem["type"] == "value_error":
-            lines.append(f"  {problem['ctx']['error']}")
+            lines.append(f"{problem['ctx']['error']}")
         else:
-            lines.append(f"  {key}: found {problem['input']!r}; {problem['msg'].lower()}")
-    return "\n".join(lines)
+            lines.append(f"{key}: found {problem['input']!r}; {problem['msg'].lower()}")
+    return _told(path, lines)
+
+
+def _told(path: Path, lines: list[str]) -> str:
+    return "\n  ".join([f"{path} does not hold what the pipeline needs:", *lines])

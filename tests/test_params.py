@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stages.params import read_params
+from stages.params import Count, Section, read_params
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,6 +53,36 @@ def test_the_committed_params_are_valid_and_frozen():
 def test_what_does_not_fit_is_named(tmp_path, change, message):
     with pytest.raises(ValueError, match="does not hold what the pipeline needs") as error:
         read_params(changed(tmp_path, **change))
+    assert message in str(error.value)
+
+
+class Options(Section):
+    """What the section of a kind may look like."""
+
+    speed: Count
+
+
+def test_a_kind_reads_its_own_section(tmp_path):
+    params = read_params(changed(tmp_path, chess={"speed": 3}))
+    assert params.section("chess", Options) == Options(speed=3)
+    assert params.model_dump(mode="json", include={"chess"}) == {"chess": {"speed": 3}}
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        params.chess["speed"] = 4
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({}, "chess.speed: this key is missing"),
+        ({"speed": 3, "sped": 3}, "chess.sped: no such key"),
+        ({"speed": "fast"}, "chess.speed: found 'fast'"),
+        (None, "chess: this key is missing"),
+    ],
+)
+def test_what_does_not_fit_a_section_of_a_kind_is_named(tmp_path, section, message):
+    params = read_params(changed(tmp_path, **({} if section is None else {"chess": section})))
+    with pytest.raises(ValueError, match="does not hold what the pipeline needs") as error:
+        params.section("chess", Options)
     assert message in str(error.value)
 
 
