@@ -14,7 +14,8 @@ from stages.episodes.store import EpisodeStore, action_columns
 from stages.episodes.windows import FrameBank, window_indices
 from stages.evaluation import tables
 from stages.evaluation.acting import read_acting
-from stages.evaluation.baselines import press_statistics
+from stages.evaluation.baselines import Recorded, blind_policies, press_statistics
+from stages.evaluation.blind import candidates
 from stages.evaluation.onsets import episode_index
 from stages.evaluation.scorecard import PlayedSplit, ScoreSettings
 from stages.evaluation.split_report import PredictedSplit, evaluate_split, train_scores
@@ -57,11 +58,21 @@ def main() -> None:
         )
 
     train = predicted("train")
-    known = press_statistics(train.played.truth, train.played.episode)
+    recorded = Recorded(train.played.truth, train.played.times, train.played.episode)
+    known = press_statistics(recorded.truth, recorded.episode)
+    grid = candidates(len(params.actions), params.play.blind_shares, params.play.blind_periods, params.play.blind_taps)
+    policies = blind_policies(recorded, grid, tolerance_s=settings.tolerance_s)
     gap = train_scores(train, thresholds, settings)
     for split, directory, prefix in (("val", "reports/policy", "val_"), ("test", "reports/test/policy", "")):
         flat = evaluate_split(
-            predicted(split), known, thresholds, settings, Path(directory), prefix, gap if split == "val" else {}
+            predicted(split),
+            known,
+            policies,
+            thresholds,
+            settings,
+            Path(directory),
+            prefix,
+            gap if split == "val" else {},
         )
         print(
             f"{split}: {flat[prefix + 'frames']:.0f} frames of {flat[prefix + 'episodes']:.0f} episodes -> {directory}"

@@ -151,6 +151,7 @@ class PlayParams(Section):
     max_episode_s: Positive
     blind_shares: tuple[Share, ...]
     blind_periods: tuple[Count, ...]
+    blind_taps: tuple[Count, ...]
     videos: Whole
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from stages.evaluation.acting import RULES, Hands, read_acting
+from stages.evaluation.blind import KeysOfOther
 from stages.evaluation.figures import style
 from stages.evaluation.figures.play import returns_figure
 from stages.evaluation.intervals import Interval, finite, mean_interval, paired_difference
 from stages.evaluation.overlay import overlay_frames, write_video
 from stages.evaluation.returns import return_fraction
-from stages.games.blind import KeysOfOther
 from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, records_bundled_game
 from stages.games.rollout import AgentGames, GameSetting, Played, Workers, play_rows, replayed_frames
 from stages.learning.checkpoints import write_json
