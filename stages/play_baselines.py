@@ -17,7 +17,7 @@ from stages.episodes.store import EpisodeStore, action_columns
 from stages.evaluation.baselines import MatchedRandom, Recorded, best_metronome, press_statistics
 from stages.evaluation.blind import Independent, Nothing, Replay, candidates
 from stages.evaluation.onsets import episode_index
-from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, records_bundled_game
+from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, options_of, records_bundled_game
 from stages.games.rollout import GameSetting, Played, Workers, play_rows, play_script
 from stages.params import Params, read_params
 from stages.run import run_stage
@@ -35,7 +35,7 @@ def main() -> None:
         return
     setting = GameSetting(
         params.game, params.collect.width, params.collect.height, params.actions, params.play.max_episode_s,
-        params.game_options,
+        options_of(params),
     )  # fmt: skip
     seeds = {
         "val": game_seeds(VALIDATION_SEEDS, params.play.seed, params.play.val_episodes),
