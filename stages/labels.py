@@ -18,7 +18,7 @@ import torch
 from stages.episodes.store import EpisodeStore
 from stages.evaluation.acting import RULES, Hands
 from stages.evaluation.returns import compared
-from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, records_bundled_game
+from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, options_of, records_bundled_game
 from stages.games.rollout import AgentGames, GameSetting, Workers
 from stages.latent_actions.few_label_policies import WHO, Policies, learn_codes
 from stages.latent_actions.few_labels import CHOICES, absent_actions, chosen, naming_of
@@ -175,7 +175,7 @@ def played_row(params: Params, policies: Policies, workers: Workers, count: int,
     samples, held = labels_of(params, policies.namers.train, params.labelling.choice, count, draw=0)
     policy, acting = policies.learned(who, samples, held)
     setting = GameSetting(
-        params.game, collect.width, collect.height, params.actions, play.max_episode_s, params.game_options
+        params.game, collect.width, collect.height, params.actions, play.max_episode_s, options_of(params)
     )
     make_agent = partial(agent_of, policy.cpu(), params.sequence_length, params.device, params.precision)
     games = AgentGames(setting, make_agent, play.lanes)
