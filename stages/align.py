@@ -13,29 +13,20 @@ from tqdm import tqdm
 from stages.params import read_params
 from stages.paths import TIMELINES
 from stages.recordings.actions import ActionVocabulary
-from stages.recordings.doctor import check, totals, usable_frames
+from stages.recordings.doctor import totals
+from stages.recordings.examination import Reading, examined_session
 from stages.recordings.files import session_path
 from stages.recordings.logs import read_metadata
-from stages.recordings.session import read_session, session_stems
-from stages.recordings.timeline import Timeline, episode_ids, labels, write_timeline
+from stages.recordings.session import session_stems
+from stages.recordings.timeline import write_timeline
 from stages.recordings.verdict import require_no_twins
-from stages.recordings.video import readable_frames
 from stages.run import run_stage
 
 
 def main() -> None:
     params = read_params()
     vocabulary = ActionVocabulary.from_params(params.actions, params.keys)
-    report = align(
-        Path(params.recordings),
-        TIMELINES,
-        vocabulary,
-        rule=params.labels.rule,
-        delay_ms=params.labels.delay_ms,
-        on_bad_line=params.align.on_bad_line,
-        picture_fps=params.align.picture_fps,
-        workers=params.workers,
-    )
+    report = align(Path(params.recordings), TIMELINES, vocabulary, Reading.from_params(params), params.workers)
     total = report["totals"]
     print(
         f"{params.recordings}: {total['sessions']} sessions, {total['frames']} frames "
@@ -54,17 +45,7 @@ def main() -> None:
     print(f"written: {TIMELINES}")
 
 
-def align(
-    recordings: Path,
-    out: Path,
-    vocabulary: ActionVocabulary,
-    *,
-    rule: str,
-    delay_ms: float,
-    on_bad_line: str,
-    picture_fps: float,
-    workers: int,
-) -> dict:
+def align(recordings: Path, out: Path, vocabulary: ActionVocabulary, reading: Reading, workers: int) -> dict:
     """Write `<stem>.csv` for every session and alignment.json into `out`, all or nothing; returns the report."""
     stems = session_stems(recordings)
     require_no_twins({stem: read_metadata(session_path(recordings, stem, "session"))[0] for stem in stems})
@@ -72,13 +53,10 @@ def align(
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
-        one = partial(
-            align_session, recordings, work, vocabulary,
-            rule=rule, delay_ms=delay_ms, on_bad_line=on_bad_line, picture_fps=picture_fps,
-        )  # fmt: skip
+        one = partial(align_session, recordings, work, vocabulary, reading)
         reports = dict(tqdm(_in_order(one, stems, workers), total=len(stems), desc="align", unit="session"))
         report = {
-            "labels": {"rule": rule, "delay_ms": delay_ms},
+            "labels": {"rule": reading.rule, "delay_ms": reading.delay_ms},
             "sessions": reports,
             "totals": totals(reports.values()),
         }
@@ -95,33 +73,12 @@ def align(
 
 
 def align_session(
-    recordings: Path,
-    out: Path,
-    vocabulary: ActionVocabulary,
-    stem: str,
-    *,
-    rule: str,
-    delay_ms: float,
-    on_bad_line: str,
-    picture_fps: float,
+    recordings: Path, out: Path, vocabulary: ActionVocabulary, reading: Reading, stem: str
 ) -> tuple[str, dict]:
     """Write one timeline; returns the stem and the session's report."""
-    session = read_session(recordings, stem, on_bad_line=on_bad_line, picture_fps=picture_fps)
-    logged_frames = len(session.times)
-    video_frames, damage = readable_frames(session.video)
-    session = session.cut_to(usable_frames(session, video_frames, damage))
-    learned = vocabulary if session.keys_logged else ActionVocabulary((), {})
-    timeline = Timeline(
-        session=stem,
-        times=session.times,
-        repeats=session.repeats,
-        episode=episode_ids(session.times, session.markers),
-        actions=labels(session.times, session.key_events, learned, rule=rule, delay_ms=delay_ms),
-        action_names=learned.names,
-    )
-    write_timeline(out / f"{stem}.csv", timeline)
-    counts = {"video_frames": video_frames, "logged_frames": logged_frames}
-    return stem, check(session, vocabulary, **counts, rule=rule, delay_ms=delay_ms)
+    found = examined_session(recordings, stem, vocabulary, reading)
+    write_timeline(out / f"{stem}.csv", found.timeline)
+    return stem, found.report
 
 
 def _in_order(one: partial, stems: Sequence[str], workers: int) -> Iterator[tuple[str, dict]]:

@@ -7,6 +7,7 @@ import pytest
 
 from stages.align import align
 from stages.recordings.actions import ActionVocabulary
+from stages.recordings.examination import Reading
 from stages.recordings.session import SessionWriter
 from stages.recordings.timeline import read_timeline
 
@@ -26,7 +27,7 @@ def record(directory, stem="one", *, log="start 0 +Key.left 0.2 -Key.left 0.5 en
     words = log.split()
     for what, t in zip(words[::2], map(float, words[1::2]), strict=True):
         if what in ("start", "end"):
-            writer.marker(f"episode_{what}", START + t)
+            writer.marker(f"fight_{what}", START + t)
         else:
             writer.key("keydown" if what[0] == "+" else "keyup", what[1:], START + t)
     writer.close(complete=complete)
@@ -35,8 +36,7 @@ def record(directory, stem="one", *, log="start 0 +Key.left 0.2 -Key.left 0.5 en
 
 def run(directory, *, rule="interval", delay_ms=0, on_bad_line="error", workers=1, vocabulary=VOCABULARY):
     out = directory.parent / "timelines"
-    options = {"delay_ms": delay_ms, "on_bad_line": on_bad_line, "picture_fps": 10.0, "workers": workers}
-    return align(directory, out, vocabulary, rule=rule, **options)
+    return align(directory, out, vocabulary, Reading(rule, delay_ms, on_bad_line, picture_fps=10.0), workers)
 
 
 @pytest.fixture

@@ -56,8 +56,8 @@ def test_a_good_recording(tmp_path):
     write(tmp_path, events=[*PLAYED, EPISODE[1]])
     found = examined(tmp_path)
     assert verdict_of(found.report).word == GOOD and not verdict_of(found.report).reasons
-    np.testing.assert_array_equal(np.flatnonzero(found.actions[:, 1]), [5, 6, 7, 8])
-    assert (found.episode == 0).all()
+    np.testing.assert_array_equal(np.flatnonzero(found.timeline.actions[:, 1]), [5, 6, 7, 8])
+    assert (found.timeline.episode == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_damaged_sessions_are_told_truthfully_or_refused_by_name(sound, tmp_path
         shutil.rmtree(folder)
     report, count = found.report, len(found.session.times)
     assert count == report["frames"] <= min(report["video_frames"], report["logged_frames"])
-    assert len(found.actions) == len(found.episode) == count
+    assert len(found.timeline.actions) == len(found.timeline.episode) == count
     if count < 30:
         assert report["tail_frames_cut"] or report["video_frames"] == count
     verdict_of(report)

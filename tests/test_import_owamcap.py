@@ -63,7 +63,7 @@ def test_owamcap_keeps_the_times_of_pictures_and_keys(tmp_path, newer):
     )  # fmt: skip
     [(found, lost)] = imported(source, tmp_path / "out")
     np.testing.assert_allclose(found.session.times - START_NS / 1e9, [0, 0.1, 0.3], atol=1e-5)
-    np.testing.assert_array_equal(found.actions, [[0, 0], [1, 0], [0, 1]])
+    np.testing.assert_array_equal(found.timeline.actions, [[0, 0], [1, 0], [0, 1]])
     shown = [frame.mean() for frame in read_frames(found.session.video)]
     np.testing.assert_allclose(shown, [0, 30, 90], atol=8)  # the picture at 220 ms has no message
     assert any("mouse: 1 messages" in words for words in lost)
@@ -152,7 +152,7 @@ def test_owamcap_as_its_own_recorder_writes_it(tmp_path):
     np.testing.assert_allclose(found.session.times - START_NS / 1e9, [0, 0.3, 0.36, 0.4, 0.43], atol=1e-5)
     events = [(event.event, event.key, round(event.t - START_NS / 1e9, 3)) for event in found.session.key_events]
     assert events == [("keydown", "Key.left", 0.31), ("keyup", "Key.left", 0.37), ("keydown", "x", 0.405)]
-    np.testing.assert_array_equal(found.actions, [[0, 0], [1, 0], [1, 0], [0, 1], [0, 1]])
+    np.testing.assert_array_equal(found.timeline.actions, [[0, 0], [1, 0], [1, 0], [0, 1], [0, 1]])
     shown = [frame.mean() for frame in read_frames(found.session.video)]
     np.testing.assert_allclose(shown, [0, 30, 60, 90, 150], atol=8)  # that at 133 ms has no message
     assert lost == [

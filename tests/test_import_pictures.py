@@ -27,9 +27,9 @@ def test_pictures_with_a_table_give_their_labels_back(tmp_path):
     folder = pictures(tmp_path / "source/run1")
     labels_csv(folder)
     [(found, lost)] = imported(tmp_path / "source", tmp_path / "out", fps=5)
-    np.testing.assert_array_equal(found.actions, HELD)
+    np.testing.assert_array_equal(found.timeline.actions, HELD)
     np.testing.assert_allclose(found.session.times, np.arange(6) / 5)
-    assert found.session.stem == "run1" and (found.episode == 0).all()
+    assert found.session.stem == "run1" and (found.timeline.episode == 0).all()
     np.testing.assert_allclose([f.mean() for f in read_frames(found.session.video)], 40 * np.arange(6), atol=3)
     assert any("['health']" in words for words in lost) and any("5 a second" in words for words in lost)
 
@@ -42,7 +42,7 @@ def test_pictures_with_json_lines_of_keys(tmp_path):
     ]
     (folder / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     [(found, lost)] = imported(folder, tmp_path / "out")
-    np.testing.assert_array_equal(found.actions, HELD * [0, 1])
+    np.testing.assert_array_equal(found.timeline.actions, HELD * [0, 1])
     assert found.session.times[-1] == 101.25
     assert any("{'q': 2}" in words for words in lost)
 

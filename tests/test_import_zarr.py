@@ -31,7 +31,7 @@ def test_zarr_episodes_are_matched_by_name(tmp_path, zarr_format):
     sessions = imported(path, tmp_path / "out")
     assert [found.session.stem for found, _ in sessions] == ["old_episode_0", "old_episode_2", "old_episode_10"]
     found, lost = sessions[1]
-    np.testing.assert_array_equal(found.actions, HELD)
+    np.testing.assert_array_equal(found.timeline.actions, HELD)
     assert found.session.fps == 20
     assert found.session.state.columns == ("state_0", "state_1")
     np.testing.assert_array_equal(found.session.state.values[:, 0], 2 * np.arange(6) + 2)

@@ -35,7 +35,7 @@ def markers(text: str) -> list[Marker]:
     """`"start 0.1 end 0.2"`."""
     words = text.split()
     pairs = zip(words[::2], words[1::2], strict=True)
-    return [Marker(f"episode_{kind}", float(t), line) for line, (kind, t) in enumerate(pairs, 1)]
+    return [Marker(f"fight_{kind}", float(t), line) for line, (kind, t) in enumerate(pairs, 1)]
 
 
 def column(text: str, rule: str, delay_ms: float = 0, action: str = "LEFT", times=TIMES) -> str:

@@ -20,7 +20,7 @@ from stages.recordings.examination import Examined, Reading, examined_session
 from stages.recordings.repair import repaired
 from stages.recordings.session import session_stems
 from stages.recordings.sync import Certificate, certificate, change_of, pooled_lag
-from stages.recordings.timeline import Timeline, end_of, episode_spans, presses
+from stages.recordings.timeline import end_of, episode_spans, presses
 from stages.recordings.verdict import BAD, Verdict, beside_twin, refusal, repaired_twins, verdict_of
 from stages.recordings.video import read_frames
 
@@ -104,17 +104,13 @@ def report_on(
         if case.examined is not None:
             style.save(picture_of(case), out / f"{case.name}.png")
     print(f"pictures: {out}")
-    print("\n".join(("", *supply_lines(cases, vocabulary, params))))
+    print("\n".join(("", *supply_lines(cases, params))))
     return any(case.verdict.word == BAD for case in cases)
-
-
-def reading_of(params: Params) -> Reading:
-    return Reading(params.labels.rule, params.labels.delay_ms, params.align.on_bad_line, params.align.picture_fps)
 
 
 def case_of(folder: Path, stem: str, vocabulary: ActionVocabulary, params: Params, *, sync: bool) -> Case:
     try:
-        examined = examined_session(folder, stem, vocabulary, reading_of(params))
+        examined = examined_session(folder, stem, vocabulary, Reading.from_params(params))
     except ValueError as error:
         return Case(stem, None, refusal(error), Certificate(why_not="it cannot be read"))
     found = certificate_of(examined, params.seed) if sync else Certificate(why_not="not asked for")
@@ -135,7 +131,7 @@ def certificate_of(examined: Examined, seed: int) -> Certificate:
     if not session.key_events:
         return Certificate(why_not="there are no keys")
     change = change_of(frame for _, frame in zip(session.times, read_frames(session.video), strict=False))
-    return certificate(session.times, examined.episode >= 0, session.key_events, change, seed)
+    return certificate(session.times, examined.timeline.episode >= 0, session.key_events, change, seed)
 
 
 def table_lines(cases: list[Case]) -> list[str]:
@@ -191,12 +187,12 @@ def picture_of(case: Case):
     )
 
 
-def supply_lines(cases: list[Case], vocabulary: ActionVocabulary, params: Params) -> list[str]:
+def supply_lines(cases: list[Case], params: Params) -> list[str]:
     """Whether what may be trained on is enough."""
     usable = {
         case.name: case.examined for case in cases if case.verdict.word != BAD and case.examined.session.keys_logged
     }
-    timelines = {name: timeline_of(name, found, vocabulary) for name, found in usable.items()}
+    timelines = {name: found.timeline for name, found in usable.items()}
     if not timelines:
         return ["nothing here can be learned from"]
     split = {"unit": params.split.unit, "val": params.split.val, "test": params.split.test, "seed": params.split.seed}
@@ -218,11 +214,6 @@ def share_lines(found: Sequence[Supply]) -> list[str]:
     return lines
 
 
-def timeline_of(name: str, found: Examined, vocabulary: ActionVocabulary) -> Timeline:
-    session = found.session
-    return Timeline(name, session.times, session.repeats, found.episode, found.actions, vocabulary.names)
-
-
 def totals_lines(usable: Mapping[str, Examined]) -> list[str]:
     """Presses of every action so far, where there are too few sessions to split."""
     totals: dict[str, int] = {}
@@ -236,7 +227,7 @@ def repairs(folder: Path, stems: list[str], params: Params, *, cut_end: bool):
     """Writes what can be repaired; yields a line or two a session."""
     for stem in stems:
         try:
-            name, done = repaired(folder, stem, reading_of(params), crf=params.collect.crf, cut_end=cut_end)
+            name, done = repaired(folder, stem, Reading.from_params(params), crf=params.collect.crf, cut_end=cut_end)
         except ValueError as error:
             yield f"{stem}: cannot be repaired: {error}"
             continue

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
     logits = logits_of(agent, found)
     probabilities = acting.probabilities(logits)
     pressed = acting.keys(logits, np.random.default_rng(options.seed)).astype(np.uint8)
-    human = found.actions if found.session.keys_logged else None
+    human = found.timeline.actions if found.session.keys_logged else None
     options.out.mkdir(parents=True, exist_ok=True)
     table = options.out / f"{stem}.csv"
     write_table(table, found, actions, probabilities, pressed)
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
 def logits_of(brain: Brain, found: Examined) -> np.ndarray:
     """float64 [T, A]; the agent starts anew with every episode."""
     rows, before = [], None
-    for episode, image in zip(found.episode.tolist(), read_frames(found.session.video), strict=False):
+    for episode, image in zip(found.timeline.episode.tolist(), read_frames(found.session.video), strict=False):
         if episode != before:
             brain.reset(0)
         before = episode
@@ -73,4 +73,4 @@ def write_table(path: Path, found: Examined, actions: tuple[str, ...], probabili
         table.writerow(["frame", "t", "episode", *names])
         for i, t in enumerate(found.session.times.tolist()):
             cells = [c for p, on in zip(probabilities[i], pressed[i], strict=True) for c in (f"{p:.4f}", int(on))]
-            table.writerow([i, f"{t:.6f}", int(found.episode[i]), *cells])
+            table.writerow([i, f"{t:.6f}", int(found.timeline.episode[i]), *cells])

@@ -1,17 +1,14 @@
-"""A session as the doctor and the agent get it: read, cut to its usable frames, with the doctor's report.
-
-The same steps as the stage align takes, for sessions that are not part of the pipeline yet.
-"""
+"""One examination of a session, for all who read one (align, the doctor, predict): read, cut to its usable frames, with
+the doctor's report."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from stages.params import Params
 from stages.recordings.actions import ActionVocabulary
 from stages.recordings.doctor import check, usable_frames
 from stages.recordings.session import Session, read_session
-from stages.recordings.timeline import episode_ids, labels
+from stages.recordings.timeline import Timeline, episode_ids, labels
 from stages.recordings.video import readable_frames
 
 
@@ -24,18 +21,19 @@ class Reading:
     on_bad_line: str
     picture_fps: float
 
+    @classmethod
+    def from_params(cls, params: Params) -> "Reading":
+        labels, align = params.labels, params.align
+        return cls(labels.rule, labels.delay_ms, align.on_bad_line, align.picture_fps)
+
 
 @dataclass(frozen=True)
 class Examined:
-    """A session cut to its usable frames, the doctor's report on it, and its labels.
-
-    `episode` int64 [T], -1 outside of episodes; `actions` uint8 [T, A].
-    """
+    """A session cut to its usable frames, the doctor's report, and its labels (of no action where no key was logged)."""
 
     session: Session
     report: dict
-    episode: np.ndarray
-    actions: np.ndarray
+    timeline: Timeline
 
 
 def examined_session(directory: Path, stem: str, vocabulary: ActionVocabulary, reading: Reading) -> Examined:
@@ -46,6 +44,13 @@ def examined_session(directory: Path, stem: str, vocabulary: ActionVocabulary, r
     session = session.cut_to(usable_frames(session, video_frames, damage))
     rules = {"rule": reading.rule, "delay_ms": reading.delay_ms}
     report = check(session, vocabulary, video_frames=video_frames, logged_frames=logged_frames, **rules)
-    episode = episode_ids(session.times, session.markers)
     learned = vocabulary if session.keys_logged else ActionVocabulary((), {})
-    return Examined(session, report, episode, labels(session.times, session.key_events, learned, **rules))
+    timeline = Timeline(
+        session=stem,
+        times=session.times,
+        repeats=session.repeats,
+        episode=episode_ids(session.times, session.markers),
+        actions=labels(session.times, session.key_events, learned, **rules),
+        action_names=learned.names,
+    )
+    return Examined(session, report, timeline)
