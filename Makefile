@@ -2,7 +2,7 @@
 #   make repro      recordings -> trained agent -> reports/index.html, then the headline table
 #   make show       experiments as a table that fits the terminal
 #   make grid       the grid of models and its comparison page; further axes: make grid ARGS="seed=0,1,2"
-#   make labels     keys from a few labels, by way of latent actions: the curve, and playing -> reports/labels.html
+#   make labels     the study of few labels: dvc repro stages/studies/labels/dvc.yaml -> reports/labels.html
 #   make readme     the measured results of the last run into README.md
 #   make live       what `understudy record` and `play` need beside the pipeline: screen and keyboard
 #   make test       the tests;  one file: make test ARGS=tests/test_timeline.py
@@ -37,7 +37,8 @@ grid: .venv/installed
 	$(BIN)/python -m stages.commands.grid $(ARGS)
 
 labels: .venv/installed
-	$(BIN)/python -m stages.labels
+	$(BIN)/dvc repro stages/studies/labels/dvc.yaml
+	@$(BIN)/python -m stages.commands.labels
 
 readme: .venv/installed
 	$(BIN)/python -m stages.commands.readme

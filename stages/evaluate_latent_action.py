@@ -15,16 +15,7 @@ from stages.episodes.store import EpisodeStore
 from stages.evaluation.figures.latent_action import rollout_figure
 from stages.evaluation.figures.style import save
 from stages.latent_actions.breakout_objects import NEEDED, object_metrics
-from stages.latent_actions.effects import change_classes
-from stages.latent_actions.folder import Shown, write_effects, write_figures, write_videos
-from stages.latent_actions.key_probe import (
-    best_lag,
-    classifier_answers,
-    code_answers,
-    linear_probe,
-    majority_answers,
-    mlp_probe,
-)
+from stages.latent_actions.effects import Case, change_classes, effect_known, effect_of, lagged_classes, states_of
 from stages.latent_actions.measures import (
     PROBES,
     code_metrics,
@@ -34,7 +25,15 @@ from stages.latent_actions.measures import (
     prediction_metrics,
     probe_metrics,
 )
-from stages.latent_actions.predicted_frames import picture_sums
+from stages.latent_actions.pictures import Shown, write_effects, write_figures, write_videos
+from stages.latent_actions.probes import (
+    best_lag,
+    classifier_answers,
+    code_answers,
+    linear_probe,
+    majority_answers,
+    mlp_probe,
+)
 from stages.latent_actions.rollouts import (
     DRIVEN,
     longest_rollout,
@@ -43,8 +42,13 @@ from stages.latent_actions.rollouts import (
     rollout_metrics,
     rollout_starts,
 )
-from stages.latent_actions.transitions import batches, prediction_errors, spread_samples, transitions_of
-from stages.latent_actions.truth import Case, effect_known, effect_of, lagged_classes, states_of
+from stages.latent_actions.transitions import (
+    batches,
+    picture_sums,
+    prediction_errors,
+    spread_samples,
+    transitions_of,
+)
 from stages.learning.checkpoints import write_json
 from stages.learning.compute import Compute, prepare_compute
 from stages.learning.training import FitSettings, scratch_folder
@@ -71,7 +75,7 @@ def case_of(split: str, store: EpisodeStore, extracted: EpisodeStore, params: Pa
     found = transitions_of(store, split, past_frames=own.past_frames, gap=own.frame_gap, limit_gb=limit_gb)
     codes = extracted.concatenated("codes", split)[0][found.current].astype(np.int64)
     states = states_of(store, found, split)
-    needed = split in REPORTS or own.probe_effect  # of train only the probe wants it
+    needed = split in FOLDERS or own.probe_effect  # of train only the probe wants it
     effect = effect_of(effect_known(own.effect, store), found, states) if needed else None
     return Case(split, found, codes, states, effect)
 
@@ -116,7 +120,7 @@ def probe_answers(model, params: Params, compute: Compute, cases: dict[str, Case
             name=f"{name}, {'whole transition' if whole else 'frame alone'}",
             scratch=scratch_folder(f"{name}_{probe}", learned_from, [EPISODES, LATENT_ACTION_MODEL]),
         )  # fmt: skip
-    return {split: np.stack([answers[probe][split] for probe in PROBES], axis=1) for split in REPORTS}
+    return {split: np.stack([answers[probe][split] for probe in PROBES], axis=1) for split in FOLDERS}
 
 
 def probed(case: Case, probes: dict, params: Params) -> dict[str, float | None]:
@@ -163,7 +167,7 @@ def main() -> None:
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
     store, extracted = EpisodeStore(EPISODES), EpisodeStore(LATENT_ACTIONS)
     model = load_latent_action(LATENT_ACTION_MODEL).to(compute.device)
-    cases = {split: case_of(split, store, extracted, params) for split in ("train", *REPORTS)}
+    cases = {split: case_of(split, store, extracted, params) for split in ("train", *FOLDERS)}
     for split, case in cases.items():
         if case.transitions.too_short:
             print(f"left out: {case.transitions.too_short} episodes of {split}, too short for a transition")

@@ -234,6 +234,12 @@ class LabellingParams(FitParams):
     choice: Literal["random", "spread"]
     played: tuple[Annotated[int, Field(ge=2, strict=True)], ...]
 
+    @model_validator(mode="after")
+    def _played_counts_are_labelled(self):
+        if unknown := sorted(set(self.played) - set(self.counts)):
+            raise ValueError(f"labelling.played names {unknown}, which are not among counts {list(self.counts)}")
+        return self
+
 
 class Params(Section):
     """All of params.yaml. Sections that are not named here belong to a kind (a game, a policy): see `section`."""

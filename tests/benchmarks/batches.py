@@ -14,7 +14,6 @@ from pathlib import Path
 import psutil
 
 from stages.episodes.store import EpisodeStore
-from stages.latent_actions.continuing import OwnContexts
 from stages.latent_actions.learning import LatentActionTask
 from stages.latent_actions.transitions import transitions_of
 from stages.learning.compute import prepare_compute
@@ -30,7 +29,7 @@ PAIRS = 1536  # learned from at each size
 
 
 class Cut:
-    """The task with its first `PAIRS` transitions in each epoch, without validation; notes when each epoch starts."""
+    """The task with its first `PAIRS` transitions in each pass, without validation; notes when each pass ends."""
 
     monitor, maximise = "loss", False
 
@@ -48,7 +47,7 @@ class Cut:
 
 
 def measure(folder: Path, batch: int) -> dict[str, float]:
-    """Pairs a second of the second epoch (the first one warms up) and the process's highest memory in GB."""
+    """Pairs a second of the second pass (the first one warms up) and the process's highest memory in GB."""
     params = read_params()
     own = params.latent_action
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
@@ -62,14 +61,9 @@ def measure(folder: Path, batch: int) -> dict[str, float]:
         LatentActionDesign.from_section(own, labels=0, height=height, width=width, in_channels=channels)
     )
     model.views.set_statistics(*statistics_of(train))
-    task = Cut(
-        LatentActionTask(
-            model, train, val, change_weight=own.change_weight, change_threshold=own.change_threshold,
-            quantise_after=2, compute=compute, seed=params.seed,
-            contexts=OwnContexts(model, train, own.rollout_share, own.rollout_steps, own.frame_gap, compute),
-        )
-    )  # fmt: skip
-    settings = FitSettings.from_sections(own.model_dump() | {"epochs": 2, "batch_size": batch}, params.training)
+    task = Cut(LatentActionTask(model, train, val, own, compute, quantise_after=2))
+    passes = {"steps": 2 * PAIRS // batch, "evaluate_every": PAIRS // batch, "batch_size": batch}
+    settings = FitSettings.from_sections(own.model_dump() | passes, params.training)
     fit(task, settings, compute, live=None, scratch=folder / f"batch_{batch}", name=f"batch {batch}")
     memory = psutil.Process().memory_info()
     peak = getattr(memory, "peak_wset", None) or _peak_bytes()
