@@ -7,7 +7,7 @@ from stages.learning.checkpoints import write_json
 from stages.learning.compute import prepare_compute
 from stages.learning.losses import bce_loss, focal_loss
 from stages.learning.training import FitSettings, fit, open_live, scratch_folder
-from stages.models.acting import fit_acting
+from stages.models.acting import Acting, fit_acting
 from stages.models.agent import About, write_agent
 from stages.models.cloning import CloningTask, Windows, window_weights
 from stages.models.policies.registry import kind_of, made_policy, policy_input, section_of
@@ -23,7 +23,7 @@ LEARNED_FROM = {
 }
 
 
-def about_agent(params: Params, store: EpisodeStore, acting) -> About:
+def about_agent(params: Params, store: EpisodeStore, acting: Acting, *, reads_state: bool) -> About:
     """What the agent must know beside its weights, and a few words on what it learned from."""
     episodes = store.episodes("train")
     frames, sessions = sum(each.length for each in episodes), len({each.session for each in episodes})
@@ -33,7 +33,7 @@ def about_agent(params: Params, store: EpisodeStore, acting) -> About:
         fps=store.fps,
         picture={name: store.attrs[name] for name in ("width", "height", "color")},
         labels={"rule": params.labels.rule, "delay_ms": params.labels.delay_ms},
-        state_columns=store.state_columns,
+        state_columns=store.state_columns if reads_state else (),
         learned_from=f"{frames} frames ({frames / store.fps / 60:.1f} minutes) of {sessions} sessions in "
         f"{store.attrs['recordings']}, policy {params.policy}, seed {params.seed}",
         acting=acting,
@@ -64,7 +64,7 @@ def main() -> None:
         return
     write_json(REPORT / "training.json", result.told())
     acting = fit_acting(val.actions.numpy(), val.logits(policy, compute.device).numpy())
-    about = about_agent(params, store, acting)
+    about = about_agent(params, store, acting, reads_state="state" in kind.reads)
     write_agent(POLICY, about, policy, ENCODER if "latents" in kind.reads else None)
     thresholds = ", ".join(f"{name} {p:.2f}" for name, p in zip(params.actions, acting.thresholds, strict=True))
     print(f"read {source}: {len(train)} train and {len(val)} val windows of {window} frames")
