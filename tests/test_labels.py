@@ -10,13 +10,13 @@ import pytest
 import torch
 import yaml
 from sklearn.metrics import adjusted_mutual_info_score
+from stages.evaluation.acting import RULES
+from stages.latent_actions.naming import in_codes_of
+from stages.latent_actions.shaping import Shaping
 
 from stages import extract_latent_actions, labels, train_latent_action
 from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, episode_name
-from stages.evaluation.acting import RULES
 from stages.games.catalog import TEST_SEEDS, game_seeds
-from stages.latent_actions.naming import in_codes_of
-from stages.latent_actions.shaping import Shaping
 from stages.learning.checkpoints import save_model
 from stages.learning.compute import prepare_compute
 from stages.models.autoencoder import Autoencoder, encode_frames
