@@ -3,6 +3,8 @@
 #   make show       experiments as a table that fits the terminal
 #   make grid       the grid of models and its comparison page; further axes: make grid ARGS="seed=0,1,2"
 #   make labels     the study of few labels: dvc repro stages/studies/labels/dvc.yaml -> reports/labels.html
+#   make minutes    what more recordings are worth: trainings from 1 to 20 sessions, 90 minutes at most -> reports/minutes.json
+#   make deps       the modules that stages import into dvc.yaml
 #   make readme     the measured results of the last run into README.md
 #   make live       what `understudy record` and `play` need beside the pipeline: screen and keyboard
 #   make test       the tests;  one file: make test ARGS=tests/test_timeline.py
@@ -23,7 +25,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Where bytecode is not written, every stage compiles its libraries anew: a minute of a run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: repro show grid labels readme live test test-live lint bench bench-scale lock
+.PHONY: repro show grid labels minutes deps readme live test test-live lint bench bench-scale lock
 .DEFAULT_GOAL := repro
 
 repro: .venv/installed
@@ -39,6 +41,12 @@ grid: .venv/installed
 labels: .venv/installed
 	$(BIN)/dvc repro stages/studies/labels/dvc.yaml
 	@$(BIN)/python -m stages.commands.labels
+
+minutes: .venv/installed
+	$(BIN)/dvc repro stages/studies/minutes/dvc.yaml
+
+deps: .venv/installed
+	$(BIN)/python -m stages.commands.deps
 
 readme: .venv/installed
 	$(BIN)/python -m stages.commands.readme
@@ -60,6 +68,7 @@ lint: .venv/installed-test
 bench: .venv/installed-bench .venv/installed-live
 	$(BIN)/python -m tests.benchmarks.run $(ARGS)
 	$(BIN)/python -m tests.benchmarks.batches
+	$(BIN)/python -m tests.benchmarks.beside --page
 	$(BIN)/python -m tests.live.bench_play --page
 
 bench-scale: .venv/installed-bench

@@ -241,6 +241,13 @@ class LabellingParams(FitParams):
         return self
 
 
+class MinutesParams(Section):
+    sessions: Annotated[tuple[Count, ...], Field(min_length=1)]
+    test_sessions: Count
+    seeds: Annotated[tuple[Whole, ...], Field(min_length=1)]
+    games: Count
+
+
 class Params(Section):
     """All of params.yaml. Sections that are not named here belong to a kind (a game, a policy): see `section`."""
 
@@ -259,6 +266,8 @@ class Params(Section):
     rare_actions: tuple[str, ...]
     rare_factor: Positive
     class_weights: bool
+    key_change_weight: Positive
+    key_change_frames: Whole
     seed: Whole
     threads: Count
     workers: Count
@@ -280,6 +289,7 @@ class Params(Section):
     play: PlayParams
     latent_action: LatentActionParams
     labelling: LabellingParams
+    minutes: MinutesParams
 
     def section(self, name: str, kind: type[Kind]) -> Kind:
         """The section of a kind, checked by the kind's own class; ValueError as from `read_params`."""

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+PARAMS = Path("params.yaml")
+SCRATCH = Path(".resume")  # what killed work goes on from; no out of any stage
 RAW = Path("data/raw")  # recordings, a folder each
 TIMELINES = Path("data/timelines")
 EPISODES = Path("data/episodes.zarr")
@@ -14,8 +16,11 @@ POLICY = Path("data/models/policy")  # an agent that has not played yet
 LATENT_ACTION_MODEL = Path("data/models/latent_action")
 AGENT = Path("data/agent")  # the same with the acting rule chosen in the game: what `understudy play` takes
 
+MINUTES, LABELS = Path("data/minutes"), Path("data/labels")  # of the studies of these names
+
 REPORTS = Path("reports")
 TEST_REPORTS = REPORTS / "test"  # the same folders for test, which no experiment is compared by
 METRICS, TEST_METRICS = REPORTS / "metrics.json", TEST_REPORTS / "metrics.json"
 PAGE = REPORTS / "index.html"
+POLICY_TRAINING = REPORTS / "policy_training"
 PLAY_BASELINES = REPORTS / "play_baselines"

@@ -12,13 +12,13 @@ from stages.models.agent import About, write_agent
 from stages.models.cloning import CloningTask, Windows, window_weights
 from stages.models.policies.registry import kind_of, made_policy, policy_input, section_of
 from stages.params import Params, read_params
-from stages.paths import ENCODER, POLICY, REPORTS
+from stages.paths import ENCODER, POLICY, POLICY_TRAINING
 from stages.run import run_stage
 
-REPORT = REPORTS / "policy_training"
 # The params that the weights are a function of, beside the section of the policy's kind.
 LEARNED_FROM = {
     *("actions", "policy", "cell", "loss", "focal", "sequence_length", "rare_actions", "rare_factor", "class_weights"),
+    *("key_change_weight", "key_change_frames"),
     *("seed", "threads", "device", "precision", "training"),
 }
 
@@ -52,24 +52,27 @@ def main() -> None:
     focal = partial(focal_loss, gamma=params.focal.gamma, alpha=params.focal.alpha)
     task = CloningTask(
         policy, train, val, loss=focal if params.loss == "focal" else bce_loss,
-        weights=window_weights(train.actions, rare, params.rare_factor, params.class_weights),
+        weights=window_weights(
+            train, rare, params.rare_factor, by_class=params.class_weights,
+            change_weight=params.key_change_weight, change_frames=params.key_change_frames,
+        ),
         device=compute.device, seed=params.seed,
     )  # fmt: skip
     settings = FitSettings.from_sections(section, params.training)
     learned_from = {**params.model_dump(mode="json", include=LEARNED_FROM), "section": section.model_dump(mode="json")}
     scratch = scratch_folder("policy", learned_from, [source])
-    with open_live(REPORT / "live", compute) as live:
+    with open_live(POLICY_TRAINING / "live", compute) as live:
         result = fit(task, settings, compute, live=live, scratch=scratch, name=f"policy {params.policy}")
     if not compute.is_main:
         return
-    write_json(REPORT / "training.json", result.told())
+    write_json(POLICY_TRAINING / "training.json", result.told())
     acting = fit_acting(val.actions.numpy(), val.logits(policy, compute.device).numpy())
     about = about_agent(params, store, acting, reads_state="state" in kind.reads)
     write_agent(POLICY, about, policy, ENCODER if "latents" in kind.reads else None)
     thresholds = ", ".join(f"{name} {p:.2f}" for name, p in zip(params.actions, acting.thresholds, strict=True))
     print(f"read {source}: {len(train)} train and {len(val)} val windows of {window} frames")
     print(result.in_words())
-    print(f"wrote {POLICY} (thresholds {thresholds}) and {REPORT}")
+    print(f"wrote {POLICY} (thresholds {thresholds}) and {POLICY_TRAINING}")
 
 
 if __name__ == "__main__":

@@ -1,18 +1,12 @@
-"""Tests of stages.evaluation.acting."""
+"""Tests of stages.models.acting."""
+
+import json
 
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from stages.evaluation.acting import (
-    Acting,
-    best_threshold,
-    fit_acting,
-    platt_scaling,
-    read_acting,
-    sigmoid,
-    write_acting,
-)
+from stages.models.acting import Acting, best_threshold, fit_acting, platt_scaling, sigmoid
 
 NAMES = ["LEFT", "DASH"]
 
@@ -87,31 +81,28 @@ def test_fit_acting_treats_each_action_alone():
         alone = fit_acting(truth[:, [column]], logits[:, [column]])
         assert (acting.thresholds[column], acting.scale[column]) == (alone.thresholds[0], alone.scale[0])
     assert acting.scale[1] > 2 * acting.scale[0]
-    assert f1_score(truth[:, 1], acting.pressed(logits)[:, 1]) >= f1_score(truth[:, 1], logits[:, 1] >= 0)
+    assert f1_score(truth[:, 1], acting.keys(logits)[:, 1]) >= f1_score(truth[:, 1], logits[:, 1] >= 0)
 
 
 def test_acting_works_on_any_leading_shape():
-    acting = Acting(np.array([0.5, 0.9]), np.array([1.0, 2.0]), np.array([0.0, -1.0]))
+    acting = Acting(np.array([0.5, 0.9]), np.array([1.0, 2.0]), np.array([0.0, -1.0]), "threshold")
     logits = np.zeros((3, 4, 2))
-    assert acting.pressed(logits).tolist() == np.broadcast_to([True, False], (3, 4, 2)).tolist()
-    assert acting.calibrated(logits)[0, 0] == pytest.approx([0.5, sigmoid(np.array(-1.0))])
+    assert acting.keys(logits).tolist() == np.broadcast_to([True, False], (3, 4, 2)).tolist()
+    assert acting.probabilities(logits)[0, 0] == pytest.approx([0.5, sigmoid(np.array(-1.0))])
 
 
 def test_sigmoid_far_out():
     assert sigmoid(np.array([-1e4, 0.0, 1e4])).tolist() == [0.0, 0.5, 1.0]
 
 
-def test_round_trip_by_name(tmp_path):
-    acting = Acting(np.array([0.25, 0.75]), np.array([1.5, 2.5]), np.array([-0.5, 1 / 3]))
-    write_acting(tmp_path / "acting.json", acting, NAMES)
-    found = read_acting(tmp_path / "acting.json", NAMES[::-1])
+def test_round_trip_by_name():
+    acting = Acting(np.array([0.25, 0.75]), np.array([1.5, 2.5]), np.array([-0.5, 1 / 3]), "likely")
+    found = Acting.from_json(json.loads(json.dumps(acting.as_json(NAMES))), NAMES[::-1])
     for field in ("thresholds", "scale", "shift"):
         assert getattr(found, field).tolist() == getattr(acting, field)[::-1].tolist()
+    assert found.rule == "likely"
 
 
-def test_missing_file_and_missing_action(tmp_path):
-    with pytest.raises(ValueError, match="acting.json does not exist; train the policy first"):
-        read_acting(tmp_path / "acting.json", NAMES)
-    write_acting(tmp_path / "acting.json", Acting(*np.ones((3, 1))), ["LEFT"])
-    with pytest.raises(ValueError, match=r"knows \['LEFT'\], not \['DASH'\]"):
-        read_acting(tmp_path / "acting.json", NAMES)
+def test_a_rule_that_does_not_exist():
+    with pytest.raises(ValueError, match="rule is 'greedy', expected one of threshold, likely, sampled"):
+        Acting(*np.ones((3, 1)), "likely").by("greedy")

@@ -6,6 +6,7 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, episode_name
+from stages.learning.losses import key_change_weights
 from stages.models.cloning import CloningTask, Windows, mean_average_precision, window_weights
 
 
@@ -30,24 +31,30 @@ class LastLatent(torch.nn.Module):
 
 
 def test_windows_end_with_their_frame_and_stay_in_their_episode(store):
-    windows = Windows(store, "train", ("DASH", "LEFT"), 3, limit_gb=1.0)
+    windows = Windows(store, "train", ("DASH", "LEFT"), ("latents",), 3, limit_gb=1.0)
     assert len(windows) == 5
-    assert windows.take(np.arange(5))[..., 0].tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 2], [10, 10, 10], [10, 10, 11]]
+    assert windows.take(np.arange(5))[0][..., 0].tolist() == [
+        [0, 0, 0],
+        [0, 0, 1],
+        [0, 1, 2],
+        [10, 10, 10],
+        [10, 10, 11],
+    ]
     # columns by name: DASH every third frame, LEFT the odd ones; episodes start at 0 and 10
     assert windows.actions.int().tolist() == [[1, 0], [0, 1], [0, 0], [0, 0], [0, 1]]
     assert windows.logits(LastLatent(), torch.device("cpu"))[:, 1].tolist() == [0, -1, -2, -10, -11]
 
 
 def test_logits_do_not_depend_on_how_they_are_batched(store, monkeypatch):
-    windows = Windows(store, "train", ("DASH", "LEFT"), 2, limit_gb=1.0)
+    windows = Windows(store, "train", ("DASH", "LEFT"), ("latents",), 2, limit_gb=1.0)
     whole = windows.logits(LastLatent(), torch.device("cpu"))
     for batch in (1, 2, 4, 5):
         monkeypatch.setattr("stages.models.cloning.EVALUATION_BATCH", batch)
         assert torch.equal(windows.logits(LastLatent(), torch.device("cpu")), whole)
 
 
-def test_the_task_orders_by_seed_and_epoch_and_weighs_its_samples(store):
-    train, val = (Windows(store, split, ("LEFT", "DASH"), 2, limit_gb=1.0) for split in ("train", "val"))
+def test_the_task_orders_by_seed_and_pass_and_weighs_its_samples(store):
+    train, val = (Windows(store, split, ("LEFT", "DASH"), ("latents",), 2, limit_gb=1.0) for split in ("train", "val"))
     seen = {}
 
     def loss(logits, targets, weights=None):
@@ -77,9 +84,22 @@ def test_mean_average_precision_skips_what_does_not_occur():
     assert mean_average_precision(np.zeros((4, 2), bool), np.zeros((4, 2))) == 0
 
 
-def test_window_weights():
-    actions = torch.tensor([[1, 0], [1, 1], [1, 0], [0, 0]], dtype=torch.bool)
-    assert window_weights(actions, [1], 5.0, by_class=False).tolist() == [[0.5], [2.5], [0.5], [0.5]]
-    both = window_weights(actions, [1], 5.0, by_class=True)
-    assert both.shape == (4, 2)
-    assert (both[:, 1] / both[:, 0]).tolist() == pytest.approx([2] * 4)  # shares (3 + 1) / 6 and (1 + 1) / 6
+def test_window_weights(store):
+    windows = Windows(store, "train", ("LEFT", "DASH"), ("latents",), 2, limit_gb=1.0)
+    windows.actions = torch.tensor([[1, 0], [1, 1], [1, 0], [0, 0], [0, 0]], dtype=torch.bool)  # episodes of 3 and 2
+    even = {"change_weight": 1.0, "change_frames": 1}
+    rare = window_weights(windows, [1], 5.0, by_class=False, **even)
+    assert rare[:, 0].tolist() == pytest.approx([5 / 9, 25 / 9, 5 / 9, 5 / 9, 5 / 9])
+    both = window_weights(windows, [1], 5.0, by_class=True, **even)
+    assert both.shape == (5, 2)
+    assert (both[:, 1] / both[:, 0]).tolist() == pytest.approx([2] * 5)  # shares (3 + 1) / 7 and (1 + 1) / 7
+    changes = window_weights(windows, [1], 1.0, by_class=False, change_weight=3.0, change_frames=0)
+    assert (changes / changes[0])[:, 0].tolist() == [1, 3, 3, 1, 1]  # no change across episodes
+
+
+def test_key_change_weights_by_hand():
+    held = torch.tensor([0, 0, 0, 1, 1, 1, 1, 0])[:, None]
+    near = key_change_weights(held, [8], 1, 4.0)
+    assert (near / near[0]).tolist() == [1, 1, 4, 4, 4, 1, 4, 4] and near.mean().item() == pytest.approx(1)
+    assert key_change_weights(held, [3, 4, 1], 1, 4.0).tolist() == [1] * 8  # every episode holds what it began with
+    assert key_change_weights(held, [8], 1, 1.0).tolist() == [1] * 8

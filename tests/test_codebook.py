@@ -68,9 +68,28 @@ def test_codes_that_nothing_uses_start_anew():
     book.train()
     lonely = torch.nn.functional.normalize(torch.tensor([[0.0, 0.0, 0.0, 0.0, 1.0, 0.2]]), dim=1)
     for _ in range(5):
-        book((lonely + 0.01 * torch.randn(64, 6))[:, None])
+        book.follow((lonely + 0.01 * torch.randn(64, 6))[:, None])
     centres = book.vectors_of(torch.arange(4)[:, None])[:, 0]
     assert (centres @ lonely.T).min() > 0.9
+
+
+def test_a_batch_is_named_by_the_same_codes_however_it_is_shared_out():
+    book = codebook_of()
+    book.start(book.scaled(near_axes()))
+    vectors = book.train().scaled(torch.randn(40, 1, 6))
+    before = {name: tensor.clone() for name, tensor in book.state_dict().items()}
+    whole, parts = book(vectors), [book(part) for part in vectors.split(10)]
+    assert torch.equal(whole[1], torch.cat([codes for _, codes, _ in parts]))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in book.state_dict().items())
+    book.follow(vectors)
+    assert not torch.equal(book.vectors_of(torch.arange(4)), before["_quantizer._codebook.embed"][0])
+
+
+def test_nothing_is_followed_before_the_start():
+    book = codebook_of()
+    before = {name: tensor.clone() for name, tensor in book.state_dict().items()}
+    book.train().follow(book.scaled(near_axes()))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in book.state_dict().items())
 
 
 @pytest.mark.parametrize("gradient", ["rotation", "straight_through"])

@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 import torch
 import zarr
+from stages.evaluation.acting import Acting, write_acting
+from stages.models.policy import RecurrentPolicy
 
 from stages.commands import engines, understudy
 from stages.commands.doctor import Case, sync_lines
 from stages.commands.models import STORE, TRAINED, add_model, add_rule, recorded_fps, rule_of
 from stages.episodes.store import SCHEMA
-from stages.evaluation.acting import Acting, write_acting
 from stages.learning.checkpoints import save_model
 from stages.learning.compute import prepare_compute
 from stages.models.agent import Agent
 from stages.models.autoencoder import Autoencoder
-from stages.models.policy import RecurrentPolicy
 from stages.recordings.session import SessionWriter
 from stages.recordings.sync import Certificate
 from stages.recordings.verdict import Verdict

@@ -87,12 +87,12 @@ def test_shades_go_from_worst_to_best_of_a_row():
 
 
 def predictions_csv(shift=0.0, frames=40):
-    lines = ["session,episode,frame,t,LEFT_true,LEFT_p,SHOOT_true,SHOOT_p"]
+    lines = ["session,episode,frame,t,LEFT_true,LEFT_p,LEFT_pressed,SHOOT_true,SHOOT_p,SHOOT_pressed"]
     for i in range(frames):
         on = int(i % 10 < 4)
         episode, frame = divmod(i, 20)
         t = 100 + i / 10 + episode * 50
-        lines.append(f"s1,{episode},{frame},{t:.6f},{on},{0.8 * on + shift:.5f},{1 - on},0.40000")
+        lines.append(f"s1,{episode},{frame},{t:.6f},{on},{0.8 * on + shift:.5f},{on},{1 - on},0.40000,0")
     return "\n".join(lines) + "\n"
 
 
@@ -100,7 +100,7 @@ def test_predictions_are_read_by_column_name():
     found = parse_predictions(predictions_csv())
     assert found.actions == ("LEFT", "SHOOT")
     assert found.truth[:5].tolist() == [[True, False]] * 4 + [[False, True]]
-    assert found.probabilities[0].tolist() == [0.8, 0.4]
+    assert found.probabilities[0].tolist() == [0.8, 0.4] and found.pressed[0].tolist() == [True, False]
     assert found.episode.tolist() == [0] * 20 + [1] * 20
     assert found.keys[21] == ("s1", "1", "152.100000")
     assert found.part(slice(1, 3)).times.tolist() == pytest.approx([100.1, 100.2])
@@ -137,9 +137,7 @@ def project(tmp_path, monkeypatch):
         model("naive", None, metrics={"val_onset_f1": 0.2}, **{"autoencoder.kind": "spatial", "loss": "bce"}),
         Experiment("<b>broken</b>", "x", "experiment", "failed", {}, {}),
     ]  # fmt: skip
-    acting = json.dumps({"thresholds": {"LEFT": 0.5, "SHOOT": 0.5}})
-    files = {(row.name, "data/models/policy/acting.json"): acting for row in models}
-    files |= {(row.name, "reports/policy/predictions.csv"): predictions_csv() for row in models[:2]}
+    files = {(row.name, "reports/policy/predictions.csv"): predictions_csv() for row in models[:2]}
     files |= {(row.name, "reports/test/metrics.json"): json.dumps({"return_fraction": 0.1234}) for row in models}
     asked = []
     monkeypatch.setattr(compare, "show_experiments", lambda all_commits: models)

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from stages.learning.compute import prepare_compute
-from stages.learning.dropout import Dropout, seed_dropout
+from stages.learning.dropout import Dropout, seed_dropout, uniform
 from stages.learning.training import FitSettings, fit
-from stages.models.policy import RecurrentPolicy
+from stages.models.policies.recurrent import Recurrent
 
 SETTINGS = FitSettings(
-    epochs=2, batch_size=16, learning_rate=0.01, final_learning_rate=0.001, patience=2, clip_norm=1.0, accumulate=1,
+    steps=8, evaluate_every=4, batch_size=16, learning_rate=0.01, final_learning_rate=0.001, patience=2,
+    clip_norm=1.0, accumulate=1,
     weight_decay=0.0, warmup_steps=0, checkpoint_s=1000.0,
 )  # fmt: skip
 
@@ -20,11 +21,11 @@ SETTINGS = FitSettings(
 class CloningTask:
     """A small recurrent policy learns from windows of noise; `slow` says which half of a batch is kept waiting."""
 
-    monitor, maximise, independent_samples = "loss", False, True
+    monitor, maximise = "loss", False
 
     def __init__(self, slow: int):
         torch.manual_seed(0)
-        self.model = RecurrentPolicy(latent_shape=(3,), hidden=(8, 4), cell="gru", dropout=0.5, actions=2)
+        self.model = Recurrent(shapes={"latents": (3,)}, window=4, hidden=(8, 4), cell="gru", dropout=0.5, actions=2)
         self.windows = torch.randn(48, 4, 3, generator=torch.Generator().manual_seed(1))
         self.held = (self.windows[:, -1, :2] > 0).float()
         self._slow = slow
@@ -60,6 +61,16 @@ def test_dropout_keeps_the_mean_and_is_the_same_for_the_same_seed():
     seed_dropout(3)
     assert torch.equal(layer(x), first) and not torch.equal(layer(x), first)
     assert layer.eval()(x) is x
+
+
+def test_uniform_numbers_are_the_same_for_the_same_seed():
+    seed_dropout(5)
+    first = uniform(1000, 2)
+    assert first.shape == (1000, 2) and 0 <= first.min() and first.max() < 1
+    assert first.mean().item() == pytest.approx(0.5, abs=0.03)
+    torch.manual_seed(0)  # of everybody's generator, which is not asked
+    seed_dropout(5)
+    assert torch.equal(uniform(1000, 2), first) and not torch.equal(uniform(1000, 2), first)
 
 
 def test_two_threads_learn_the_same_whichever_is_faster(two_threads, tmp_path):

@@ -10,17 +10,19 @@ import pytest
 import torch
 import yaml
 
-from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, episode_name
+from stages.episodes.store import EpisodeInfo, StoreWriter, episode_name
 from stages.evaluate import main, predict_split
 from stages.evaluation import tables
-from stages.evaluation.acting import Acting, write_acting
 from stages.evaluation.baselines import Predictor, PressStatistics, baseline_predictors, matched_random
 from stages.evaluation.figures import policy_figures, style
 from stages.evaluation.onsets import episode_index
 from stages.evaluation.scorecard import PlayedSplit, ScoreSettings, score_split
 from stages.evaluation.split_report import PredictedSplit, evaluate_split, train_scores
-from stages.learning.checkpoints import save_model
-from stages.models.policy import RecurrentPolicy
+from stages.learning.compute import prepare_compute
+from stages.models.acting import Acting
+from stages.models.agent import About, write_agent
+from stages.models.policies.recurrent import Recurrent
+from stages.params import read_params
 
 ACTIONS = ("LEFT", "SHOOT", "DASH")
 SETTINGS = ScoreSettings(
@@ -37,10 +39,16 @@ def played_split(lengths=(120, 80, 100, 90), seed=0):
     return PlayedSplit(ACTIONS, truth, times, episode)
 
 
-def predicted_split(played, probabilities):
+def acting_at(threshold: float, actions: int = 3) -> Acting:
+    return Acting(np.full(actions, threshold), np.ones(actions), np.zeros(actions), "threshold")
+
+
+def predicted_split(played, probabilities, threshold=0.5):
+    """Of a model that says these probabilities and presses from the threshold on."""
     lengths = np.bincount(played.episode).tolist()
     episodes = [EpisodeInfo(episode_name(i), f"s{i // 2}", i % 2, "val", n, None, None) for i, n in enumerate(lengths)]
-    return PredictedSplit("val", episodes, played, probabilities)
+    p = np.clip(probabilities, 1e-12, 1 - 1e-12)
+    return PredictedSplit("val", episodes, played, np.log(p / (1 - p)), acting_at(threshold))
 
 
 def noisy(truth, seed=0):
@@ -114,10 +122,10 @@ def test_actions_with_few_onsets_stay_out_of_the_onset_means():
 def evaluated(tmp_path_factory):
     """A split, the folder it was evaluated into, and a folder where the same was done again."""
     played = played_split()
-    split = predicted_split(played, noisy(played.truth))
+    split = predicted_split(played, noisy(played.truth), threshold=0.4)
     first, again = (tmp_path_factory.mktemp("evaluated") for _ in range(2))
     for directory in (again, first):
-        flat = evaluate_split(split, KNOWN, np.full(3, 0.4), SETTINGS, directory, "val_", {"train_ap": 0.9})
+        flat = evaluate_split(split, KNOWN, SETTINGS, directory, "val_", {"train_ap": 0.9})
     return split, first, again, flat
 
 
@@ -147,7 +155,7 @@ def test_a_whole_split_is_written(evaluated):
 
     predictions = rows_of(tmp_path / "predictions.csv")
     assert len(predictions) == 390
-    assert list(predictions[0])[:6] == ["session", "episode", "frame", "t", "LEFT_true", "LEFT_p"]
+    assert list(predictions[0])[:7] == ["session", "episode", "frame", "t", "LEFT_true", "LEFT_p", "LEFT_pressed"]
     assert [predictions[120][name] for name in ("session", "episode", "frame")] == [
         "s0", "1", "0",
     ]  # fmt: skip
@@ -163,7 +171,7 @@ def test_an_action_that_never_happens_is_null_and_nothing_fails(tmp_path):
     played = played_split()
     played.truth[:, 2] = False
     split = predicted_split(played, noisy(played.truth))
-    flat = evaluate_split(split, KNOWN, np.full(3, 0.5), SETTINGS, tmp_path, "", {})
+    flat = evaluate_split(split, KNOWN, SETTINGS, tmp_path, "", {})
     for name in ("f1_DASH", "onset_f1_DASH", "onset_skill_DASH", "ap_DASH", "ap_DASH_low", "composite_f1"):
         assert flat[name] is None, name
     assert flat["onsets_DASH"] == 0
@@ -176,7 +184,7 @@ def test_an_action_that_never_happens_is_null_and_nothing_fails(tmp_path):
 def test_a_single_frame_is_evaluated_and_drawn(tmp_path):
     played = played_split((1,))
     split = predicted_split(played, noisy(played.truth))
-    flat = evaluate_split(split, KNOWN, np.full(3, 0.5), SETTINGS, tmp_path, "", {})
+    flat = evaluate_split(split, KNOWN, SETTINGS, tmp_path, "", {})
     assert flat["exact_match"] in (0, 1)
     assert flat["exact_match_low"] is flat["exact_match_high"] is None
 
@@ -191,9 +199,9 @@ def test_one_episode_has_values_but_no_interval(lengths):
 
 def test_the_gap_to_training_is_the_same_metric_on_train():
     played = played_split()
-    split = predicted_split(played, noisy(played.truth))
+    split = predicted_split(played, noisy(played.truth), threshold=0.4)
     card = card_of(played, split.probabilities, threshold=0.4)
-    gap = train_scores(split, np.full(3, 0.4), SETTINGS)
+    gap = train_scores(split, SETTINGS)
     assert gap == {
         "train_frame_f1": pytest.approx(card.value("model", "frame_f1").value),
         "train_ap": pytest.approx(card.value("model", "ap").value),
@@ -203,23 +211,25 @@ def test_the_gap_to_training_is_the_same_metric_on_train():
 class LastMinusFirst(torch.nn.Module):
     """Logits = last latent of the window - first, so that a wrong window shows."""
 
+    reads, window = ("latents",), 3
+
     def forward(self, latents):
         return latents[:, -1] - latents[:, 0]
 
 
-def test_every_frame_is_predicted_from_its_own_window(tmp_path):
+def test_every_frame_is_predicted_from_its_own_window(tmp_path, monkeypatch):
+    params = read_params().model_copy(update={"actions": ("A", "B")})
+    monkeypatch.chdir(tmp_path)
     attrs = {"action_names": ["B", "A"], "state_columns": [], "fps": 10.0, "recordings": "x"}
     lengths, latents = (5, 3), []
-    with StoreWriter(tmp_path / "latents.zarr", attrs=attrs) as writer:
+    with StoreWriter("data/latents/episodes.zarr", attrs=attrs) as writer:
         for i, length in enumerate(lengths):
             latents.append(np.random.default_rng(i).normal(size=(length, 2)).astype(np.float32))
             info = EpisodeInfo(episode_name(i), "s", i, "val", length, None, None)
             actions = np.tile(np.array([[0, 1]], dtype=np.uint8), (length, 1))
             writer.episode(info, {"latents": latents[i], "actions": actions, "t": np.arange(length) / 10 + i})
-    split = predict_split(
-        EpisodeStore(tmp_path / "latents.zarr"), "val", LastMinusFirst(), ("A", "B"),
-        sequence_length=3, limit_gb=1.0, device=torch.device("cpu"),
-    )  # fmt: skip
+    compute = prepare_compute("cpu", "no", threads=1, seed=0)
+    split = predict_split(params, "val", LastMinusFirst(), acting_at(0.5, 2), compute)
     expected = [z[i] - z[max(0, i - 2)] for z in latents for i in range(len(z))]
     assert split.probabilities == pytest.approx(1 / (1 + np.exp(-np.array(expected))), abs=1e-6)
     assert split.played.truth.tolist() == [[True, False]] * 8  # columns by name
@@ -234,16 +244,15 @@ def test_the_stage_reads_the_trained_policy_and_writes_val_and_test(tmp_path, mo
     actions = tree["actions"]
     attrs = {"action_names": actions, "state_columns": [], "fps": 10.0, "recordings": "x"}
     rng = np.random.default_rng(0)
-    with StoreWriter("data/latents.zarr", attrs=attrs) as writer:
+    with StoreWriter("data/latents/episodes.zarr", attrs=attrs) as writer:
         for i, split in enumerate(["train", "train", "val", "val", "test", "test"]):
             info = EpisodeInfo(episode_name(i), split, i % 2, split, 40, None, None)
             arrays = {"latents": rng.normal(size=(40, 5)).astype(np.float32), "t": np.arange(40) / 10 + 100 * i}
             writer.episode(info, arrays | {"actions": (rng.random((40, len(actions))) < 0.4).astype(np.uint8)})
-    config = {"latent_shape": [5], "hidden": [8, 4], "cell": "gru", "dropout": 0.3}
     torch.manual_seed(0)
-    policy = RecurrentPolicy(**config, actions=len(actions))
-    save_model("data/models/policy", policy, config | {"actions": actions, "sequence_length": 4})
-    write_acting("data/models/policy/acting.json", Acting(np.full(4, 0.5), np.ones(4), np.zeros(4)), actions)
+    policy = Recurrent(shapes={"latents": [5]}, window=4, actions=4, hidden=[8, 4], cell="gru", dropout=0.3)
+    about = About(tuple(actions), {a: ("x",) for a in actions}, 10.0, {}, {}, (), "noise", acting_at(0.5, 4))
+    write_agent("data/models/policy", about, policy, None)
 
     main()
 

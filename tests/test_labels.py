@@ -190,7 +190,7 @@ def test_policies_are_compared_on_the_seeds_of_the_stage_play(found):
 
 
 def test_the_metrics_that_dvc_shows_read_validation_alone(done, found):
-    metrics = read_json(done / "reports/labels_val.json")
+    metrics = read_json(done / "reports/labels/val.json")
     rows = {row["labels"]: row for row in found["curve"] if (row["choice"], row["labeller"]) == ("spread", "vectors")}
     assert {name for name in metrics if "accuracy" in name} == {"val_label_accuracy_2", "val_label_accuracy_20"}
     assert metrics["val_label_accuracy_20"] == rows[20]["val_exact"]

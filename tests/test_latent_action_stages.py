@@ -2,10 +2,12 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 import zarr
 
@@ -46,9 +48,9 @@ def write_episodes(path, with_actions=True, frames=FRAMES):
             writer.episode(EpisodeInfo(episode_name(number), f"s{number}", 0, split, frames, None, None), arrays)
 
 
-def write_params(folder, **latent_action):
+def write_params(folder, threads=1, **latent_action):
     params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
-    params |= {"threads": 1, "device": "cpu", "precision": "no", "actions": ["LEFT", "RIGHT"], "rare_actions": []}
+    params |= {"threads": threads, "device": "cpu", "precision": "no", "actions": ["LEFT", "RIGHT"], "rare_actions": []}
     params["evaluate"] |= {"bootstrap": 20, "composite": {"LEFT": 1.0}}
     params["latent_action"] |= {
         "codes": 4, "code_dim": 4, "channels": [4, 8], "search_px": [6, 2], "steps": 27, "evaluate_every": 9,
@@ -149,6 +151,42 @@ def test_a_killed_training_ends_with_the_same_bits(done, tmp_path, monkeypatch):
     assert steps[12] > 0  # it went on from a checkpoint: with codes, moving averages and the end of the warm-up
     assert WEIGHTS.read_bytes() == (done / WEIGHTS).read_bytes()
     assert pictures_of(tmp_path) == pictures_of(done)
+
+
+@pytest.fixture
+def many_threads():
+    yield
+    torch.set_num_threads(1)
+
+
+def test_threads_learn_the_same_bits_whichever_is_faster_and_after_a_kill(done, tmp_path, monkeypatch, many_threads):
+    shutil.copytree(done / "data/episodes.zarr", tmp_path / "data/episodes.zarr")
+    # All that draws random numbers and all that a batch shares, with labelled transitions that come up many times.
+    write_params(tmp_path, threads=2, steps=18, past_dropout=0.3, label_share=0.02, dead_code_threshold=2.0,
+                 rollout_share=0.5, picture_every_steps=0)  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    own = train_latent_action.LatentActionTask
+    slow, kill_at = 0, None
+
+    def slow_for_some(task, model, samples, go_on=own.loss):
+        time.sleep(0.03 * (samples[-1] % 2 == slow))
+        return go_on(task, model, samples)
+
+    def killed(task, step, go_on=own.after_step):
+        if step == kill_at:
+            raise KeyboardInterrupt
+        go_on(task, step)
+
+    monkeypatch.setattr(own, "loss", slow_for_some)
+    monkeypatch.setattr(own, "after_step", killed)
+    train_latent_action.main()
+    expected = WEIGHTS.read_bytes()
+    slow, kill_at = 1, 14  # after the first evaluation
+    with pytest.raises(KeyboardInterrupt):
+        train_latent_action.main()
+    kill_at = None
+    train_latent_action.main()
+    assert WEIGHTS.read_bytes() == expected
 
 
 def pictures_of(folder):

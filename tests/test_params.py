@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stages.models.policies.registry import section_of
 from stages.params import Count, Section, read_params
 
 ROOT = Path(__file__).parents[1]
@@ -39,6 +40,10 @@ def test_the_committed_params_are_valid_and_frozen():
         ({"latent_dim": "wide"}, "latent_dim: found 'wide'"),
         ({"cell": None}, "cell: this key is missing"),
         ({"recurrent__dropout": None}, "recurrent.dropout: this key is missing"),
+        ({"autoencoder__epochs": 3}, "autoencoder.epochs is now steps"),
+        ({"head": {"epochs": 3}}, "head is now recurrent, the section of that policy"),
+        ({"collect__fights_per_session": 3}, "collect.fights_per_session is now collect.episodes_per_session"),
+        ({"collect__player": {}}, "collect.player is now collect.script"),
         ({"latentdim": 12}, "latentdim: no such key"),
         ({"recurrent__layers": 2}, "recurrent.layers: no such key"),
         ({"cell": "rnn"}, "cell: found 'rnn'"),
@@ -52,7 +57,7 @@ def test_the_committed_params_are_valid_and_frozen():
 )
 def test_what_does_not_fit_is_named(tmp_path, change, message):
     with pytest.raises(ValueError, match="does not hold what the pipeline needs") as error:
-        read_params(changed(tmp_path, **change))
+        section_of(read_params(changed(tmp_path, **change)))
     assert message in str(error.value)
 
 

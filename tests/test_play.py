@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from stages.evaluation.acting import Acting, Hands
 from stages.evaluation.baselines import PressStatistics
 from stages.evaluation.returns import return_fraction
 from stages.games.rollout import Played
+from stages.models.acting import Acting
 from stages.play import fraction_metrics, read_returns
 from stages.play_baselines import best_blind, matched_keys, write_returns
 
@@ -18,7 +18,7 @@ def returns(agent, blind, script):
     return {name: np.array(values, float) for name, values in zip(names, (agent, blind, script), strict=True)}
 
 
-def test_the_fraction_is_one_for_the_teacher_and_zero_for_the_blind():
+def test_the_fraction_is_one_for_the_script_and_zero_for_the_blind():
     blind, script = [1, 2, 3, 2], [10, 12, 11, 9]
     assert return_fraction(returns(script, blind, script), **BOOTSTRAP).value == pytest.approx(1)
     assert return_fraction(returns(blind, blind, script), **BOOTSTRAP).value == pytest.approx(0)
@@ -26,20 +26,20 @@ def test_the_fraction_is_one_for_the_teacher_and_zero_for_the_blind():
     assert (half.value, half.low, half.high) == pytest.approx((0.5, 0.5, 0.5))
 
 
-def test_no_fraction_where_the_teacher_is_no_better_than_blind():
+def test_no_fraction_where_the_script_is_no_better_than_blind():
     metrics = fraction_metrics(returns([3, 3], [5, 5], [5, 5]), "val_", BOOTSTRAP)
     assert metrics["val_return_fraction"] is None
     assert metrics["val_return"] == 3 and metrics["val_return_blind"] == 5 and metrics["val_return_script"] == 5
 
 
 def test_thresholds_are_the_tuned_ones_and_the_other_rules_follow_calibrated_probabilities():
-    acting = Acting(np.array([0.5, 0.9]), scale=np.array([1.0, 1.0]), shift=np.array([0.0, 2.0]))
+    acting = Acting(np.array([0.5, 0.9]), np.array([1.0, 1.0]), np.array([0.0, 2.0]), "threshold")
     logits = np.array([0.1, 2.0], np.float32)
-    assert Hands("threshold", acting)(logits, None).tolist() == [True, False]
-    assert Hands("likely", acting)(logits, None).tolist() == [True, True]
-    assert Hands("likely", acting)(np.array([-0.1, -1.9], np.float32), None).tolist() == [False, True]
-    generator = np.random.default_rng(1)
-    drawn = np.mean([Hands("sampled", acting)(np.array([0.0, -2.0]), generator) for _ in range(4000)], axis=0)
+    assert acting.keys(logits).tolist() == [True, False]
+    assert acting.by("likely").keys(logits).tolist() == [True, True]
+    assert acting.by("likely").keys(np.array([-0.1, -1.9], np.float32)).tolist() == [False, True]
+    generator, sampled = np.random.default_rng(1), acting.by("sampled")
+    drawn = np.mean([sampled.keys(np.array([0.0, -2.0]), generator) for _ in range(4000)], axis=0)
     assert drawn == pytest.approx([0.5, 0.5], abs=0.03)
 
 

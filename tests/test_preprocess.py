@@ -88,19 +88,21 @@ def test_a_video_is_read_as_preprocess_sees_its_frames(video, width, height, col
     expected = [preprocess(image, width=width, height=height, color=color) for image in read_frames(video)]
     found = list(read_small_frames(video, width=width, height=height, color=color, wanted=np.ones(12, bool)))
     assert len(found) == 12
-    difference = np.abs(np.stack(found).astype(int) - np.stack(expected))
-    assert difference.max() <= 2
-    assert difference.mean() < 0.6
+    difference = np.stack(found).astype(int) - np.stack(expected)
+    assert np.abs(difference).max() <= 1
+    assert abs(difference.mean()) < 0.1
 
 
-def test_opencv_reads_the_same_within_two_levels(video):
+def test_opencv_reads_the_same_a_level_darker(video):
     capture = cv2.VideoCapture(str(video))
     found = read_small_frames(video, width=64, height=32, color="gray", wanted=np.ones(12, bool))
     for small in found:
         readable, image = capture.read()
         assert readable
         gray = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (64, 32), interpolation=cv2.INTER_AREA)
-        assert np.abs(small[0].astype(int) - gray).max() <= 2
+        difference = small[0].astype(int) - gray
+        assert np.abs(difference).max() <= 3
+        assert 0.5 < difference.mean() < 1.5
 
 
 def test_only_wanted_frames_are_given(video):

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from stages.evaluation.acting import Acting
 
 from stages.commands.record import _last_words
-from stages.evaluation.acting import Acting
 from stages.live import encoder, hands, playing, recording, screen
 from stages.live.deciding import Decider
 from stages.live.playing import Run, play

@@ -75,17 +75,17 @@ def write_timeline_of(folder, session, times):
     write_timeline(folder / f"data/timelines/{session}.csv", timeline)
 
 
-def write_head(folder, prefix, onset_f1):
+def write_policy(folder, prefix, onset_f1):
     rows = ["predictor,playable,action,metric,value,low,high"]
     for action in ("all", *ACTIONS):
         rows += [f"model,true,{action},onset_f1,{onset_f1},0.5,0.9", f"model,true,{action},f1,0.9,0.8,0.95"]
         rows += [f"majority,true,{action},onset_f1,0,0,0", f"iid_random,true,{action},onset_f1,0.65,,"]
         rows += [f"repeat_last,false,{action},onset_f1,0.99,0.9,1", f"model,true,{action},onsets,30,,"]
     keys = held()
-    header = ["session", "episode", "frame", "t"] + [f"{a}_{end}" for a in ACTIONS for end in ("true", "p")]
+    header = ["session", "episode", "frame", "t"] + [f"{a}_{end}" for a in ACTIONS for end in ("true", "p", "pressed")]
     lines = [",".join(header)]
     for i in range(FRAMES):
-        cells = [f"{k},{0.1 + 0.8 * k:.5f}" for k in keys[i]]
+        cells = [f"{k},{0.1 + 0.8 * k:.5f},{k}" for k in keys[i]]
         lines.append(f"c,0,{i},{1000 + i / FPS:.6f},{','.join(cells)}")
     folder.mkdir(parents=True)
     (folder / "actions.csv").write_text("\n".join(rows) + "\n")
@@ -97,13 +97,13 @@ def write_reports(folder, *, own):
     """What the stages leave in reports/; `own`: recordings of no bundled game and without state."""
     reports = folder / "reports"
     for base, prefix in ((reports, "val_"), (reports / "test", "")):
-        write_head(base / "policy", prefix, 0.7)
+        write_policy(base / "policy", prefix, 0.7)
         objects = {"ae_object_ap": None} if own else interval("ae_object_ap", 0.8) | {"ae_object_ap_raw": 0.9}
         write_json(base / "autoencoder/metrics.json", {"ae_psnr_db": 30.0, **objects})
         write_json(base / "latent_action/metrics.json", interval("lam_gain_db", 2.0) | {"lam_probe_skill": 0.4})
         fraction = {f"{prefix}return_fraction": None} if own else interval(f"{prefix}return_fraction", 0.8)
         write_json(base / "play/metrics.json", fraction | ({} if prefix or own else {"return": 14.0}))
-    write_json(folder / "data/models/policy/acting.json", {"thresholds": dict.fromkeys(ACTIONS, 0.5)})
+    write_json(folder / "data/models/policy/agent.json", {"acting": {"thresholds": dict.fromkeys(ACTIONS, 0.5)}})
     session = {"frames": FRAMES, "seconds": 2.4, "gaps": {"count": 1, "longest_s": 1.0, "list": []}, "repeats": 0,
                "unclosed_episodes": [{"episode": 0}], "unmapped_keys": {"x": 2, "y": 3}, "episodes": 1,
                "interval_ms": {"median": 100.0}, "warnings": ["still down <at> the end"]}  # fmt: skip

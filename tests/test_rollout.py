@@ -22,6 +22,8 @@ class Brightness:
     def reset(self, lane):
         self.seen[lane] = 0
 
+    reads_state = False
+
     def logits(self, images):
         for lane in images:
             self.seen[lane] += 1

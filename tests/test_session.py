@@ -2,7 +2,6 @@
 
 import json
 
-import cv2
 import numpy as np
 import pytest
 
@@ -117,14 +116,7 @@ def test_pictures_survive_the_video(tmp_path):
     assert frames[0].dtype == np.uint8
     difference = np.stack(frames).astype(float) - np.stack([picture(i) for i in range(12)])
     assert np.abs(difference).mean() < 2.5
-    assert np.abs(difference.mean(axis=(0, 1, 2))).max() < 2
-
-
-def test_frames_read_as_opencv_reads_them(tmp_path):
-    capture = cv2.VideoCapture(str(write(tmp_path) / "one.mp4"))
-    for frame in read_frames(tmp_path / "one.mp4"):
-        assert np.abs(frame.astype(int) - capture.read()[1]).max() <= 2
-    assert not capture.read()[0]
+    assert np.abs(difference.mean(axis=(0, 1, 2))).max() < 1
 
 
 def test_a_session_without_a_frame_can_be_closed_but_not_read(tmp_path):

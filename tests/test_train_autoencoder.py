@@ -51,7 +51,13 @@ def write_params(folder, in_ram_gb=4.0, **autoencoder):
     params |= {"latent_dim": 6, "threads": 1, "device": "cpu", "precision": "no"}
     params["evaluate"]["bootstrap"] = 20
     params["training"]["frames_in_ram_gb"] = in_ram_gb
-    params["autoencoder"] |= {"channels": [4, 8], "epochs": 6, "batch_size": 16, "learning_rate": 0.01} | autoencoder
+    params["autoencoder"] |= {
+        "channels": [4, 8],
+        "steps": 150,
+        "evaluate_every": 20,
+        "batch_size": 16,
+        "learning_rate": 0.01,
+    } | autoencoder
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
@@ -95,7 +101,7 @@ def test_test_is_scored_apart(trained):
 
 
 def test_the_latents_are_those_of_the_frames(trained):
-    frames, latents = EpisodeStore(trained / "data/episodes.zarr"), EpisodeStore(trained / "data/latents.zarr")
+    frames, latents = EpisodeStore(trained / "data/episodes.zarr"), EpisodeStore(trained / "data/latents/episodes.zarr")
     assert latents.attrs == frames.attrs and latents.episodes() == frames.episodes()
     model = load_autoencoder(trained / "data/models/autoencoder")
     compute = train_autoencoder.prepare_compute("cpu", "no", 1, 0)
@@ -125,11 +131,11 @@ def test_again_gives_the_same_bits_and_without_state_the_probe_is_null(trained, 
 
 def test_spatial_latents_of_frames_that_are_read_from_disk(trained, tmp_path, monkeypatch):
     shutil.copytree(trained / "data/episodes.zarr", tmp_path / "data/episodes.zarr")
-    write_params(tmp_path, in_ram_gb=0.0, kind="spatial", epochs=1)
+    write_params(tmp_path, in_ram_gb=0.0, kind="spatial", steps=5)
     monkeypatch.chdir(tmp_path)
     train_autoencoder.main()
     extract_latents.main()
-    assert EpisodeStore("data/latents.zarr").row_layout("latents") == ((8, 7, 10), np.dtype(np.float32))
+    assert EpisodeStore("data/latents/episodes.zarr").row_layout("latents") == ((8, 7, 10), np.dtype(np.float32))
     assert read_json(Path("reports/autoencoder/metrics.json"))["ae_object_ap"] is not None
 
 

@@ -17,7 +17,8 @@ from stages.learning.resume import Progress, load_checkpoint, save_checkpoint
 from stages.learning.training import FitSettings, fit, learning_rate, open_live, scratch_folder
 
 SETTINGS = FitSettings(
-    epochs=3,
+    steps=18,
+    evaluate_every=6,
     batch_size=8,
     learning_rate=0.01,
     final_learning_rate=0.001,
@@ -130,7 +131,7 @@ def test_same_seed_gives_the_same_bits(compute, tmp_path):
     assert not same(weights(first), weights(other))
 
 
-# 6 steps an epoch: in the first, at its end, in the second
+# 6 steps a pass and an evaluation: in the first, at its end, in the second
 @pytest.mark.parametrize(("die_at", "precision"), [(2, "no"), (6, "bf16"), (9, "no"), (9, "bf16")])
 def test_a_killed_run_ends_with_the_same_weights(tmp_path, die_at, precision):
     compute = prepare_compute("cpu", precision, threads=1, seed=3)
@@ -143,11 +144,11 @@ def test_a_killed_run_ends_with_the_same_weights(tmp_path, die_at, precision):
     found = train(resumed, compute, tmp_path / "scratch", checkpoint_s=1e-9)
     assert found.resumed_from_step == die_at - 1
     assert same(weights(whole), weights(resumed))
-    assert (found.history, found.best, found.best_epoch) == (expected.history, expected.best, expected.best_epoch)
+    assert (found.history, found.best, found.best_step) == (expected.history, expected.best, expected.best_step)
     assert not (tmp_path / "scratch").exists()
 
 
-def test_without_a_checkpoint_in_the_middle_a_run_goes_on_from_the_end_of_an_epoch(fp32, tmp_path):
+def test_without_a_checkpoint_in_the_middle_a_run_goes_on_from_an_evaluation(fp32, tmp_path):
     whole, resumed = ConvTask(), ConvTask(seed=99)
     train(whole, fp32, tmp_path / "whole")
     with pytest.raises(Killed):
@@ -156,7 +157,7 @@ def test_without_a_checkpoint_in_the_middle_a_run_goes_on_from_the_end_of_an_epo
     assert same(weights(whole), weights(resumed))
 
 
-def test_a_run_killed_twice_and_one_killed_after_its_last_epoch(fp32, tmp_path, monkeypatch):
+def test_a_run_killed_twice_and_one_killed_after_its_last_evaluation(fp32, tmp_path, monkeypatch):
     whole, last = ConvTask(), ConvTask(seed=99)
     train(whole, fp32, tmp_path / "whole")
     for die_at in (5, 3):
@@ -207,8 +208,9 @@ def test_no_pickle_is_written(fp32, tmp_path):
 
 def test_early_stopping_restores_the_best_weights(fp32, tmp_path):
     task = LineTask(scores=[0.1, 0.5, 0.4, 0.5, 0.9])
-    result = train(task, fp32, tmp_path, epochs=9, patience=2)
-    assert (result.best_epoch, result.best, result.epochs_run) == (1, 0.5, 4)  # equal is no gain
+    result = train(task, fp32, tmp_path, steps=18, evaluate_every=2, patience=2)
+    assert (result.best_step, result.best, result.steps_made) == (4, 0.5, 8)  # equal is no gain
+    assert result.why_stopped == "no gain in 2 evaluations" and result.passes == 4
     assert same(weights(task), task.seen[1])
     assert not same(weights(task), task.seen[3])
     assert not task.model.training
@@ -217,16 +219,17 @@ def test_early_stopping_restores_the_best_weights(fp32, tmp_path):
 def test_a_smaller_monitor_wins_unless_maximised(fp32, tmp_path):
     task = LineTask(scores=[0.3, 0.1, 0.2])
     task.maximise = False
-    assert train(task, fp32, tmp_path).best_epoch == 1
+    result = train(task, fp32, tmp_path, steps=6, evaluate_every=2)
+    assert result.best_step == 4 and result.why_stopped == "all steps made"
 
 
 def test_accumulated_batches_make_the_step_of_one_large_batch(fp32, tmp_path):
     large, small, uneven = LineTask(), LineTask(), LineTask(samples=13)
-    train(large, fp32, tmp_path / "a", batch_size=12)
-    train(small, fp32, tmp_path / "b", batch_size=4, accumulate=3)
+    train(large, fp32, tmp_path / "a", batch_size=12, steps=3)
+    train(small, fp32, tmp_path / "b", batch_size=4, accumulate=3, steps=3)
     assert torch.allclose(large.model.weight, small.model.weight, rtol=1e-6)
     assert large.steps == small.steps == [0, 1, 2]
-    train(uneven, fp32, tmp_path / "c", batch_size=4, accumulate=3)  # the last step has 1 sample for 3 pieces
+    train(uneven, fp32, tmp_path / "c", batch_size=4, accumulate=3, steps=6)  # the last step has 1 sample for 3 pieces
     assert uneven.steps == [0, 1, 2, 3, 4, 5]
 
 
@@ -238,18 +241,18 @@ def test_clipping_bounds_the_gradient_and_leaves_a_shorter_one(fp32, tmp_path, m
         norms.append(torch.cat([p.grad.flatten() for p in parameters]).norm().item())
 
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
-    train(LineTask(), fp32, tmp_path, epochs=1, clip_norm=0.25)
+    train(LineTask(), fp32, tmp_path, steps=2, clip_norm=0.25)
     assert norms == pytest.approx([0.25] * 2, rel=1e-4)
     norms.clear()
-    train(LineTask(), fp32, tmp_path, epochs=1, clip_norm=1e6)
+    train(LineTask(), fp32, tmp_path, steps=2, clip_norm=1e6)
     longer = list(norms)
-    train(LineTask(), fp32, tmp_path, epochs=1, clip_norm=1e12)
+    train(LineTask(), fp32, tmp_path, steps=2, clip_norm=1e12)
     assert norms == longer * 2 and min(longer) > 0.25
 
 
 @pytest.mark.parametrize("factor", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_says_what_to_try(fp32, tmp_path, factor):
-    with pytest.raises(ValueError, match="test: the loss is (nan|inf) at epoch 0, step 0; try a smaller learning_rate"):
+    with pytest.raises(ValueError, match="test: the loss is (nan|inf) at step 0; try a smaller learning_rate"):
         train(LineTask(factor=factor), fp32, tmp_path)
 
 
@@ -266,29 +269,51 @@ def test_nothing_to_learn_from(fp32, tmp_path):
 def test_the_model_is_left_as_it_came(compute, tmp_path):
     task = ConvTask()
     before = set(vars(task.model))
-    train(task, compute, tmp_path, epochs=1)
+    train(task, compute, tmp_path, steps=2)
     assert set(vars(task.model)) == before  # accelerate's autocast is off
     assert task.model(task.images[:1]).dtype == torch.float32
 
 
 def test_learning_rate_warms_up_and_falls():
-    rates = [learning_rate(step, 24, SETTINGS) for step in range(24)]
+    long = settings(steps=24)
+    rates = [learning_rate(step, long) for step in range(24)]
     assert rates[:4] == pytest.approx([0.0025, 0.005, 0.0075, 0.01])
     assert rates[4] == pytest.approx(0.01)
     assert rates[14] == pytest.approx((0.01 + 0.001) / 2)  # half way down the cosine
-    assert learning_rate(24, 24, SETTINGS) == pytest.approx(0.001)
-    assert learning_rate(0, 10, SETTINGS) == pytest.approx(0.005)  # a warm-up of a fifth of 10 steps
-    assert learning_rate(0, 1, SETTINGS) == pytest.approx(0.01)
+    assert learning_rate(24, long) == pytest.approx(0.001)
+    assert learning_rate(0, settings(steps=10)) == pytest.approx(0.005)  # a warm-up of a fifth of 10 steps
+    assert learning_rate(0, settings(steps=1)) == pytest.approx(0.01)
+
+
+def test_a_training_is_as_long_as_its_steps_whatever_was_recorded(fp32, tmp_path):
+    few, many = LineTask(samples=3), LineTask(samples=1000)
+    short, long = (train(task, fp32, tmp_path / str(len(task.x)), steps=7, evaluate_every=3) for task in (few, many))
+    assert few.steps == many.steps == list(range(7))
+    assert [row["step"] for row in short.history] == [row["step"] for row in long.history] == [3, 6, 7]
+    assert (short.passes, long.passes) == (7, 0)
+    assert [row["learning_rate"] for row in short.history] == [row["learning_rate"] for row in long.history]
+
+
+def test_a_model_that_only_says_it_is_independent_is_refused(tmp_path):
+    compute = prepare_compute("cpu", "no", threads=2, seed=3)
+    for part, words in ((nn.BatchNorm2d(8), "0.1 is a BatchNorm2d"), (nn.Dropout(0.1), "0.1 is a Dropout")):
+        task = ConvTask()
+        task.model = nn.Sequential(nn.Sequential(nn.Conv2d(3, 8, 3), part), nn.Flatten(), nn.Linear(8 * 36, 1))
+        task.model.independent_samples = True
+        with pytest.raises(ValueError, match=f"says independent_samples, but its part {words}"):
+            train(task, compute, tmp_path)
+    torch.set_num_threads(1)
 
 
 def test_settings_come_from_two_sections():
-    fit_section = {"epochs": 3, "batch_size": 8, "learning_rate": 0.01, "final_learning_rate": 0.001, "patience": 3}
+    fit_section = {"steps": 18, "evaluate_every": 6, "patience": 3, "batch_size": 8}
+    fit_section |= {"learning_rate": 0.01, "final_learning_rate": 0.001}
     shared = {"clip_norm": 1.0, "accumulate": 1, "weight_decay": 0.01, "warmup_steps": 4, "checkpoint_s": 1000.0}
     found = FitSettings.from_sections({**fit_section, "hidden": [1]}, {**shared, "frames_in_ram_gb": 4.0})
     assert found == SETTINGS
 
 
-def test_dvclive_has_every_epoch_after_a_resume(fp32, tmp_path, monkeypatch):
+def test_dvclive_has_every_evaluation_after_a_resume(fp32, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # dvclive looks for a DVC repository around it
     with pytest.raises(Killed), open_live(tmp_path / "live", fp32) as live:
         train(ConvTask(die_at=9), fp32, tmp_path / "scratch", live)
@@ -297,7 +322,7 @@ def test_dvclive_has_every_epoch_after_a_resume(fp32, tmp_path, monkeypatch):
     assert result.resumed_from_step == 6
     for name in ("train/loss", "train/worst", "val/error", "learning_rate"):
         rows = (tmp_path / "live/plots/metrics" / f"{name}.tsv").read_text(encoding="utf-8").splitlines()[1:]
-        assert [row.split("\t")[0] for row in rows] == ["0", "1", "2"]
+        assert [row.split("\t")[0] for row in rows] == ["6", "12", "18"]
         assert [float(row.split("\t")[1]) for row in rows] == [row[name] for row in result.history]
     assert result.history[0]["val/undefined"] is None
     assert not (tmp_path / "live/plots/metrics/val/undefined.tsv").exists()
@@ -308,7 +333,7 @@ def test_scratch_folder_is_a_function_of_params_and_inputs(tmp_path):
     store.mkdir()
     (store / "a").write_bytes(b"1")
     first = scratch_folder("policy", {"x": 1, "y": 2}, [store])
-    assert first.parent == Path(".resume") and first.name.startswith("head-")
+    assert first.parent == Path(".resume") and first.name.startswith("policy-")
     assert scratch_folder("policy", {"y": 2, "x": 1}, [store]) == first
     assert scratch_folder("policy", {"x": 1, "y": 3}, [store]) != first
     (store / "a").write_bytes(b"2")
@@ -357,8 +382,8 @@ def test_two_processes_learn_what_one_does(fp32, tmp_path):
 def test_threads_that_share_a_batch_repeat_their_bits_and_learn_what_one_learns(tmp_path):
     def trained(threads, name):
         task = ConvTask()
-        task.model[5].p = 0.0  # samples that draw no random numbers are independent
-        task.independent_samples = True
+        task.model[5] = nn.Identity()  # samples that draw no random numbers are independent
+        task.model.independent_samples = True
         fit(task, SETTINGS, prepare_compute("cpu", "no", threads, 0), live=None, scratch=tmp_path / name, name=name)
         return weights(task), len(task.batches)
 

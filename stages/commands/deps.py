@@ -50,10 +50,19 @@ def module_of(command: str) -> str:
     return words[words.index("-m") + 1]
 
 
+def stages_run_by(module: str, known: dict[str, Path]) -> set[str]:
+    """The stages that a study runs in a workspace of its own, by its constant RUNS."""
+    for node in ast.parse(known[module].read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "RUNS":
+            return {f"stages.{name}" for name in ast.literal_eval(node.value)}
+    return set()
+
+
 def code_of(module: str) -> list[str]:
     """The files that a stage runs, its own first, relative to the project."""
     known = modules()
-    files = {name: known[name].relative_to(ROOT).as_posix() for name in closure(module, known)}
+    names = closure(module, known).union(*(closure(name, known) for name in stages_run_by(module, known)))
+    files = {name: known[name].relative_to(ROOT).as_posix() for name in names}
     return [files.pop(module), *sorted(files.values())]
 
 

@@ -5,6 +5,7 @@ the result marks of README.md, and reports/agent.png, the middle of the median t
 """
 
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from stages.pages.labels_page import readme_table
 from stages.pages.page import read_json
 from stages.pages.score_tables import best_baseline, named_predictor, scores
 from stages.paths import AUTOENCODER, PLAY_BASELINES, REPORTS, TEST_METRICS, TEST_REPORTS
+from stages.recordings.video import count_frames, read_frames
 from stages.run import run_stage
 
 README, PICTURE = Path("README.md"), REPORTS / "agent.png"
@@ -78,13 +80,7 @@ def between_marks(page: str, tables: str, marks: tuple[str, str] = (BEGIN, END))
 
 def middle_frame(path: Path):
     """The frame uint8 BGR [H, W, 3] in the middle of a video."""
-    video = cv2.VideoCapture(str(path))
-    video.set(cv2.CAP_PROP_POS_FRAMES, video.get(cv2.CAP_PROP_FRAME_COUNT) // 2)
-    there, frame = video.read()
-    video.release()
-    if not there:
-        raise ValueError(f"{path} cannot be read; run `dvc repro` or `dvc checkout` first")
-    return frame
+    return next(islice(read_frames(path), count_frames(path) // 2, None))
 
 
 def main() -> None:

@@ -6,14 +6,15 @@ upper left, one row an action at the upper right, the whole episode as strips be
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
+
+from stages.recordings.video import VideoWriter
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 640, 360  # the box that the game picture is fitted into, px
 PANEL_WIDTH = 256
@@ -95,39 +96,19 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> i
     if first is None:
         raise ValueError(f"{path}: no frame to write a video of")
     height, width = first.shape[:2]
-    if height % 2 or width % 2:
-        raise ValueError(f"{path}: frames of {width}x{height} px; H.264 with 4:2:0 colours needs even sides")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:
-        count = _encode(partial, chain([first], frames), (height, width, 3), fps)
+        writer = VideoWriter(
+            partial, width=width, height=height, fps=fps, crf=CRF, container={"movflags": "+faststart"}
+        )  # fmt: skip
+        with closing(writer):
+            for image in chain([first], frames):
+                writer.write(image)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-    return count
-
-
-def _encode(path: Path, frames: Iterable[np.ndarray], shape: tuple[int, int, int], fps: float) -> int:
-    count = 0
-    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        stream = _video_stream(container, shape[1], shape[0], fps)
-        for image in frames:
-            if image.shape != shape:
-                raise ValueError(f"{path}: frame {count} is {image.shape}, the first one {shape}")
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
-            container.mux(stream.encode(picture))
-            count += 1
-        container.mux(stream.encode())
-    return count
-
-
-def _video_stream(container, width: int, height: int, fps: float):
-    rate = Fraction(fps).limit_denominator(1001)
-    stream = container.add_stream("libx264", rate=rate)
-    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-    stream.codec_context.thread_count = 1
-    stream.options = {"crf": str(CRF), "preset": "veryfast", "threads": "1"}
-    return stream
+    return writer.frames
 
 
 def _fitted(frame_bgr: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ turn them towards what keys do (Nikulin et al. 2025, LAOM): `shaped`.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from stages.latent_actions.rollouts import OwnContexts
 from stages.latent_actions.transitions import Transitions, batches, codes_in, prediction_errors, spread_samples
 from stages.learning.compute import Compute
 from stages.learning.losses import pixel_weights, weighted_mse
+from stages.learning.threads import in_threads
 from stages.learning.training import FitSettings, fit
 from stages.models.latent_action import LatentActionModel, codes_of, predict_next, vectors_in
 from stages.params import LatentActionParams
@@ -76,10 +78,9 @@ class LatentActionTask:
         """Before step `quantise_after` nothing is quantised; `watch` is called after every step with its number."""
         self.model, self._train, self._val, self._compute = model, train, val, compute
         self._weigh = partial(pixel_weights, threshold=section.change_threshold, weight=section.change_weight)
-        self._contexts = OwnContexts(
-            model, train, section.rollout_share, section.rollout_steps, section.frame_gap, compute
-        )
+        self._contexts = OwnContexts(train, section.rollout_share, section.rollout_steps, section.frame_gap, compute)
         self._quantise_after, self._label_weight, self._watch = quantise_after, section.label_weight, watch
+        self._seen: list[tuple[list[int], torch.Tensor]] = []  # samples and their vectors, of the parts of this step
         self._samples, self._keys = np.arange(len(train)), None
         if known is not None:
             unknown = len(train) - len(known.samples)
@@ -98,7 +99,9 @@ class LatentActionTask:
             self._weigh(now, other, self.model.views.background)
             for now, other in ((following, current), (current, following))
         )
-        said = model(levels.float() / 255, self._contexts(samples, levels[:, :-1]).float() / 255)
+        bare = getattr(model, "module", model)  # out of what several processes wrap it in
+        said = model(levels.float() / 255, self._contexts(bare, samples, levels[:, :-1]).float() / 255)
+        self._seen.append((samples.tolist(), said.vectors))
         error = weighted_mse(said.frame, following / 255, torch.maximum(arriving, leaving))
         # Divided by the usual change: of copy-last's size in every game, like the other terms.
         terms = {"prediction": error / self.model.views.change**2, "commitment": said.commitment}
@@ -117,6 +120,9 @@ class LatentActionTask:
         return entropy / known.sum().clamp(min=1)
 
     def after_step(self, step: int) -> None:
+        # By their samples: which part was done first must not change the order of a sum.
+        self.model.codebook.follow(torch.cat([vectors for _, vectors in sorted(self._seen, key=itemgetter(0))]))
+        self._seen.clear()
         if step + 1 >= self._quantise_after and not self.model.codebook.started:
             self.set_codes()
         if self._watch is not None:
@@ -126,8 +132,8 @@ class LatentActionTask:
     def set_codes(self) -> None:
         """The codes that the transitions all over the split call for, as the inverse model stands."""
         parts = batches(spread_samples(len(self._train), max(CODES_FROM, PER_CODE * self.model.codes)))
-        found = [vectors_in(self.model, self._train.take(part), self._compute) for part in parts]
-        self.model.codebook.start(torch.cat(found))
+        found = in_threads(lambda part: vectors_in(self.model, self._train.take(part), self._compute), parts)
+        self.model.codebook.start(torch.cat(list(found)))
 
     def validate(self, model) -> dict[str, float]:
         samples = spread_samples(len(self._val), VALIDATED)

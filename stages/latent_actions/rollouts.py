@@ -21,6 +21,7 @@ from stages.evaluation.intervals import Interval, finite, sums_interval
 from stages.latent_actions.measures import decibels, sums_by_episode
 from stages.latent_actions.transitions import PredictNext, Transitions, spread_samples
 from stages.learning.compute import Compute
+from stages.learning.dropout import uniform
 from stages.models.latent_action import LatentActionModel, codes_of, predict_next
 
 DRIVEN = ("inferred", "random", "copy", "mean picture")
@@ -45,36 +46,35 @@ class OwnContexts:
     earlier steps (Bengio et al. 2015, scheduled sampling; Brandstetter et al. 2022, the pushforward trick).
     """
 
-    model: LatentActionModel
     transitions: Transitions
     share: float
     steps: int
     gap: int  # frames between the frames of a transition
     compute: Compute
 
-    def __call__(self, samples: np.ndarray, true: Tensor) -> Tensor:
+    def __call__(self, model: LatentActionModel, samples: np.ndarray, true: Tensor) -> Tensor:
         """uint8 [B, P + 1, C, H, W] of transitions `samples` [B], whose true contexts are `true`."""
-        if not self.share or not self.model.codebook.started:
+        if not self.share or not model.codebook.started:
             return true
-        chosen = torch.rand(len(samples)).numpy() < self.share
+        chosen = uniform(len(samples)).numpy() < self.share
         starts = samples - self.steps * self.gap
         chosen &= (starts >= 0) & (self.transitions.episode[starts] == self.transitions.episode[samples])
         if not chosen.any():
             return true
         contexts = true.clone()
-        contexts[torch.from_numpy(chosen)] = torch.from_numpy(self._predicted(starts[chosen])).to(true.device)
+        contexts[torch.from_numpy(chosen)] = torch.from_numpy(self._predicted(model, starts[chosen])).to(true.device)
         return contexts
 
-    def _predicted(self, starts: np.ndarray) -> np.ndarray:
+    def _predicted(self, model: LatentActionModel, starts: np.ndarray) -> np.ndarray:
         """The last P + 1 frames after all steps from transitions `starts` [M]."""
-        was_training = self.model.training
-        self.model.eval()
+        was_training = model.training
+        model.eval()
         ahead = starts[:, None] + np.arange(self.steps) * self.gap
-        codes = codes_of(self.model, self.transitions.take(ahead.ravel()), self.compute)
+        codes = codes_of(model, self.transitions.take(ahead.ravel()), self.compute)
         context = self.transitions.take(starts)[:, :-1]
-        predict = partial(predict_next, self.model, compute=self.compute)
+        predict = partial(predict_next, model, compute=self.compute)
         film = continued(context, codes.reshape(*ahead.shape, *codes.shape[1:]), predict)
-        self.model.train(was_training)
+        model.train(was_training)
         return np.concatenate([context, film], axis=1)[:, -context.shape[1] :]
 
 

@@ -1,4 +1,4 @@
-"""Dropout whose random numbers belong to the thread that learns.
+"""Dropout, and other random numbers of a training step, that belong to the thread that learns.
 
 torch's threads share one generator: of replicas that learn at the same time, the faster one would draw first.
 """
@@ -13,8 +13,14 @@ _own = threading.local()
 
 
 def seed_dropout(seed: int) -> None:
-    """What this thread's `Dropout` layers draw from here on, on the processor."""
+    """What this thread's `Dropout` layers and `uniform` draw from here on, on the processor."""
     _own.generator = torch.Generator().manual_seed(seed)
+
+
+def uniform(*shape: int, device: torch.device | str = "cpu") -> Tensor:
+    """Numbers in 0..1; on the processor from the thread's generator, if that is seeded."""
+    generator = getattr(_own, "generator", None) if torch.device(device).type == "cpu" else None
+    return torch.rand(shape, generator=generator, device=device)
 
 
 class Dropout(nn.Module):

@@ -1,5 +1,7 @@
 """Losses and the weights that go into them: pure functions of tensors, computed in fp32."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -68,6 +70,25 @@ def rare_window_weights(actions: Tensor, rare: list[int], factor: float) -> Tens
     `rare` is active, 1 elsewhere, scaled to mean 1; float32 [N]."""
     holds_one = actions[:, rare].bool().any(dim=1)
     weights = 1 + (factor - 1) * holds_one.float()
+    return weights / weights.mean()
+
+
+def key_change_weights(actions: Tensor, lengths: Sequence[int], frames: int, factor: float) -> Tensor:
+    """Weight of each frame [N]: `factor` up to `frames` away from one where a key goes down or up, else 1; mean 1.
+
+    actions 0/1 [N, A], the frames of episodes with these `lengths` end to end. Most frames only go on with the keys
+    of the one before, which a policy then learns to repeat; where keys change it must look (Wen et al. 2021, "Keyframe-
+    focused visual imitation learning").
+    """
+    near = torch.zeros(len(actions), dtype=torch.bool)
+    start = 0
+    for length in lengths:
+        held = actions[start : start + length].bool()
+        changes = torch.nonzero((held[1:] != held[:-1]).any(dim=1))[:, 0] + 1
+        around = (changes[:, None] + torch.arange(-frames, frames + 1)).clamp(0, max(length - 1, 0))
+        near[start + around.flatten()] = True
+        start += length
+    weights = 1 + (factor - 1) * near.float()
     return weights / weights.mean()
 
 

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from stages.learning.checkpoints import copy_tensors, load_tensors, read_json, save_tensors, write_json
+from stages.paths import SCRATCH
 
-RESUME = Path(".resume")
 STATE = "state.safetensors"
 PROGRESS = "progress.json"
 
@@ -53,7 +53,7 @@ def scratch_folder(name: str, params: dict, inputs: Iterable[str | Path]) -> Pat
         digest.update(path.name.encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "blake2b").digest())
-    return RESUME / f"{name}-{digest.hexdigest()}"
+    return SCRATCH / f"{name}-{digest.hexdigest()}"
 
 
 def _files(inputs: Iterable[str | Path]) -> list[Path]:

@@ -14,7 +14,7 @@ from torch import nn
 
 from stages.episodes.store import EpisodeStore, action_columns
 from stages.episodes.windows import FrameBank, window_indices
-from stages.learning.losses import inverse_share_weights, rare_window_weights
+from stages.learning.losses import inverse_share_weights, key_change_weights, rare_window_weights
 from stages.learning.threads import in_threads
 
 EVALUATION_BATCH = 256  # windows; spatial latents and frames are large
@@ -47,6 +47,11 @@ class Windows:
         chosen = copy.copy(self)
         chosen.rows, chosen.actions = self.rows[samples], torch.from_numpy(np.asarray(actions))
         return chosen
+
+    @property
+    def lengths(self) -> list[int]:
+        """Of the episodes that the windows end in, in frames."""
+        return self.banks[0].lengths
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -104,7 +109,11 @@ def mean_average_precision(truth: np.ndarray, logits: np.ndarray) -> float:
     return float(np.mean([average_precision_score(truth[:, a], logits[:, a]) for a in occurring] or [0.0]))
 
 
-def window_weights(actions: torch.Tensor, rare: list[int], factor: float, by_class: bool) -> torch.Tensor:
-    """The weights [N, A] or [N, 1] of the loss terms from the train actions [N, A]."""
-    weights = rare_window_weights(actions, rare, factor)[:, None]
-    return weights * inverse_share_weights(actions) if by_class else weights
+def window_weights(
+    windows: Windows, rare: list[int], rare_factor: float, *, by_class: bool, change_weight: float, change_frames: int
+) -> torch.Tensor:
+    """The weights [N, A] or [N, 1] of the loss terms of train windows, from their actions alone."""
+    weights = rare_window_weights(windows.actions, rare, rare_factor)
+    weights = weights * key_change_weights(windows.actions, windows.lengths, change_frames, change_weight)
+    weights = (weights / weights.mean())[:, None]
+    return weights * inverse_share_weights(windows.actions) if by_class else weights

@@ -21,7 +21,8 @@ class Codebook(nn.Module):
     """vectors [B, K, D] -> those of their codes [B, K, D], codes int64 [B, K], a loss (a scalar).
 
     Until `start` it lets vectors pass as they are (`vq`): the first codes are then the k-means of many vectors, for a
-    batch knows few of them. Only codes that less than `dead_code_threshold` transitions of a batch have, on average,
+    batch knows few of them. From then on a training calls `follow` once a step: the codes of a batch do not depend on
+    how it is shared out. Only codes that less than `dead_code_threshold` transitions of a batch have, on average,
     start anew. `entropy_weight` rewards that a batch uses many codes. The codebook, its averages and whether it has
     started are buffers: a checkpoint holds all of it.
     """
@@ -39,7 +40,7 @@ class Codebook(nn.Module):
             self._quantizer = VectorQuantize(
                 dim, codes, use_cosine_sim=cosine, decay=ema_decay, kmeans_init=True, commitment_weight=commitment,
                 threshold_ema_dead_code=dead_code_threshold, codebook_diversity_loss_weight=entropy_weight,
-                rotation_trick=gradient == "rotation",
+                rotation_trick=gradient == "rotation", freeze_codebook=True,
             )  # fmt: skip
         self.register_buffer("started", torch.tensor(self._fixed))
 
@@ -52,10 +53,15 @@ class Codebook(nn.Module):
     @torch.no_grad()
     def start(self, vectors: Tensor) -> None:
         """Ends the warm-up: vectors [N, K, D] say what the first codes are."""
-        if not self._fixed:
-            self._quantizer.train()
-            self._quantise(vectors)
+        self._quantizer.train()
         self.started.fill_(True)
+        self.follow(vectors)
+
+    @torch.no_grad()
+    def follow(self, vectors: Tensor) -> None:
+        """Moves the averages on by the vectors [B, K, D] of a batch, and starts dead codes anew; in training mode."""
+        if self.started and not self._fixed:
+            self._quantizer(vectors.float(), freeze_codebook=False)
 
     def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if not self.started:

@@ -68,11 +68,10 @@ class ForwardModel(nn.Module):
 
     def __init__(
         self, *, past_frames: int, in_channels: int, channels: Sequence[int], cell: int, code_dim: int, tokens: int,
-        height: int, width: int, past_dropout: float, displacements: Tensor, conditioning: str, prediction: str,
-        skips: str,
+        height: int, width: int, displacements: Tensor, conditioning: str, prediction: str, skips: str,
     ):  # fmt: skip
         super().__init__()
-        self._channels, self._size, self._cell, self._past_dropout = in_channels, (height, width), cell, past_dropout
+        self._channels, self._size, self._cell = in_channels, (height, width), cell
         self._prediction, self._skips = prediction, skips == "past"
         self.down = Down((past_frames + 1) * in_channels, channels, cell)
         up = channels[::-1]
@@ -95,7 +94,7 @@ class ForwardModel(nn.Module):
         self.register_buffer("grid", _grid(height, width), persistent=False)
 
     def forward(self, current: Tensor, background: Tensor, views: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        maps = self.down(self._without_past(views))
+        maps = self.down(views)
         x = functional.silu(self.conditions[0](self.mix(maps[-1]), vectors))
         for layer, norm, condition, skip in zip(self.up, self.norms, self.conditions[1:], maps[-2::-1], strict=True):
             x = functional.interpolate(x, skip.shape[-2:], mode="nearest")
@@ -110,12 +109,6 @@ class ForwardModel(nn.Module):
         with torch.autocast(flow.device.type, enabled=False):
             flow = flow + torch.einsum("bkhw,kd->bdhw", shares, self.displacements)
         return self._moved(current, flow) + residual, shares
-
-    def _without_past(self, views: Tensor) -> Tensor:
-        if not self.training or not self._past_dropout:
-            return views
-        shown = torch.rand(len(views), 1, 1, 1, device=views.device) >= self._past_dropout
-        return torch.cat([views[:, : self._channels], views[:, self._channels :] * shown], dim=1)
 
     def _moved(self, current: Tensor, flow: Tensor) -> Tensor:
         """The frame sampled where flow [B, 2, h, w] points to, in units of half the picture's width and height."""

@@ -32,6 +32,7 @@ from torch.utils.checkpoint import checkpoint
 
 from stages.learning.checkpoints import load_config, load_weights
 from stages.learning.compute import Compute
+from stages.learning.dropout import uniform
 from stages.models.block_matching import BlockMatching, matched
 from stages.models.codebook import Codebook
 from stages.models.forward_model import ForwardModel
@@ -77,16 +78,20 @@ class LatentActionDesign:
 
 class Predicted(NamedTuple):
     """What the model says of transitions: the next frame [B, C, H, W]; how badly the displacements match that it
-    expects, [B, h, w] (1 is as bad as any, 0 is found again) or None; the codebook's loss; logits of the labels."""
+    expects, [B, h, w] (1 is as bad as any, 0 is found again) or None; the codebook's loss; logits of the labels; the
+    transitions before quantisation [B, N, D], without gradient."""
 
     frame: Tensor
     mismatch: Tensor | None
     commitment: Tensor
     labels: Tensor | None
+    vectors: Tensor
 
 
 class LatentActionModel(nn.Module):
     """frames [B, P + 2, C, H, W] in 0..1 -> Predicted. Any height and width; the output has the input's size."""
+
+    independent_samples = True  # parts of a batch may be learned in threads, see learning/replicas.py
 
     def __init__(self, design: LatentActionDesign):
         super().__init__()
@@ -102,8 +107,8 @@ class LatentActionModel(nn.Module):
         self.forward_model = ForwardModel(
             past_frames=design.past_frames, in_channels=design.in_channels, channels=design.channels,
             cell=design.cell_px, code_dim=design.code_dim, tokens=self.tokens, height=design.height,
-            width=design.width, past_dropout=design.past_dropout, displacements=displacements,
-            conditioning=design.conditioning, prediction=design.prediction, skips=design.skips,
+            width=design.width, displacements=displacements, conditioning=design.conditioning,
+            prediction=design.prediction, skips=design.skips,
         )  # fmt: skip
         self.codebook = Codebook(
             quantizer=design.quantizer, codes=design.codes, fsq_levels=design.fsq_levels, dim=design.code_dim,
@@ -127,13 +132,14 @@ class LatentActionModel(nn.Module):
         """`context` [B, P + 1, C, H, W]: what the forward model continues, in place of the true past and current
         frames."""
         self._require(frames, self.past_frames + 2)
-        context = frames[:, :-1] if context is None else context
+        context = self._without_past(frames[:, :-1] if context is None else context)
         mismatch = self._mismatch(frames)
-        vectors, _, commitment = self.codebook(self._part(self._vectors, frames, mismatch))
+        unquantised = self._part(self._vectors, frames, mismatch)
+        vectors, _, commitment = self.codebook(unquantised)
         prediction, shares = self._part(self._forward, context, vectors)
         expected = None if mismatch is None else (shares * mismatch).sum(dim=1)
         labels = None if self.labels is None else self.labels(vectors.flatten(1))
-        return Predicted(prediction, expected, commitment, labels)
+        return Predicted(prediction, expected, commitment, labels, unquantised.detach())
 
     def vectors(self, frames: Tensor) -> Tensor:
         """The transitions before quantisation: frames [B, P + 2, C, H, W] -> float32 [B, N, D]."""
@@ -148,10 +154,18 @@ class LatentActionModel(nn.Module):
         return self.codebook.scaled(self.inverse(self.views(frames, self.past_frames), matches))
 
     def _part(self, part, *inputs):
-        """A part of the forward pass; its insides may be computed again in the backward pass instead of being kept."""
+        """A part of the forward pass that draws no random numbers; its insides may be computed again in the backward
+        pass instead of being kept."""
         if self.training and self.design.gradient_checkpointing and torch.is_grad_enabled():
-            return checkpoint(part, *inputs, use_reentrant=False)
+            return checkpoint(part, *inputs, use_reentrant=False, preserve_rng_state=False)
         return part(*inputs)
+
+    def _without_past(self, context: Tensor) -> Tensor:
+        """Of a share of the transitions, in training, the current frame stands in for the past: nothing moved."""
+        if not self.training or not self.design.past_dropout:
+            return context
+        shown = uniform(len(context), 1, 1, 1, 1, device=context.device) >= self.design.past_dropout
+        return torch.where(shown, context, context[:, -1:])
 
     def predict(self, context: Tensor, vectors: Tensor) -> Tensor:
         """Past and current frames [B, P + 1, C, H, W] and vectors [B, N, D] -> next frames, not clipped."""

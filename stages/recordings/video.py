@@ -1,21 +1,28 @@
 """The video of a session: written so that equal frames give equal bytes, read frame by frame.
 
-Colours are BT.601, limited range, 4:2:0. Reading converts with the colour matrix that the file names
-(BT.709 in many foreign recordings), as OpenCV's VideoCapture does, only faster.
+Colours are BT.601, limited range, 4:2:0. Reading takes back what writing did: `bgr` is the one conversion of a decoded
+frame, by the colour matrix and the range that the file names (BT.709 in many foreign recordings), without bias.
 """
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from stages.recordings.pictures import read_pictures
 
-# The default conversion of swscale darkens a picture by a level or two; writing is rare enough to do it exactly.
+# The default conversion of swscale darkens a picture by a level or two, each way.
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+
+# The weights of red and blue in Y (ITU-R BT.709 and BT.601) by the number that a video names its colour
+# matrix with (ITU-T H.273); 2 is "not named", which decoders take for BT.601.
+BT601 = (0.299, 0.114)
+PRIMARY_WEIGHTS = {1: (0.2126, 0.0722), 2: BT601, 5: BT601, 6: BT601}
 
 # x264's macroblock tree reads memory that nobody wrote (version 165): the same frames gave up to six different files.
 X264 = {"preset": "veryfast", "x264-params": "mbtree=0:bframes=0"}
@@ -100,7 +107,54 @@ def read_frames(path: str | Path) -> Iterator[np.ndarray]:
         yield from read_pictures(Path(path))
         return
     for frame in decoded(path):
-        yield frame.to_ndarray(format="bgr24", threads=1)  # swscale's own threads cost more than they bring
+        yield bgr(frame)
+
+
+def bgr(frame: av.VideoFrame) -> np.ndarray:
+    """A decoded frame as a picture, uint8 BGR [H, W, 3]: the inverse of what VideoWriter does, within rounding."""
+    if not named_420(frame):
+        # One thread: swscale's own cost more than they bring.
+        return frame.reformat(format="bgr24", interpolation=EXACT, threads=1).to_ndarray()
+    if PRIMARY_WEIGHTS[frame.colorspace] == BT601 and not full_range(frame):  # the same in whole numbers, faster
+        planes = [np.ascontiguousarray(plane(frame, index)).ravel() for index in range(3)]
+        return cv2.cvtColor(np.concatenate(planes).reshape(-1, frame.width), cv2.COLOR_YUV2BGR_I420)
+    size = (frame.width, frame.height)
+    chroma = (cv2.resize(plane(frame, index), size, interpolation=cv2.INTER_NEAREST) for index in (1, 2))
+    return cv2.transform(cv2.merge([plane(frame, 0), *chroma]), to_bgr(frame))
+
+
+def named_420(frame: av.VideoFrame) -> bool:
+    """Whether a frame holds colour at half its width and height, by one of the matrices above."""
+    fits = frame.format.name in ("yuv420p", "yuvj420p") and frame.colorspace in PRIMARY_WEIGHTS
+    return fits and frame.width % 2 == 0 and frame.height % 2 == 0
+
+
+def full_range(frame: av.VideoFrame) -> bool:
+    """Whether black is 0 and white 255, not 16 and 235."""
+    return frame.color_range == ColorRange.JPEG or frame.format.name == "yuvj420p"
+
+
+def plane(frame: av.VideoFrame, index: int) -> np.ndarray:
+    """Plane Y (0), Cb (1) or Cr (2) of a frame, uint8 [h, w]; it lives as long as the frame."""
+    found = frame.planes[index]
+    return np.frombuffer(found, np.uint8).reshape(-1, found.line_size)[: found.height, : found.width]
+
+
+def to_bgr(frame: av.VideoFrame) -> np.ndarray:
+    """The matrix float32 [3, 4] that leads from (Y, Cb, Cr, 1) of a frame to (B, G, R)."""
+    return _to_bgr(*PRIMARY_WEIGHTS[frame.colorspace], full_range(frame))
+
+
+@cache
+def _to_bgr(red: float, blue: float, full: bool) -> np.ndarray:
+    """ITU-R BT.601, 2.5: `red` and `blue` are the weights in Y."""
+    green = 1 - red - blue
+    y, chroma, black = (1.0, 2.0, 0) if full else (255 / 219, 2 * 255 / 224, 16)
+    from_blue, from_red = chroma * (1 - blue), chroma * (1 - red)
+    matrix = np.array(
+        [[y, from_blue, 0], [y, -from_blue * blue / green, -from_red * red / green], [y, 0, from_red]], np.float32
+    )
+    return np.column_stack([matrix, -matrix @ np.array([black, 128, 128], np.float32)])
 
 
 def count_frames(path: str | Path) -> int:

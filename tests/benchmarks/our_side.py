@@ -12,6 +12,7 @@ keep_to_one_core()
 import cv2  # noqa: E402  (after the process is pinned: these libraries count the cores when they start)
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from stages.models.policy import RecurrentPolicy  # noqa: E402
 
 from stages.episodes.decode import read_small_frames  # noqa: E402
 from stages.episodes.store import EpisodeStore  # noqa: E402
@@ -22,7 +23,6 @@ from stages.learning.training import FitSettings, fit  # noqa: E402
 from stages.models.agent import Agent  # noqa: E402
 from stages.models.autoencoder import Autoencoder  # noqa: E402
 from stages.models.cloning import CloningTask, Windows, window_weights  # noqa: E402
-from stages.models.policy import RecurrentPolicy  # noqa: E402
 from stages.params import Params, read_params  # noqa: E402
 from stages.train_autoencoder import ReconstructionTask, background_of  # noqa: E402
 from tests.benchmarks import sizes  # noqa: E402
@@ -81,7 +81,7 @@ def head_task(folder: Path, params: Params, compute: Compute) -> CloningTask:
         latent_shape=(sizes.HEAD_LATENT,), hidden=sizes.HIDDEN, cell="gru", dropout=sizes.DROPOUT, actions=sizes.ACTIONS
     )
     loss = partial(focal_loss, gamma=params.recurrent.focal_gamma, alpha=params.recurrent.focal_alpha)
-    weights = window_weights(train.actions, [0], params.rare_factor, False)
+    weights = window_weights(train, [0], params.rare_factor, by_class=False, change_weight=1.0, change_frames=0)
     return CloningTask(policy, train, val, loss=loss, weights=weights, device=compute.device, seed=0)
 
 

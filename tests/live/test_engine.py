@@ -9,13 +9,13 @@ import time
 import numpy as np
 import pytest
 import torch
+from stages.evaluation.acting import Acting
+from stages.models.policy import RecurrentPolicy
 
 from stages.commands.engines import KINDS, load_agent, quicker, tried
-from stages.evaluation.acting import Acting
 from stages.learning.checkpoints import save_model
 from stages.learning.compute import prepare_compute
 from stages.models.autoencoder import Autoencoder
-from stages.models.policy import RecurrentPolicy
 
 ACTING = Acting(np.full(3, 0.5), np.ones(3), np.zeros(3))
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from stages.evaluation.acting import Acting, write_acting
+from stages.models.policy import RecurrentPolicy
+
 from stages.learning.checkpoints import save_model
 from stages.live.deciding import Decider
 from stages.live.hands import Hands
@@ -20,7 +21,6 @@ from stages.live.playing import Run
 from stages.live.playing import play as playing_of
 from stages.live.screen import Region
 from stages.models.autoencoder import Autoencoder
-from stages.models.policy import RecurrentPolicy
 from stages.recordings.session import read_session
 from tests.live.conftest import PLAYED, ROOT, close, finished, say_so, understudy, wait_until
 from tests.live.windows import PlainWindow

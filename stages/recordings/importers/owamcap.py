@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.recordings.importers.imported import Imported
-from stages.recordings.video import decoded
+from stages.recordings.video import bgr, decoded
 
 CARRIED = ("screen", "keyboard")
 # https://learn.microsoft.com/windows/win32/inputdev/virtual-key-codes, as pynput calls the keys
@@ -140,4 +140,4 @@ def _matched(video: Path, screens: list) -> tuple[np.ndarray, np.ndarray]:
 def _pictures(video: Path, wanted: np.ndarray) -> Iterator[np.ndarray]:
     for keep, frame in zip(wanted, decoded(video), strict=True):
         if keep:
-            yield frame.to_ndarray(format="bgr24", threads=1)
+            yield bgr(frame)

@@ -15,14 +15,13 @@ from stages.models.cloning import Windows
 from stages.models.policies.recurrent import Recurrent
 from stages.models.policies.registry import kind_of, policy_input, section_of
 from stages.params import Params
-from stages.paths import EPISODES, LATENT_STORE
+from stages.paths import EPISODES, LABELS, LATENT_STORE
 
-FOLDER = Path("data/labels")
-UNSHAPED = FOLDER / "unshaped"  # latent actions of each split, as the model learned them from video alone
-SHAPED = FOLDER / "shaped"  # the same after learning on from labels, a folder a number of labels and a draw
-CHOSEN = FOLDER / "chosen"  # the transitions that are labelled
-LATENT_POLICY = FOLDER / "latent_policy"
-ACCURACY, PLAYED = FOLDER / "accuracy", FOLDER / "played"
+UNSHAPED = LABELS / "unshaped"  # latent actions of each split, as the model learned them from video alone
+SHAPED = LABELS / "shaped"  # the same after learning on from labels, a folder a number of labels and a draw
+CHOSEN = LABELS / "chosen"  # the transitions that are labelled
+LATENT_POLICY = LABELS / "latent_policy"
+ACCURACY, PLAYED = LABELS / "accuracy", LABELS / "played"
 SPLITS = ("train", "val", "test")
 
 

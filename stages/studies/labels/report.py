@@ -1,6 +1,6 @@
 """All rows as one file, one page, and the validation metrics that experiments may be compared by.
 
-reports/labels.json is committed: its test figures are no metric of DVC. reports/labels_val.json is one, and reads
+reports/labels.json is committed: its test figures are no metric of DVC. reports/labels/val.json is one, and reads
 validation data alone.
 """
 
@@ -21,7 +21,7 @@ from stages.paths import REPORTS, TEST_REPORTS
 from stages.run import run_stage
 from stages.studies.labels.inputs import accuracy_file, played_file
 
-OUT, PAGE, METRICS = REPORTS / "labels.json", REPORTS / "labels.html", REPORTS / "labels_val.json"
+OUT, PAGE, METRICS = REPORTS / "labels.json", REPORTS / "labels.html", REPORTS / "labels/val.json"
 RETURNS = TEST_REPORTS / "play/returns.csv"
 
 
@@ -34,6 +34,7 @@ def main() -> None:
     found = {"curve": rows, "play": compared(games, players, **drawn), "marks": marks,
              "choice": params.labelling.choice}  # fmt: skip
     write_json(OUT, found)
+    METRICS.parent.mkdir(parents=True, exist_ok=True)
     write_json(METRICS, validation_metrics(rows, games, params.labelling.choice))
     size = page.write_page(PAGE, labels_page(found))
     print(printed(found))

@@ -1,24 +1,26 @@
-"""Tests of stages.models.policy."""
+"""The kinds of policies, and their registry."""
 
 import pytest
 import torch
 from torch.nn import functional
 
 from stages.learning.checkpoints import save_model
-from stages.models.policy import RecurrentPolicy, load_policy
+from stages.models.policies.recurrent import Recurrent
+from stages.models.policies.registry import kind_of, load_policy, made_policy, policy_input, save_policy
+from stages.params import read_params
 
-CONFIG = {"latent_shape": [6], "hidden": [5, 4], "cell": "gru", "dropout": 0.3}
+CONFIG = {"hidden": [5, 4], "cell": "gru", "dropout": 0.3, "window": 10, "actions": 3}
 
 
-def policy(**changes) -> RecurrentPolicy:
+def policy(latent_shape=(6,), **changes) -> Recurrent:
     torch.manual_seed(0)
-    return RecurrentPolicy(**{**CONFIG, **changes}, actions=3)
+    return Recurrent(shapes={"latents": latent_shape}, **{**CONFIG, **changes})
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 @pytest.mark.parametrize("latent_shape", [[6], [2, 3, 4]])
 def test_shapes(cell, latent_shape):
-    model = policy(cell=cell, latent_shape=latent_shape)
+    model = policy(latent_shape, cell=cell)
     assert model(torch.rand(7, 10, *latent_shape)).shape == (7, 3)
     assert [layer.hidden_size for layer in model.layers] == [5, 4]
 
@@ -62,12 +64,29 @@ def test_bad_input():
 
 def test_round_trip_through_a_folder(tmp_path):
     saved, x = policy().eval(), torch.rand(4, 10, 6)
-    config = {**CONFIG, "actions": ["LEFT", "RIGHT", "SHOOT"], "sequence_length": 10}
-    save_model(tmp_path / "policy", saved, config)
-    loaded, found = load_policy(tmp_path / "policy")
-    assert found == config
+    save_policy(tmp_path / "policy", saved)
+    loaded = load_policy(tmp_path / "policy")
+    assert loaded.config == saved.config and loaded.window == 10
     assert not loaded.training
     assert torch.equal(loaded(x), saved(x))
-    save_model(tmp_path / "policy", saved, {**config, "hidden": [5, 8]})
+    save_model(tmp_path / "policy", saved, {"kind": "recurrent", **saved.config, "hidden": [5, 8]})
     with pytest.raises(ValueError, match="holds weights of another model"):
         load_policy(tmp_path / "policy")
+    save_model(tmp_path / "policy", saved, {"latent_shape": [6], **CONFIG})
+    with pytest.raises(ValueError, match="a policy of an earlier version; train it again"):
+        load_policy(tmp_path / "policy")
+
+
+def test_the_default_policy_is_what_params_yaml_says():
+    params = read_params()
+    made = made_policy(params, {"latents": (params.latent_dim,)})
+    assert isinstance(made, Recurrent) and made.window == params.sequence_length
+    assert made(torch.zeros(2, made.window, params.latent_dim)).shape == (2, len(params.actions))
+
+
+def test_kinds_are_known_by_name_and_read_what_the_params_say():
+    with pytest.raises(ValueError, match="policy is 'resnet'; the kinds are recurrent"):
+        kind_of("resnet")
+    other = read_params().model_copy(update={"policy_reads": "data/episodes.zarr"})
+    with pytest.raises(ValueError, match="reads data/latents, but policy_reads is data/episodes.zarr: set both"):
+        policy_input(other)

@@ -1,0 +1,39 @@
+"""What more recordings are worth: how far the agent comes, over the minutes that it learned from."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from stages.evaluation.figures.style import MUTED, action_color, grid, new_figure, title
+
+
+def minutes_figure(rows: Sequence[Mapping]) -> Figure:
+    """Two panels over the minutes of training: return_fraction in test games with 95 % intervals, and onset F1.
+
+    A dot is a training; the line joins the means of those from as many sessions.
+    """
+    figure, axes = new_figure(12, 4.6, cols=2)
+    counts = sorted({row["sessions"] for row in rows})
+    for axis, name, words in zip(
+        axes[0], ("return_fraction", "onset_f1"), ("Share of the way to the player, test games", "Onset F1, test"),
+        strict=True,
+    ):  # fmt: skip
+        minutes, values = (
+            [np.mean([row[key] for row in rows if row["sessions"] == count]) for count in counts]
+            for key in ("train_minutes", name)
+        )
+        axis.plot(minutes, values, "-", color=action_color(0))
+        for row in rows:
+            axis.plot(row["train_minutes"], row[name], "o", color=action_color(0), markersize=4)
+            if f"{name}_low" in row:
+                ends = [row[f"{name}_low"], row[f"{name}_high"]]
+                axis.plot([row["train_minutes"]] * 2, ends, color=action_color(0), alpha=0.4)
+        axis.set_xscale("log")
+        axis.set_xticks(minutes, [f"{value:.1f}" for value in minutes])
+        axis.minorticks_off()
+        axis.set_xlabel("minutes learned from")
+        title(axis, words)
+        grid(axis)
+    axes[0, 0].axhline(1, color=MUTED, linewidth=1, linestyle="--")
+    return figure

@@ -1,0 +1,94 @@
+"""Study minutes, stage learn: an agent from the first sessions of a seed, as the pipeline itself makes it.
+
+The sessions that follow the largest number are test for all rows. One in seven of the others is validation; of fewer
+than three sessions it is the last episode of each.
+"""
+
+import csv
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from stages.episodes.store import EpisodeStore
+from stages.games.catalog import TEST_SEEDS, game_seeds
+from stages.learning.checkpoints import read_json, write_json
+from stages.params import Params, read_params
+from stages.paths import EPISODES, MINUTES, PLAY_BASELINES, POLICY_TRAINING, RAW, REPORTS, SCRATCH, TEST_REPORTS
+from stages.recordings.session import session_stems
+from stages.run import run_stage
+from stages.studies.workspace import Workspace
+
+RUNS = ("align", "convert", "train_autoencoder", "extract_latents", "train_policy", "evaluate", "play")
+TRAININGS = ("train_autoencoder", "extract_latents", "train_policy")  # those whose time is told
+
+
+def splits(known: list[str], test: list[str], last_episode: int) -> dict[str, object]:
+    """The params `split.*`: which of the `known` sessions are validation, or `last_episode` of each if they are few."""
+    if len(known) < 3:
+        return {"split.unit": "episode", "split.test": test, "split.val": [f"{name}:{last_episode}" for name in known]}
+    return {"split.unit": "session", "split.test": test, "split.val": known[-max(1, round(len(known) / 7)) :]}
+
+
+def main() -> None:
+    params, count, seed = read_params(), int(sys.argv[1]), int(sys.argv[2])
+    recorded = MINUTES / f"seed{seed}"
+    names = session_stems(recorded)
+    known, test = names[:count], names[-params.minutes.test_sessions :]
+    workspace = Workspace(
+        SCRATCH / f"minutes-{count}-{seed}",
+        splits(known, test, params.collect.episodes_per_session - 1)
+        | {"seed": seed, "recordings": f"{RAW.as_posix()}/{params.game}", "play.videos": 0,
+           "play.test_episodes": params.minutes.games},
+    )  # fmt: skip
+    prepare(workspace, params, recorded, [*known, *test])
+    seconds = {}
+    for stage in RUNS:
+        start = time.monotonic()
+        workspace.run(stage)
+        seconds[stage] = time.monotonic() - start
+    row = {"sessions": count, "seed": seed, **measured(workspace.folder)}
+    row["seconds"] = round(sum(seconds[stage] for stage in TRAININGS), 1)
+    out = MINUTES / "rows" / f"{count}_sessions_seed{seed}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(out, row)
+    shutil.rmtree(workspace.folder)
+    print(f"wrote {out}: return_fraction {row['return_fraction']:.2f} on test games")
+
+
+def prepare(workspace: Workspace, params: Params, recorded: Path, names: list[str]) -> None:
+    """The recordings of a row, and what script and blind players earned in the games that it plays."""
+    raw = workspace.folder / RAW / params.game
+    raw.mkdir(parents=True)
+    for path in recorded.iterdir():
+        if any(path.name.startswith((f"{name}.", f"{name}_")) for name in names):
+            shutil.copy2(path, raw)
+    (workspace.folder / PLAY_BASELINES).mkdir(parents=True)
+    shutil.copy2(PLAY_BASELINES / "choice.json", workspace.folder / PLAY_BASELINES)
+    played = set(game_seeds(TEST_SEEDS, params.play.seed, params.minutes.games))
+    with (PLAY_BASELINES / "returns.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] != "test" or int(row["seed"]) in played]
+    with (workspace.folder / PLAY_BASELINES / "returns.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+
+
+def measured(folder: Path) -> dict:
+    """The figures of a row, read from what the stages wrote in its workspace."""
+    store = EpisodeStore(folder / EPISODES)
+    frames = sum(episode.length for episode in store.episodes("train"))
+    play, keys = (read_json(folder / TEST_REPORTS / part / "metrics.json") for part in ("play", "policy"))
+    val = read_json(folder / REPORTS / "play" / "metrics.json")
+    return {
+        "train_frames": frames,
+        "train_minutes": round(frames / store.fps / 60, 2),
+        **{name: play[name] for name in ("return_fraction", "return_fraction_low", "return_fraction_high", "return")},
+        "onset_f1": keys["onset_f1"],
+        "val_return_fraction": val["val_return_fraction"],
+        "policy_steps": read_json(folder / POLICY_TRAINING / "training.json")["steps_made"],
+    }
+
+
+if __name__ == "__main__":
+    run_stage(main)

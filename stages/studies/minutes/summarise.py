@@ -1,0 +1,49 @@
+"""Study minutes, stage summarise: reports/minutes.json (a row a training), the curve, and val's figures for DVC."""
+
+import json
+
+import numpy as np
+
+from stages.evaluation.figures import style
+from stages.evaluation.figures.minutes import minutes_figure
+from stages.learning.checkpoints import read_json, write_json
+from stages.params import read_params
+from stages.paths import MINUTES, REPORTS
+from stages.run import run_stage
+
+COLUMNS = ("sessions", "train_frames", "train_minutes", "seed", "return_fraction", "onset_f1", "seconds")
+
+
+def main() -> None:
+    params = read_params()
+    rows = [
+        read_json(MINUTES / "rows" / f"{count}_sessions_seed{seed}.json")
+        for count in params.minutes.sessions
+        for seed in params.minutes.seeds
+    ]
+    (REPORTS / "minutes").mkdir(parents=True, exist_ok=True)
+    (REPORTS / "minutes.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8", newline="\n")
+    style.save(minutes_figure(rows), REPORTS / "minutes" / "minutes.png")
+    val = {
+        f"minutes_{count}_val_return_fraction": float(
+            np.mean([row["val_return_fraction"] for row in rows if row["sessions"] == count])
+        )
+        for count in params.minutes.sessions
+    }
+    write_json(REPORTS / "minutes" / "val.json", val)
+    print("\n".join(table(rows)))
+    print(f"wrote {REPORTS / 'minutes.json'} and {REPORTS / 'minutes' / 'minutes.png'}")
+
+
+def table(rows: list[dict]) -> list[str]:
+    """The rows as Markdown."""
+    lines = ["| " + " | ".join(COLUMNS).replace("_", " ") + " |", "|---" * len(COLUMNS) + "|"]
+    for row in rows:
+        fraction = "{return_fraction:.2f} ({return_fraction_low:.2f}-{return_fraction_high:.2f})".format(**row)
+        cells = [row["sessions"], f"{row['train_frames']:,}", row["train_minutes"], row["seed"], fraction]
+        lines.append("| " + " | ".join(map(str, [*cells, f"{row['onset_f1']:.2f}", f"{row['seconds']:.0f}"])) + " |")
+    return lines
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,44 @@
+"""A folder in which stages of the pipeline run with other params than the project's."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from stages.params import validated
+from stages.paths import PARAMS
+
+
+class Workspace:
+    """`folder` with a params.yaml of its own: the project's, with `changes` {key with dots: value} laid over.
+
+    What killed trainings left in it stays, so that they go on; the rest is made anew.
+    """
+
+    def __init__(self, folder: str | Path, changes: Mapping[str, object]):
+        self.folder = Path(folder)
+        for name in ("data", "reports"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        tree = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+        for key, value in changes.items():
+            *sections, last = key.split(".")
+            node = tree
+            for section in sections:
+                node = node[section]
+            if last not in node:
+                raise ValueError(f"a study sets {key}, which params.yaml does not have")
+            node[last] = value
+        validated(tree, self.folder / PARAMS)
+        (self.folder / PARAMS).write_text(yaml.safe_dump(tree, allow_unicode=True), encoding="utf-8")
+
+    def run(self, stage: str) -> None:
+        """Runs a stage in the folder; ValueError when it fails (it has said why)."""
+        environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+        done = subprocess.run([sys.executable, "-m", f"stages.{stage}"], cwd=self.folder, env=environment)
+        if done.returncode:
+            raise ValueError(f"the stage {stage} failed in {self.folder}; what it said stands above")
