@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.games.catalog import RECORDING_SEEDS, bundled, game_seeds
+from stages.games.catalog import RECORDING_SEEDS, bundled, game_seeds, options_of
 from stages.games.game import Game
 from stages.games.rollout import GameSetting, Workers, human_like_script
 from stages.games.scripts import HumanLikeScript
@@ -37,8 +37,8 @@ class Recording:
 def main() -> None:
     params = read_params()
     collect = params.collect
-    keys = tuple(bundled(params.game).game.keys)
-    setting = GameSetting(params.game, collect.width, collect.height, keys, collect.max_episode_s, params.game_options)
+    keys = tuple(bundled(params.game).keys)
+    setting = GameSetting(params.game, collect.width, collect.height, keys, collect.max_episode_s, options_of(params))
     recording = Recording(setting, collect.script, collect.crf, RAW / params.game)
     seeds = game_seeds(RECORDING_SEEDS, collect.seed, collect.sessions * collect.episodes_per_session)
     episodes = [

@@ -5,7 +5,8 @@ Every frame is predicted from the frames before it and its own; no key of the pl
 
 from stages.episodes.store import EpisodeStore
 from stages.evaluation import tables
-from stages.evaluation.baselines import press_statistics
+from stages.evaluation.baselines import Recorded, blind_policies, press_statistics
+from stages.evaluation.blind import candidates
 from stages.evaluation.onsets import episode_index
 from stages.evaluation.scorecard import PlayedSplit, ScoreSettings
 from stages.evaluation.split_report import PredictedSplit, evaluate_split, train_scores
@@ -39,10 +40,13 @@ def main() -> None:
     train, val, test = (
         predict_split(params, split, policy, about.acting, compute) for split in ("train", "val", "test")
     )
-    known = press_statistics(train.played.truth, train.played.episode)
+    recorded = Recorded(train.played.truth, train.played.times, train.played.episode)
+    known = press_statistics(recorded.truth, recorded.episode)
+    grid = candidates(len(params.actions), params.play.blind_shares, params.play.blind_periods, params.play.blind_taps)
+    blind = blind_policies(recorded, grid, tolerance_s=settings.tolerance_s)
     gap = train_scores(train, settings)
     for split, directory, prefix in ((val, REPORTS / "policy", "val_"), (test, TEST_REPORTS / "policy", "")):
-        flat = evaluate_split(split, known, settings, directory, prefix, gap if split is val else {})
+        flat = evaluate_split(split, known, blind, settings, directory, prefix, gap if split is val else {})
         frames, episodes = (int(flat[prefix + name]) for name in ("frames", "episodes"))
         print(f"{split.name}: {frames} frames of {episodes} episodes -> {directory}")
         if split is test:  # its scores are for the report: seen in every run, they would be chosen by

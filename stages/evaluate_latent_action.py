@@ -14,7 +14,8 @@ import torch
 from stages.episodes.store import EpisodeStore
 from stages.evaluation.figures.latent_action import rollout_figure
 from stages.evaluation.figures.style import save
-from stages.latent_actions.breakout_objects import NEEDED, object_metrics
+from stages.games.catalog import GAMES
+from stages.games.game import Game
 from stages.latent_actions.effects import Case, change_classes, effect_known, effect_of, lagged_classes, states_of
 from stages.latent_actions.measures import (
     PROBES,
@@ -150,16 +151,16 @@ def judged(case: Case, predict, model, params: Params) -> tuple[dict, np.ndarray
     return metrics, psnr_by_step(ahead)
 
 
-def object_scores(case: Case, predict) -> dict[str, float | None]:
-    """Where ball, paddle and bricks of Breakout are in predicted pictures; nothing for other games."""
-    if case.states is None or not all(name in case.states[2] for name in NEEDED):
+def object_scores(case: Case, predict, game: type[Game]) -> dict[str, float | None]:
+    """Where the game's things are in predicted pictures; nothing for games that cannot tell."""
+    if case.states is None or not game.object_columns or not set(game.object_columns) <= set(case.states[2]):
         return {}
     chosen = spread_samples(len(case.transitions), LOOKED_AT)
     frames = case.transitions.take(chosen)
     parts = batches(np.arange(len(frames)))
     predicted = np.concatenate([predict(frames[part, :-1], case.codes[chosen][part]) for part in parts])
     pictures = {"true": frames[:, -1], "predicted": predicted, "copy": frames[:, -2]}
-    return object_metrics(pictures, {name: column[chosen] for name, column in case.states[2].items()})
+    return game.object_metrics(pictures, {name: column[chosen] for name, column in case.states[2].items()})
 
 
 def main() -> None:
@@ -178,15 +179,16 @@ def main() -> None:
     answers = {name: probe_answers(model, params, compute, cases, classes, name) for name, classes in probes.items()}
     if not compute.is_main:
         return
+    game = GAMES.get(params.game, Game)  # own recordings may be of any game
     predict = partial(predict_next, model, compute=compute)
     beside = {"train": seen_in_training(cases.pop("train"), predict, model, params)}  # its frames leave the memory
     for split, directory in FOLDERS.items():
         case = cases[split]
         metrics, psnr = judged(case, predict, model, params)
         metrics |= probed(case, {name: (answers[name][split], probes[name][split]) for name in probes}, params)
-        metrics |= {"lam_probe_lag": lag} | object_scores(case, predict)
+        metrics |= {"lam_probe_lag": lag} | object_scores(case, predict, game)
         if model.tokens == 1:
-            metrics |= write_effects(directory, case, model.codes, effect, **drawn_by(params))
+            metrics |= write_effects(directory, case, model.codes, effect, game.events, **drawn_by(params))
         shown = Shown(case, probes.get("probe", {}).get(split), (*params.latent_action.probe_actions, "neither"))
         write_figures(directory, shown, model, predict, partial(vectors_in, model, compute=compute), params.seed)
         save(rollout_figure(psnr, DRIVEN), directory / "rollout.png")

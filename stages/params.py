@@ -34,7 +34,6 @@ Precision = Annotated[
 ]
 
 MOST_CODES = 2**15 - 1  # what int16 holds: the type of the codes in the stores
-BUNDLED = ("doom_center", "doom_line", "breakout")  # the games of games/catalog.py
 
 # Names of earlier versions, "*." for any section, and what replaces them.
 RENAMED = {
@@ -75,13 +74,6 @@ class CollectParams(Section):
     height: Count
     crf: Annotated[int, Field(ge=0, le=51, strict=True)]
     script: ScriptParams
-
-
-class BreakoutParams(Section):
-    frame_skip: Count
-    sticky: Annotated[float, Field(ge=0, lt=1)]
-    noops: Whole
-    serve_s: Positive
 
 
 class LabelParams(Section):
@@ -161,6 +153,7 @@ class PlayParams(Section):
     max_episode_s: Positive
     blind_shares: tuple[Share, ...]
     blind_periods: tuple[Count, ...]
+    blind_taps: tuple[Count, ...]
     videos: Whole
 
 
@@ -276,7 +269,6 @@ class Params(Section):
     launcher: str
     keys: dict[str, tuple[str, ...]]
     collect: CollectParams
-    breakout: BreakoutParams
     labels: LabelParams
     align: AlignParams
     split: SplitParams
@@ -326,21 +318,6 @@ class Params(Section):
             for action in actions:
                 if action not in self.actions:
                     raise ValueError(f"{where} names {action!r}, which is not among actions {list(self.actions)}")
-        return self
-
-    @property
-    def game_options(self) -> BreakoutParams | None:
-        """The section of params.yaml that is for the chosen game alone."""
-        return {"breakout": self.breakout}.get(self.game)
-
-    @model_validator(mode="after")
-    def _recordings_fit_the_game(self):
-        raw = Path(self.recordings)
-        if raw.parent == Path("data/raw") and raw.name in BUNDLED and raw.name != self.game:
-            raise ValueError(
-                f"recordings is {self.recordings} but game is {self.game}: "
-                f"set both, -S game={self.game} -S recordings=data/raw/{self.game}"
-            )
         return self
 
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from stages.evaluation.blind import KeysOfOther
 from stages.evaluation.figures import style
 from stages.evaluation.figures.play import returns_figure
 from stages.evaluation.intervals import Interval, finite, mean_interval, paired_difference
 from stages.evaluation.overlay import overlay_frames, write_video
 from stages.evaluation.returns import return_fraction
-from stages.games.blind import KeysOfOther
-from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, records_bundled_game
+from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, options_of, records_bundled_game
 from stages.games.rollout import AgentGames, GameSetting, Played, Workers, play_rows, replayed_frames
 from stages.learning.checkpoints import write_json
 from stages.learning.compute import prepare_compute
@@ -59,7 +59,7 @@ def let_play(params: Params, workers: Workers) -> None:
     """Chooses the acting rule on validation seeds, plays the test seeds with it and writes both reports."""
     play, collect = params.play, params.collect
     setting = GameSetting(
-        params.game, collect.width, collect.height, params.actions, play.max_episode_s, params.game_options
+        params.game, collect.width, collect.height, params.actions, play.max_episode_s, options_of(params)
     )
     acting = read_about(POLICY).acting
     baselines = read_returns(PLAY_BASELINES / "returns.csv")

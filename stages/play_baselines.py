@@ -1,7 +1,7 @@
 """Play the bundled game without an agent, on validation and test seeds: the script, and who sees nothing.
 
-The best blind policy is chosen on validation seeds by halving: many candidates on few seeds, the better ones on
-more. None of this depends on what was learned, so experiments share it. reports/play_baselines/: returns.csv (a row
+The best of all who see nothing is chosen on validation seeds by halving: many candidates on few seeds, the better ones
+on more. None of this depends on what was learned, so experiments share it. reports/play_baselines/: returns.csv (a row
 an episode) and choice.json; null in choice.json when the recordings come from no bundled game.
 """
 
@@ -14,17 +14,17 @@ from pathlib import Path
 import numpy as np
 
 from stages.episodes.store import EpisodeStore, action_columns
-from stages.evaluation.baselines import PressStatistics, matched_random, press_statistics
+from stages.evaluation.baselines import MatchedRandom, Recorded, best_metronome, press_statistics
+from stages.evaluation.blind import Independent, Nothing, Replay, candidates
 from stages.evaluation.onsets import episode_index
-from stages.games.blind import Independent, Nothing, Replay, candidates
-from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, records_bundled_game
+from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, options_of, records_bundled_game
 from stages.games.rollout import GameSetting, Played, Workers, play_rows, play_script
 from stages.params import Params, read_params
 from stages.paths import EPISODES
 from stages.paths import PLAY_BASELINES as OUT
 from stages.run import run_stage
 
-HALVING = ((2, 1 / 8), (6, 1 / 6))  # (seeds a candidate, the share that goes on)
+HALVING = ((2, 1 / 12), (6, 1 / 6))  # (seeds a candidate, the share that goes on)
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
         return
     setting = GameSetting(
         params.game, params.collect.width, params.collect.height, params.actions, params.play.max_episode_s,
-        params.game_options,
+        options_of(params),
     )  # fmt: skip
     seeds = {
         "val": game_seeds(VALIDATION_SEEDS, params.play.seed, params.play.val_episodes),
@@ -49,15 +49,20 @@ def main() -> None:
 def play_all(params: Params, setting: GameSetting, seeds: Mapping[str, Sequence[int]], workers: Workers) -> None:
     """Finds the best blind policy, lets everybody play the seeds of each split and writes what they scored."""
     blind = partial(play_blind, setting, workers=workers)
-    recorded, known = recordings_of(EpisodeStore(EPISODES), params.actions)
-    grid = [Replay(recorded), *candidates(len(params.actions), params.play.blind_shares, params.play.blind_periods)]
-    best, finalists = best_blind(blind, grid, seeds["val"])
-    policies = {
-        "best_blind": best,
+    recorded, play = recordings_of(EpisodeStore(EPISODES), params.actions), params.play
+    named = {
         "random": Independent((0.5,) * len(params.actions)),
-        "matched_random": partial(matched_keys, known),
+        "matched_random": MatchedRandom(press_statistics(recorded.truth, recorded.episode)),
         "nothing": Nothing(len(params.actions)),
     }
+    grid = [
+        *named.values(),
+        Replay(recorded.episodes()),
+        best_metronome(recorded, params.evaluate.onset_tolerance_s),
+        *candidates(len(params.actions), play.blind_shares, play.blind_periods, play.blind_taps),
+    ]
+    best, finalists = best_blind(blind, grid, seeds["val"])
+    policies = {"best_blind": best, **named}
     script = partial(play_script, setting, params.collect.script)
     results = {}
     for split, some in seeds.items():
@@ -82,17 +87,11 @@ def play_blind(setting: GameSetting, tasks: Sequence, *, workers: Workers, title
     return workers.run(partial(play_rows, setting), tasks, title=title)
 
 
-def recordings_of(store: EpisodeStore, actions: Sequence[str]) -> tuple[tuple[np.ndarray, ...], PressStatistics]:
-    """The keys of the recorded training episodes, each uint8 [T, A], and how often and how long they are pressed."""
+def recordings_of(store: EpisodeStore, actions: Sequence[str]) -> Recorded:
+    """The keys of the recorded training episodes."""
     values, lengths = store.concatenated("actions", "train")
-    values = values[:, action_columns(store, actions)]
-    known = press_statistics(values, episode_index(lengths))
-    return tuple(np.split(values, np.cumsum(lengths)[:-1])), known
-
-
-def matched_keys(known: PressStatistics, seed: int, frames: int) -> np.ndarray:
-    """Random keys uint8 [frames, A], pressed as often and held as long as the player does."""
-    return matched_random(known, np.zeros(frames, np.int64), seed=seed, draws=1)[0].astype(np.uint8)
+    times, _ = store.concatenated("t", "train")
+    return Recorded(values[:, action_columns(store, actions)].astype(bool), times, episode_index(lengths))
 
 
 def best_blind(blind: Callable, grid: list, seeds: Sequence[int]) -> tuple[Callable, list[tuple[Callable, float]]]:

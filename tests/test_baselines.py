@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from stages.evaluation import baselines, metrics
-from stages.evaluation.baselines import PressStatistics, press_statistics
+from stages.evaluation.baselines import PressStatistics, Recorded, best_metronome, blind_policies, press_statistics
+from stages.evaluation.blind import Independent, Metronome, SquareWave, candidates, rows_on
 from stages.evaluation.onsets import episode_index, onset_counts
 
 
@@ -75,8 +76,47 @@ def test_the_same_seed_gives_the_same_keys():
 
 def test_only_repeating_is_not_playable():
     truth, episode = np.zeros((10, 2), dtype=bool), episode_index([5, 5])
-    made = baselines.baseline_predictors(PressStatistics(np.full(2, 0.2), np.full(2, 3.0)), truth, episode, seed=0)
+    known = PressStatistics(np.full(2, 0.2), np.full(2, 3.0))
+    made = baselines.baseline_predictors(known, {}, truth, episode, seed=0)
     assert [predictor.name for predictor in made if not predictor.playable] == ["repeat_last"]
     for predictor in made:
         assert predictor.baseline
         assert predictor.pressed.shape[1:] == predictor.score.shape == truth.shape
+
+
+def recorded(truth, lengths):
+    truth, episode = np.asarray(truth, bool), episode_index(lengths)
+    return Recorded(truth, np.arange(len(truth)) * 0.1 + episode * 50.0, episode)
+
+
+def test_a_player_who_taps_in_time_is_found_by_the_metronome():
+    """Two keys in beats of their own; a third that nobody touches. The first phase that meets all is taken."""
+    frames = np.arange(150)
+    one = np.column_stack([frames % 7 == 5, frames % 11 == 9, np.zeros(150)])
+    train = recorded(np.concatenate([one, one]), [150, 150])
+    found = best_metronome(train, 0.1)
+    assert found == Metronome((7, 11, 0), (4, 8, 0))
+    assert train.onset_f1(1, rows_on(found, train.episode)[:, 1], 0.1) == 1
+    assert train.onset_f1(1, rows_on(found, train.episode)[:, 1], 0.05) == 0
+
+
+def test_a_metronome_begins_anew_with_every_episode():
+    rows = rows_on(Metronome((3, 0), (1, 0)), episode_index([5, 4]))
+    assert rows[:, 0].tolist() == [False, True, False, False, True, False, True, False, False]
+    assert not rows[:, 1].any()
+
+
+def test_of_the_blind_policies_each_metric_has_its_own_winner():
+    """A key held in three frames of four and tapped anew: holding it wins frames, waves win presses."""
+    truth = np.tile([[1, 0], [1, 0], [1, 0], [0, 0]], (30, 1))
+    grid = [Independent((0.0, 0.0)), SquareWave(2, 0, 0, 0, None, 1), SquareWave(2, 0, 1, 2, None, 1)]
+    chosen = blind_policies(recorded(truth, [60, 60]), grid, tolerance_s=0.15)
+    assert chosen["blind_onsets"] == grid[2] and chosen["blind_frames"] == grid[1] == chosen["blind_exact"]
+    assert rows_on(chosen["replay"], episode_index([60, 60])).tolist() == truth.astype(bool).tolist()
+    assert set(chosen) == {"metronome", "blind_onsets", "blind_frames", "blind_exact", "replay"}
+
+
+def test_the_grid_taps_each_key_as_often_as_it_is_told():
+    alone = [policy for policy in candidates(2, (0.0,), (4,), (3, 8)) if isinstance(policy, Metronome)]
+    assert [policy.periods for policy in alone] == [(3, 0), (8, 0), (0, 3), (0, 8)]
+    assert alone[0].described(("A", "B")) == "taps: A every 3 frames"

@@ -1,37 +1,34 @@
 """The command `understudy` as a person types it, as far as it needs no screen: help, doctor, import, predict."""
 
-import argparse
 import csv
-import json
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
-import zarr
-from stages.evaluation.acting import Acting, write_acting
-from stages.models.policy import RecurrentPolicy
+from torch import nn
 
-from stages.commands import engines, understudy
+from stages.commands import agent as commands_agent
+from stages.commands import play, understudy
 from stages.commands.doctor import Case, sync_lines
-from stages.commands.models import STORE, TRAINED, add_model, add_rule, recorded_fps, rule_of
-from stages.episodes.store import SCHEMA
-from stages.learning.checkpoints import save_model
-from stages.learning.compute import prepare_compute
-from stages.models.agent import Agent
-from stages.models.autoencoder import Autoencoder
+from stages.live.deciding import Chance
+from stages.live.latency import Latencies
+from stages.models.agent import Agent, copy_agent
+from stages.models.policies import registry
+from stages.models.policies.policy import Policy
 from stages.recordings.session import SessionWriter
 from stages.recordings.sync import Certificate
 from stages.recordings.verdict import Verdict
 from stages.recordings.video import count_frames
+from tests.agents import KEYS, LATENT, acting_of, write_small_agent
 
 ROOT = Path(__file__).parents[1]
-ACTIONS = ("LEFT", "RIGHT", "SHOOT", "DASH")
 
 
 @pytest.fixture
@@ -189,44 +186,122 @@ def test_an_import_that_must_not_be_trained_on_does_not_end_well(project, monkey
 
 
 @pytest.fixture
-def model(project):
-    """A tiny agent with untrained weights."""
-    torch.manual_seed(0)
-    size = {"kind": "dense", "channels": [4, 8], "latent_dim": 6, "height": 18, "width": 32, "in_channels": 1}
-    head = {"latent_shape": [6], "hidden": [5, 4], "cell": "gru", "dropout": 0.0}
-    save_model(project / "models/autoencoder", Autoencoder(**size), size)
-    policy = RecurrentPolicy(**head, actions=4)
-    save_model(project / "models/policy", policy, {**head, "actions": list(ACTIONS), "sequence_length": 3})
-    rule = Acting(np.array([0.0, 1.1, 0.0, 1.1]), np.ones(4), np.zeros(4))
-    write_acting(project / "models/policy/acting.json", rule, ACTIONS)
-    return Path("models")
+def agent(project) -> Path:
+    """An agent that always presses LEFT and SHOOT, never RIGHT and DASH."""
+    return write_small_agent(project / "agent", fps=11.5, acting=acting_of([0.0, 1.1, 0.0, 1.1]))
 
 
-def test_predict_writes_a_row_and_a_picture_a_frame(project, model, monkeypatch, capsys):
+def predicted(monkeypatch, capsys, *arguments) -> list[dict[str, str]]:
+    """The table that predict writes of the session mine/a, a row a frame."""
+    run(monkeypatch, capsys, "predict", *arguments, "--out", "out")
+    return list(csv.DictReader(Path("out/a.csv").read_text(encoding="utf-8").splitlines()))
+
+
+def test_predict_writes_a_row_and_a_picture_a_frame(project, agent, monkeypatch, capsys):
     write(project / "mine", "a")
-    printed = run(monkeypatch, capsys, "predict", model, "mine/a", "--out", "out")
+    printed = run(monkeypatch, capsys, "predict", agent, "mine/a", "--out", "out")
     rows = list(csv.DictReader(Path("out/a.csv").read_text(encoding="utf-8").splitlines()))
     assert len(rows) == 40 == count_frames("out/a.mp4")
     assert {(row["press_LEFT"], row["press_RIGHT"], row["press_SHOOT"]) for row in rows} == {("1", "0", "1")}
-    assert all(0 <= float(row[f"p_{action}"]) <= 1 for row in rows for action in ACTIONS)
+    assert all(0 <= float(row[f"p_{action}"]) <= 1 for row in rows for action in KEYS)
     assert "SHOOT: F1 against the player's own keys 0." in printed
 
 
-def test_the_rule_chosen_in_play_is_that_of_the_agent_that_played(project):
-    """Another folder's agent, as every test's, must not depend on what the last run of the project chose."""
-    chosen = project / "reports/play/choice.json"
-    chosen.parent.mkdir(parents=True)
-    chosen.write_text('{"acting_rule": "likely"}')
+def test_a_copied_agent_needs_nothing_of_the_project(project, tmp_path_factory, monkeypatch, capsys):
+    """Carried to another machine it says the same of the same recording."""
+    write(project / "mine", "a")
+    original = predicted(monkeypatch, capsys, write_small_agent(project / "data/agent"), "mine/a", "--no-video")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    shutil.move(project / "data/agent", elsewhere / "robin")
+    monkeypatch.chdir(elsewhere)
+    assert not Path("params.yaml").exists()
+    assert predicted(monkeypatch, capsys, "robin", project / "mine/a", "--no-video") == original
+    assert len({row["p_LEFT"] for row in original}) > 10  # it looks at the picture
 
-    def rule(*words: str) -> str:
-        parser = argparse.ArgumentParser()
-        add_model(parser)
-        add_rule(parser)
-        return rule_of(parser.parse_args(words))
 
-    assert rule("data/models") == "likely"
-    assert rule("models") == "threshold"
-    assert rule("data/models", "--rule", "sampled") == "sampled"
+def test_the_rule_chosen_travels_with_the_folder(project, agent, monkeypatch, capsys):
+    write(project / "mine", "a")
+    copy_agent(agent, project / "likely", rule="likely")
+    copy_agent(project / "likely", project / "sampled", rule="sampled")
+
+    def pressed(*arguments) -> np.ndarray:
+        rows = predicted(monkeypatch, capsys, *arguments, "mine/a", "--no-video")
+        return np.array([[row[f"press_{action}"] == "1" for action in KEYS] for row in rows])
+
+    rows = predicted(monkeypatch, capsys, "likely", "mine/a", "--no-video")
+    likely = np.array([[float(row[f"p_{action}"]) >= 0.5 for action in KEYS] for row in rows])
+    by_threshold = np.tile([True, False, True, False], (40, 1))
+    assert (likely != by_threshold).any()
+    np.testing.assert_array_equal(pressed(agent), by_threshold)
+    np.testing.assert_array_equal(pressed("likely"), likely)
+    np.testing.assert_array_equal(pressed("sampled", "--rule", "threshold"), by_threshold)
+    drawn = pressed("sampled")
+    assert (drawn != likely).any() and (drawn != by_threshold).any()
+    np.testing.assert_array_equal(pressed("sampled", "--seed", 0), drawn)
+    assert (pressed("sampled", "--seed", 1) != drawn).any()
+
+
+@pytest.mark.parametrize("old", ["head", "autoencoder"])
+@pytest.mark.parametrize("command", ["play", "predict"])
+def test_the_folder_of_an_earlier_version_is_refused_in_a_sentence(project, monkeypatch, capsys, command, old):
+    (project / "data/models" / old).mkdir(parents=True)
+    (project / "data/models" / old / "config.json").write_text("{}")
+    with pytest.raises(SystemExit, match="error: data/models holds no agent .*give data/agent.* no longer read$"):
+        run(monkeypatch, capsys, command, "data/models", *HERE[command])
+
+
+HERE = {"play": ("--region", "0,0,64x48"), "predict": ("mine/a",)}
+
+
+class Knowing(Policy):
+    """A policy that is told what the game itself knows."""
+
+    reads = ("latents", "state")
+
+    def __init__(self, **common):
+        super().__init__(**common)
+        self.output = nn.Linear(self.shapes["latents"][0] + self.shapes["state"][0], self.actions)
+
+    def forward(self, latents, state):
+        return self.output(torch.cat([latents[:, -1], state[:, -1]], dim=-1))
+
+
+@pytest.mark.parametrize("command", ["play", "predict"])
+def test_an_agent_that_reads_a_state_is_refused_in_a_sentence(project, monkeypatch, capsys, command):
+    monkeypatch.setitem(registry.KINDS, "knowing", Knowing)
+    policy = Knowing(shapes={"latents": [LATENT], "state": [2]}, window=1, actions=len(KEYS))
+    write_small_agent(project / "agent", policy=policy, state_columns=("health", "enemy_x"))
+    with pytest.raises(SystemExit) as ended:
+        run(monkeypatch, capsys, command, "agent", *HERE[command])
+    assert str(ended.value).startswith("error: the agent in agent reads what the game itself knows")
+    assert "['health', 'enemy_x']" in str(ended.value) and "\n" not in str(ended.value)
+    assert capsys.readouterr().out == ""  # no word of an engine that does not work
+
+
+@pytest.mark.parametrize(
+    ("words", "fps", "rule"),
+    [
+        ((), 11.5, "likely"),
+        (("--fps", "20", "--rule", "threshold"), 20.0, "threshold"),
+        (("--random",), 11.5, "threshold"),
+    ],
+)
+def test_play_takes_rate_keys_and_rule_of_the_agent(project, agent, monkeypatch, capsys, words, fps, rule):
+    """This project's params.yaml and episodes say nothing of what another folder's agent learned from."""
+    Path("params.yaml").unlink()
+    copy_agent(agent, project / "copied", rule="likely")
+    asked = []
+    monkeypatch.setattr(play, "open_desktop", lambda: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(play, "require_known", lambda keys: None)
+    monkeypatch.setattr(play, "require_made", lambda desktop, keys: None)
+    monkeypatch.setattr(play, "on_signals", lambda handler: None)
+    monkeypatch.setattr(play, "play", lambda *run: asked.append(run) or Latencies())
+    printed = run(monkeypatch, capsys, "play", "copied", *HERE["play"], "--engine", "torch", *words)
+    ((order, brain, decide, *_),) = asked
+    assert order.fps == fps and decide.acting.rule == rule
+    assert decide.keys == {action: keys[0] for action, keys in KEYS.items()}
+    assert isinstance(brain, Chance if "--random" in words else Agent)
+    assert ("by chance" if "--random" in words else f"acting rule: {rule}") in printed
 
 
 class Broken:
@@ -237,33 +312,20 @@ class Broken:
         raise ImportError("libopenvino.so: cannot open shared object file")
 
 
-def test_an_openvino_that_does_not_work_is_left_alone_or_named(model, monkeypatch, capsys):
-    monkeypatch.setitem(engines.KINDS, "openvino", Broken)
-    monkeypatch.setattr(engines, "find_spec", lambda name: name)
-    compute = prepare_compute("cpu", "no", threads=1, seed=0)
-    acting = Acting(np.full(4, 0.5), np.ones(4), np.zeros(4))
-    assert type(engines.load_agent(model, "auto", compute, acting)) is Agent
+def test_an_openvino_that_does_not_work_is_left_alone_or_named(agent, monkeypatch, capsys):
+    monkeypatch.setitem(commands_agent.ENGINES, "openvino", Broken)
+    monkeypatch.setattr(commands_agent, "find_spec", lambda name: name)
+    assert type(commands_agent.load_agent(agent, "auto", device="cpu")) is Agent
     said = capsys.readouterr().out
     assert said == (
         "computed by torch: OpenVINO is installed, but does not work "
         "(ImportError: libopenvino.so: cannot open shared object file)\n"
     )
     with pytest.raises(ValueError, match="does not work .*libopenvino.so.*--engine torch"):
-        engines.load_agent(model, "openvino", compute, acting)
+        commands_agent.load_agent(agent, "openvino", device="cpu")
 
 
-def test_the_frame_rate_is_that_of_the_agent_not_of_this_project(project, model):
-    """This project's episodes say nothing of what another folder's agent learned from."""
-    zarr.create_group(project / STORE, attributes={"schema": SCHEMA, "fps": 11.5})
-    shutil.copytree(model, TRAINED)
-    assert recorded_fps(TRAINED) == 11.5
-    with pytest.raises(ValueError, match="the agent in models learned: give --fps"):
-        recorded_fps(model)
-    config = model / "policy/config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"fps": 20}))
-    assert recorded_fps(model) == 20.0
-
-
-def test_predict_without_a_trained_agent_says_what_to_run(project, monkeypatch, capsys):
-    with pytest.raises(SystemExit, match="run dvc repro first"):
-        run(monkeypatch, capsys, "predict", "models", "mine/a")
+@pytest.mark.parametrize("command", ["play", "predict"])
+def test_without_a_trained_agent_it_says_where_one_is(project, monkeypatch, capsys, command):
+    with pytest.raises(SystemExit, match="data/agent holds no agent .*which `dvc repro` writes$"):
+        run(monkeypatch, capsys, command, "data/agent", *HERE[command])

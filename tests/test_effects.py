@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from stages.latent_actions.breakout_objects import ball_x_px, bricks_in, object_metrics, paddle_x_px
+from stages.games.breakout import Breakout
+from stages.games.breakout_objects import ball_x_px, bricks_in, object_metrics, paddle_x_px
+from stages.games.doom import DoomCenter
 from stages.latent_actions.effects import (
     change_classes,
     codes_of_classes,
@@ -48,14 +50,14 @@ def test_events_are_read_from_the_state():
     before = state(ball_x_px=[1, 1, 1], ball_y_px=[9, 9, np.nan], bricks=[5, 5, 5], paddle_x_px=[1, 1, 1])
     now = state(ball_x_px=[2, 2, 2], ball_y_px=[8, 8, 8], bricks=[5, 5, 5], paddle_x_px=[1, 1, 1])
     later = state(ball_x_px=[3, 1, 3], ball_y_px=[7, 9, 9], bricks=[5, 4, 5], paddle_x_px=[1, 1.5, 3])
-    found = events_of(before, now, later)
+    found = events_of(Breakout.events, before, now, later)
     assert {name: happens.tolist() for name, happens in found.items()} == {
         "brick broken": [False, True, False],
         "paddle moves": [False, False, True],
         "ball bounces sideways": [False, True, False],
         "ball bounces up or down": [False, True, False],
     }
-    assert set(events_of({}, state(player_ammo=[3]), state(player_ammo=[2]))) == {"shot fired"}
+    assert set(events_of(DoomCenter.events, {}, state(player_ammo=[3]), state(player_ammo=[2]))) == {"shot fired"}
 
 
 def test_the_code_of_an_event_is_the_one_with_the_highest_lift():

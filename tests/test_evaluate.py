@@ -14,6 +14,7 @@ from stages.episodes.store import EpisodeInfo, StoreWriter, episode_name
 from stages.evaluate import main, predict_split
 from stages.evaluation import tables
 from stages.evaluation.baselines import Predictor, PressStatistics, baseline_predictors, matched_random
+from stages.evaluation.blind import Metronome, SquareWave
 from stages.evaluation.figures import policy_figures, style
 from stages.evaluation.onsets import episode_index
 from stages.evaluation.scorecard import PlayedSplit, ScoreSettings, score_split
@@ -29,6 +30,7 @@ SETTINGS = ScoreSettings(
     tolerance_s=0.2, min_onsets=5, composite={"SHOOT": 3.0, "DASH": 1.0}, short_hold_s=0.35, resamples=50, seed=0
 )
 KNOWN = PressStatistics(np.array([0.3, 0.5, 0.1]), np.array([6.0, 8.0, 2.0]))
+POLICIES = {"metronome": Metronome((5, 4, 9), (4, 3, 8)), "blind_onsets": SquareWave(3, 0, 1, 4, 2, 8)}
 FIGURES = ["confusion.png", "metrics_heatmap.png", "onset_f1.png", "timeline.png"]
 
 
@@ -58,7 +60,9 @@ def noisy(truth, seed=0):
 
 def card_of(played, probabilities, settings=SETTINGS, threshold=0.5):
     model = Predictor("model", (probabilities >= threshold)[None], probabilities, playable=True, baseline=False)
-    return score_split(played, (model, *baseline_predictors(KNOWN, played.truth, played.episode, seed=0)), settings)
+    return score_split(
+        played, (model, *baseline_predictors(KNOWN, POLICIES, played.truth, played.episode, seed=0)), settings
+    )
 
 
 def rows_of(path):
@@ -74,7 +78,7 @@ def test_a_perfect_model_scores_one_and_its_skill_is_what_the_blind_leave():
         assert (interval.value, interval.low, interval.high) == (1, 1, 1), metric
     for metric in ("l1", "l2", "kl"):
         assert card.value("model", f"distribution_{metric}").value == 0
-    blind = ("majority", "always_on", "matched_random", "iid_random")
+    blind = ("majority", "always_on", "matched_random", "iid_random", *POLICIES)
     best = max(card.value(name, "onset_f1", "SHOOT").value for name in blind)
     assert card.value("model", "onset_skill", "SHOOT").value == pytest.approx(1 - best)
     assert card.value("repeat_last", "onset_f1", "SHOOT").value > best
@@ -125,7 +129,7 @@ def evaluated(tmp_path_factory):
     split = predicted_split(played, noisy(played.truth), threshold=0.4)
     first, again = (tmp_path_factory.mktemp("evaluated") for _ in range(2))
     for directory in (again, first):
-        flat = evaluate_split(split, KNOWN, SETTINGS, directory, "val_", {"train_ap": 0.9})
+        flat = evaluate_split(split, KNOWN, POLICIES, SETTINGS, directory, "val_", {"train_ap": 0.9})
     return split, first, again, flat
 
 
@@ -147,7 +151,16 @@ def test_a_whole_split_is_written(evaluated):
     assert written["train_ap"] == 0.9 and written["val_frames"] == 390 and written["val_episodes"] == 4
 
     scores = rows_of(tmp_path / "actions.csv")
-    names = ["model", "model_at_half", "majority", "always_on", "matched_random", "iid_random", "repeat_last"]
+    names = [
+        "model",
+        "model_at_half",
+        "majority",
+        "always_on",
+        "matched_random",
+        "iid_random",
+        *POLICIES,
+        "repeat_last",
+    ]
     assert list(dict.fromkeys(row["predictor"] for row in scores)) == names
     assert {row["predictor"] for row in scores if row["playable"] == "false"} == {"repeat_last"}
     (row,) = [r for r in scores if (r["predictor"], r["action"], r["metric"]) == ("model", "DASH", "onset_f1")]
@@ -171,7 +184,7 @@ def test_an_action_that_never_happens_is_null_and_nothing_fails(tmp_path):
     played = played_split()
     played.truth[:, 2] = False
     split = predicted_split(played, noisy(played.truth))
-    flat = evaluate_split(split, KNOWN, SETTINGS, tmp_path, "", {})
+    flat = evaluate_split(split, KNOWN, POLICIES, SETTINGS, tmp_path, "", {})
     for name in ("f1_DASH", "onset_f1_DASH", "onset_skill_DASH", "ap_DASH", "ap_DASH_low", "composite_f1"):
         assert flat[name] is None, name
     assert flat["onsets_DASH"] == 0
@@ -184,7 +197,7 @@ def test_an_action_that_never_happens_is_null_and_nothing_fails(tmp_path):
 def test_a_single_frame_is_evaluated_and_drawn(tmp_path):
     played = played_split((1,))
     split = predicted_split(played, noisy(played.truth))
-    flat = evaluate_split(split, KNOWN, SETTINGS, tmp_path, "", {})
+    flat = evaluate_split(split, KNOWN, POLICIES, SETTINGS, tmp_path, "", {})
     assert flat["exact_match"] in (0, 1)
     assert flat["exact_match_low"] is flat["exact_match_high"] is None
 

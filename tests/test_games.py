@@ -1,11 +1,12 @@
 """The bundled games: same seed, same episode; what state rows say; the scripts and their handicaps."""
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from stages.games.breakout import HEIGHT, WIDTH, Breakout, bricks_of
+from stages.games.breakout import HEIGHT, WIDTH, Breakout, BreakoutOptions, BreakoutScript, bricks_of
 from stages.games.catalog import (
     GAMES,
     RECORDING_SEEDS,
@@ -13,18 +14,20 @@ from stages.games.catalog import (
     VALIDATION_SEEDS,
     bundled,
     game_seeds,
+    options_of,
     records_bundled_game,
 )
-from stages.games.doom import HALF_VIEW_DEG, DoomCenter
+from stages.games.doom import HALF_VIEW_DEG, CenterScript, DoomCenter, LineScript
+from stages.games.game import Change
 from stages.games.rollout import GameSetting
-from stages.games.scripts import BreakoutScript, CenterScript, HumanLikeScript, LineScript
-from stages.params import BreakoutParams, ScriptParams
+from stages.games.scripts import HumanLikeScript
+from stages.params import ScriptParams, read_params
 
 PERFECT = ScriptParams(
     reaction_s=0, reaction_jitter_s=0, lapses_per_min=0, lapse_s=0, key_noise=0, noise_s=0,
     explores_per_min=0, explore_s=0,
 )  # fmt: skip
-OPTIONS = BreakoutParams(frame_skip=2, sticky=0.25, noops=30, serve_s=1.0)
+OPTIONS = BreakoutOptions(frame_skip=2, sticky=0.25, noops=30, serve_s=1.0)
 HUMAN = PERFECT.model_copy(update={"reaction_s": 6 / 35, "key_noise": 0.1, "noise_s": 0.2, "lapses_per_min": 10})
 
 
@@ -124,6 +127,24 @@ def test_seeds_of_recording_validation_and_test_never_meet():
 def test_own_recordings_are_no_bundled_game():
     assert records_bundled_game("data/raw/doom_center", "doom_center")
     assert not records_bundled_game("data/raw/mine", "doom_center")
+    assert not records_bundled_game("elsewhere/doom_line", "doom_center")
+
+
+def test_recordings_of_another_bundled_game_are_refused():
+    with pytest.raises(ValueError, match="-S game=doom_line -S recordings=data/raw/doom_line"):
+        options_of(read_params().model_copy(update={"game": "doom_line"}))
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_each_game_reads_its_own_section_and_knows_its_columns(name):
+    game = GAMES[name]
+    params = read_params()
+    assert isinstance(
+        options_of(params.model_copy(update={"game": name, "recordings": f"data/raw/{name}"})), game.options
+    )
+    columns = {column for column, _ in game.events.values()} | set(game.object_columns)
+    assert columns and columns <= set(game.state_columns)
+    assert {change for _, change in game.events.values()} <= set(get_args(Change))
 
 
 def test_the_center_script_turns_to_the_near_enemy_and_shoots_when_it_is_ahead():

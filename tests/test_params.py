@@ -51,7 +51,6 @@ def test_the_committed_params_are_valid_and_frozen():
         ({"actions": ["LEFT", "LEFT"]}, "names one twice"),
         ({"keys__RIGHT": ["Key.left"]}, "'Key.left' belongs to both LEFT and RIGHT"),
         ({"rare_actions": ["JUMP"]}, "rare_actions names 'JUMP'"),
-        ({"game": "doom_line"}, "-S recordings=data/raw/doom_line"),
         ({"split__val": 1.5}, "split.val"),
     ],
 )

@@ -36,6 +36,7 @@ TINY = {
     "play.max_episode_s": 5,
     "play.blind_shares": [0.0, 1.0],
     "play.blind_periods": [8],
+    "play.blind_taps": [8],
     "latent_action.codes": 4,
     "latent_action.channels": [4, 8],
     "latent_action.steps": 12,

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from stages.evaluation.baselines import PressStatistics
+from stages.evaluation.baselines import MatchedRandom, PressStatistics
 from stages.evaluation.returns import return_fraction
 from stages.games.rollout import Played
 from stages.models.acting import Acting
 from stages.play import fraction_metrics, read_returns
-from stages.play_baselines import best_blind, matched_keys, write_returns
+from stages.play_baselines import best_blind, write_returns
 
 BOOTSTRAP = {"resamples": 200, "seed": 0}
 
@@ -51,7 +51,7 @@ def test_the_best_blind_policy_is_found_by_halving():
         return [Played(seed, float(policy) + seed % 2, np.zeros((1, 1), np.uint8)) for policy, seed in tasks]
 
     best, finalists = best_blind(blind, list(range(120)), list(range(10)))
-    assert best == 119 and played == [240, 90, 30]
+    assert best == 119 and played == [240, 60, 30]
     assert finalists[0] == (119, 119.5)
 
 
@@ -67,7 +67,8 @@ def test_returns_are_read_back_by_split_and_policy(tmp_path):
 
 def test_matched_keys_are_a_row_a_frame_and_drawn_from_the_seed():
     known = PressStatistics(np.array([0.25, 1.0, 0.0]), np.array([5.0, 1.0, 0.0]))
-    rows = matched_keys(known, 1, 4000)
+    matched = MatchedRandom(known)
+    rows = matched(1, 4000)
     assert rows.dtype == np.uint8 and rows.shape == (4000, 3)
     assert rows[:, 0].mean() == pytest.approx(0.25, abs=0.05) and rows[:, 1].all() and not rows[:, 2].any()
-    assert np.array_equal(matched_keys(known, 1, 4000), rows) and not np.array_equal(matched_keys(known, 2, 4000), rows)
+    assert np.array_equal(matched(1, 4000), rows) and not np.array_equal(matched(2, 4000), rows)

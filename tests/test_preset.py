@@ -79,5 +79,7 @@ def test_the_network_of_the_literature_makes_its_grid_of_the_console_s_picture(t
 def test_an_unknown_key_and_an_impossible_value_are_refused():
     with pytest.raises(ValueError, match="the preset sets latent_action.colour, which params.yaml does not have"):
         with_preset(TEXT, {"latent_action.colour": 3})
-    with pytest.raises(ValueError, match="game"):
-        with_preset(TEXT, {"game": "breakout"})
+    with pytest.raises(ValueError, match="the preset sets other, which params.yaml does not have"):
+        with_preset(TEXT, {"game": "toy", "toy": {"speed": 3}, "other": {"speed": 3}})
+    with pytest.raises(ValueError, match="cell: found 'rnn'"):
+        with_preset(TEXT, {"cell": "rnn"})

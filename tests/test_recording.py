@@ -22,6 +22,7 @@ from stages.live.recording import Order, record
 from stages.live.screen import Camera, Region
 from stages.live.tape import Tape
 from stages.recordings.session import read_session
+from tests.agents import acting_of, write_small_agent
 
 ROOT = Path(__file__).parents[1]
 REGION = Region(0, 0, 64, 48)
@@ -105,11 +106,11 @@ def read(folder, stem="a"):
 @pytest.mark.parametrize("command", ["record", "play"])
 def test_without_the_live_libraries_it_says_how_to_install_them(command, tmp_path):
     blocked = "import sys; sys.modules.update(dict.fromkeys(['mss', 'pynput', 'Xlib', 'Quartz']));"
-    asked = {"record": ["--out", str(tmp_path)], "play": ["--countdown", "0"]}[command]
-    taken = "from stages.commands import play; play.load_brain = lambda model, engine: (None, None, ('LEFT',));"
-    code = f"""{blocked}{taken if command == "play" else ""}
-sys.argv = ['understudy', '{command}', *{["models"] if command == "play" else []}, '--region', '0,0,64x48',
-            '--keys', 'LEFT=Key.left', *{asked}]
+    asked = {"record": ["--out", str(tmp_path)], "play": [str(tmp_path / "agent"), "--engine", "torch"]}[command]
+    if command == "play":
+        write_small_agent(tmp_path / "agent")
+    code = f"""{blocked}
+sys.argv = ['understudy', '{command}', '--region', '0,0,64x48', *{asked}]
 from stages.commands import understudy; understudy.main()"""
     environment = {k: v for k, v in os.environ.items() if k not in ("WAYLAND_DISPLAY", "XDG_SESSION_TYPE")}
     ended = subprocess.run(
@@ -261,8 +262,7 @@ class Willing:
 
 def played(asked) -> tuple[list[str], int]:
     """What it said, and how many frames it decided."""
-    said, rule = [], Acting(np.zeros(1), np.ones(1), np.zeros(1))
-    decide = Decider(rule, ("LEFT",), {"LEFT": "Key.left"}, "threshold", np.random.default_rng(0))
+    said, decide = [], Decider(acting_of([0.0]), ("LEFT",), {"LEFT": "Key.left"}, np.random.default_rng(0))
     latencies = play(asked, Willing(), decide, threading.Event(), said.append)
     return said, len(latencies.decision)
 
@@ -299,7 +299,7 @@ def test_a_run_that_never_played_keeps_no_session(machine, tmp_path):
     stop = threading.Event()
     threading.Timer(0.3, stop.set).start()
     said = []
-    decide = Decider(None, ("LEFT",), {"LEFT": "Key.left"}, "threshold", np.random.default_rng(0))
+    decide = Decider(acting_of([0.0]), ("LEFT",), {"LEFT": "Key.left"}, np.random.default_rng(0))
     play(run(tmp_path), Willing(), decide, stop, said.append)
     assert list(tmp_path.iterdir()) == [] and "no session was kept" in said[-1]
 

@@ -5,12 +5,12 @@ from functools import partial
 import numpy as np
 import pytest
 
-from stages.games.blind import Independent, KeysOfOther, Nothing, Replay, SquareWave, candidates, chained
+from stages.evaluation.blind import Independent, KeysOfOther, Nothing, Replay, SquareWave, candidates, chained
 from stages.games.rollout import AgentGames, GameSetting, Workers, play_agent, play_rows, play_script, replayed_frames
 from stages.params import read_params
 
 SETTING = GameSetting("doom_center", 256, 144, ("LEFT", "RIGHT", "SHOOT", "DASH"), max_episode_s=3)
-LEFT = SquareWave(actions=4, first=0, second=0, period=0, tapped=2, held=False)
+LEFT = SquareWave(actions=4, first=0, second=0, period=0, tapped=2, every=8)
 
 
 class Brightness:
@@ -89,13 +89,13 @@ def test_the_scripted_player_is_a_function_of_the_seed():
 
 
 def test_blind_policies_are_functions_of_seed_and_time():
-    for policy in candidates(4, (0.0, 1.0), (4,))[:40]:
+    for policy in candidates(4, (0.0, 1.0), (4,), (8,)):
         np.testing.assert_array_equal(policy(3, 50), policy(3, 50))
         assert policy(3, 50).shape == (50, 4) and policy.described(SETTING.actions)
 
 
 def test_square_waves_alternate_and_tap():
-    wave = SquareWave(actions=3, first=0, second=1, period=2, tapped=2, held=False)(0, 9)
+    wave = SquareWave(actions=3, first=0, second=1, period=2, tapped=2, every=8)(0, 9)
     assert wave[:, 0].tolist() == [1, 1, 0, 0, 1, 1, 0, 0, 1]
     assert wave[:, 1].tolist() == [0, 0, 1, 1, 0, 0, 1, 1, 0]
     assert wave[:, 2].tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 1]

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.commands.engines import add_engine
-from stages.commands.models import add_model, add_rule, load_brain
+from stages.commands.agent import acting_of, add_agent, add_engine, add_rule, load_agent
 from stages.commands.options import add_keys, add_place, keys_of, on_signals, place_of
 from stages.live.deciding import Chance, Decider
 from stages.live.desktop import open_desktop, require_made
@@ -17,6 +16,7 @@ from stages.live.keyboard import require_known
 from stages.live.latency import summary_lines
 from stages.live.playing import Run, play
 from stages.live.recording import require_free_hot_keys
+from stages.models.agent import read_about
 
 ABOUT = """Lets the trained agent play what the screen shows: it looks at the region, decides and presses real keys.
 
@@ -26,7 +26,7 @@ Use it only where the game's rules allow a program to play."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_model(parser)
+    add_agent(parser)
     add_place(parser)
     add_keys(parser)
     add_rule(parser)
@@ -47,22 +47,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    agent = load_brain(options.agent, "torch" if options.random else options.engine)
-    about, generator = agent.about, np.random.default_rng(options.seed)
-    acting = about.acting.by(options.rule or about.acting.rule)
+    about, generator = read_about(options.agent), np.random.default_rng(options.seed)
     keys = _first_keys(keys_of(options, about.keys), about.actions)
     require_free_hot_keys({options.panic_key: "panic"}, keys.values())
-    brain = Chance(len(about.actions), generator) if options.random else agent
+    if options.random:
+        brain, acting = Chance(len(about.actions), generator), about.acting.by("threshold")  # no rule draws once more
+        told = "keys by chance, not by the agent"
+    else:
+        brain, acting = load_agent(options.agent, options.engine), acting_of(options, about)
+        told = f"the agent learned from {about.learned_from}; acting rule: {acting.rule}"
     with closing(open_desktop()) as desktop:
         require_known((*keys.values(), options.panic_key))
         require_made(desktop, (*keys.values(), options.panic_key))
         region, window = place_of(options, desktop)
-    print(f"the agent learned from {about.learned_from}; acting rule: {acting.rule}")
+    print(told, flush=True)
     decide = Decider(acting, about.actions, keys, generator)
     stop = threading.Event()
     on_signals(stop.set)
     asked = Run(
-        region, window, options.fps or about.fps, options.panic_key, options.countdown,
+        region, window, about.fps if options.fps is None else options.fps, options.panic_key, options.countdown,
         options.seconds, options.dry_run, options.log, _session(options.record), _metadata(options, keys),
         options.crf,
     )  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.commands.models import add_model, add_rule, load_brain
+from stages.commands.agent import acting_of, add_agent, add_rule, load_agent
 from stages.commands.options import add_keys, keys_of, session_of
 from stages.evaluation.metrics import f1
 from stages.evaluation.overlay import overlay_frames, write_video
@@ -21,7 +21,7 @@ the player's own where they were recorded, beside the picture."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_model(parser)
+    add_agent(parser)
     parser.add_argument("session", help="a session: its name with its folder, or any of its files")
     add_rule(parser)
     add_keys(parser)
@@ -30,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    agent = load_brain(options.agent)
+    agent = load_agent(options.agent)
     about, (folder, stem) = agent.about, session_of(options.session)
-    actions, acting = about.actions, about.acting.by(options.rule or about.acting.rule)
+    actions, acting = about.actions, acting_of(options, about)
     vocabulary = ActionVocabulary.from_params(actions, keys_of(options, about.keys))
     reading = Reading(**about.labels, on_bad_line="error", picture_fps=about.fps)
     found = examined_session(folder, stem, vocabulary, reading)

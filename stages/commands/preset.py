@@ -28,7 +28,10 @@ def names() -> list[str]:
 
 
 def with_preset(text: str, preset: Mapping[str, object]) -> str:
-    """params.yaml's text with the values of a preset, checked; ValueError for a key that params.yaml does not have."""
+    """params.yaml's text with the values of a preset, checked; ValueError for a key that params.yaml does not have.
+
+    The section of the game that it sets may be a new one.
+    """
     kind = YAML()
     kind.preserve_quotes, kind.width = True, 120
     tree = kind.load(text)
@@ -37,7 +40,7 @@ def with_preset(text: str, preset: Mapping[str, object]) -> str:
         node = tree
         for section in sections:
             node = node.get(section, {})
-        if last not in node:
+        if last not in node and key != preset.get("game"):
             raise ValueError(f"the preset sets {key}, which params.yaml does not have; is it of another version?")
         node[last] = _flowing(value)
     written = io.StringIO()

@@ -13,12 +13,14 @@ from matplotlib.figure import Figure
 from stages.episodes.store import EpisodeInfo
 from stages.evaluation import tables
 from stages.evaluation.baselines import Predictor, PressStatistics, baseline_predictors
+from stages.evaluation.blind import RowsOf
 from stages.evaluation.figures import policy_figures, style
 from stages.evaluation.intervals import finite
 from stages.evaluation.scorecard import PlayedSplit, Scorecard, ScoreSettings, score_split
 from stages.models.acting import Acting, sigmoid
 
 TIMELINE_S = 20.0
+NOT_SHOWN = ("model_at_half", "blind_frames", "blind_exact")  # among onsets
 PANELS = {"frame F1": "f1", "onset F1": "onset_f1", "onset F1, on time": "onset_f1_on_time", "average precision": "ap"}
 
 
@@ -62,6 +64,7 @@ def model_predictors(split: PredictedSplit) -> tuple[Predictor, Predictor]:
 def evaluate_split(
     split: PredictedSplit,
     known: PressStatistics,
+    policies: Mapping[str, RowsOf],
     settings: ScoreSettings,
     directory: Path,
     prefix: str,
@@ -69,12 +72,13 @@ def evaluate_split(
 ) -> dict[str, float | None]:
     """Score a split against the baselines and write its tables and figures into the directory.
 
+    `known` and `policies` are what the blind know from training: shares and holds, and who of them is chosen there.
     Returns what stands in metrics.json: names begin with `prefix`, `further` metrics follow at the end.
     """
     directory.mkdir(parents=True, exist_ok=True)
     played = split.played
     models = model_predictors(split)
-    baselines = baseline_predictors(known, played.truth, played.episode, seed=settings.seed)
+    baselines = baseline_predictors(known, policies, played.truth, played.episode, seed=settings.seed)
     card = score_split(played, models + baselines, settings)
     flat = tables.headline_metrics(card, prefix) | dict(further)
     tables.write_metrics(directory / "metrics.json", flat)
@@ -106,7 +110,7 @@ def draw(split: PredictedSplit, card: Scorecard, directory: Path) -> None:
     style.save(
         policy_figures.action_confusions(card.confusion["model"], actions, title=title), directory / "confusion.png"
     )
-    shown = [i for i, name in enumerate(names) if name != "model_at_half"]
+    shown = [i for i, name in enumerate(names) if name not in NOT_SHOWN]
     values, lows, highs = (
         np.array([[getattr(card.value(names[i], "onset_f1", action), end) for action in actions] for i in shown])
         for end in ("value", "low", "high")

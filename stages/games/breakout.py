@@ -7,12 +7,15 @@ offsets to pixels were measured on the pictures. Sticky actions: Machado et al. 
 
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from ale_py import Action, ALEInterface, LoggerMode, roms
+from pydantic import Field
 
-from stages.games.game import Game, Held
-from stages.params import BreakoutParams
+from stages.games.breakout_objects import NEEDED, object_metrics
+from stages.games.game import Game, Held, Script, State
+from stages.params import Count, Positive, Section, Whole
 
 WIDTH, HEIGHT = 160, 210
 BALL_X, BALL_Y, PADDLE_X = 99, 101, 72  # addresses
@@ -31,6 +34,49 @@ BRICK_BITS = (
 )
 
 
+class BreakoutOptions(Section):
+    """The section `breakout` of params.yaml."""
+
+    frame_skip: Count
+    sticky: Annotated[float, Field(ge=0, lt=1)]
+    noops: Whole
+    serve_s: Positive
+
+
+class BreakoutScript(Script):
+    """breakout: serve, then bring the paddle to where the ball will come down."""
+
+    walls = (8.0, 152.0)  # px between which the ball flies
+    line = 187.0  # px from above at which the paddle meets it
+    step = 8.0  # px that a wish moves the paddle, on average
+    near = 5.0  # px off the ball's landing that still return it
+
+    def __init__(self):
+        self._ball: tuple[float, float] | None = None
+
+    def wish(self, state: State, pending: list[frozenset[str]]) -> frozenset[str]:
+        before, self._ball = self._ball, None
+        if math.isnan(state["ball_x_px"]):
+            return frozenset({"FIRE"})
+        self._ball = x, y = state["ball_x_px"], state["ball_y_px"]
+        if before is None:
+            return frozenset()
+        target = self._landing(x, y, x - before[0], y - before[1])
+        moved = sum(("RIGHT" in wish) - ("LEFT" in wish) for wish in pending) * self.step
+        off = target - state["paddle_x_px"] - moved
+        if abs(off) < self.near:
+            return frozenset()
+        return frozenset({"RIGHT" if off > 0 else "LEFT"})
+
+    def _landing(self, x: float, y: float, dx: float, dy: float) -> float:
+        """Where the ball meets the paddle's line, walls included; below it while it flies up."""
+        if dy <= 0:
+            return x
+        left, right = self.walls
+        way = (x + dx / dy * (self.line - y) - left) % (2 * (right - left))
+        return left + min(way, 2 * (right - left) - way)
+
+
 class Breakout(Game):
     """LEFT and RIGHT move the paddle, FIRE serves the ball; each brick scores, an episode is all five balls."""
 
@@ -40,8 +86,17 @@ class Breakout(Game):
         "ball_in_view", "ball_x_px", "ball_y_px", "paddle_x_px", "lives", "bricks",
         *(f"bricks{row}_id" for row in range(1, ROWS + 1)),
     )  # fmt: skip
+    options, script = BreakoutOptions, BreakoutScript
+    events = {
+        "brick broken": ("bricks", "falls"),
+        "ball lost": ("lives", "falls"),
+        "paddle moves": ("paddle_x_px", "moves"),
+        "ball bounces sideways": ("ball_x_px", "turns"),
+        "ball bounces up or down": ("ball_y_px", "turns"),
+    }
+    object_columns, object_metrics = NEEDED, staticmethod(object_metrics)
 
-    def __init__(self, *, width: int, height: int, options: BreakoutParams, sighted: bool = True):
+    def __init__(self, *, width: int, height: int, options: BreakoutOptions, sighted: bool = True):
         if (width, height) != (WIDTH, HEIGHT):
             raise ValueError(
                 f"collect.width x collect.height is {width}x{height}; Breakout's picture is {WIDTH}x{HEIGHT}"

@@ -1,25 +1,17 @@
-"""The bundled games by name, each with the script of its player. A new game is added here and nowhere else."""
+"""The bundled games by name. A new game is added here and nowhere else: see README.md beside this file."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from stages.games.breakout import Breakout
 from stages.games.doom import DoomCenter, DoomLine
 from stages.games.game import Game
-from stages.games.scripts import BreakoutScript, CenterScript, LineScript, Script
+from stages.params import Params, Section
 from stages.paths import RAW
 
-
-@dataclass(frozen=True)
-class Bundled:
-    game: type[Game]
-    script: type[Script]
-
-
-GAMES = {
-    "doom_center": Bundled(DoomCenter, CenterScript),
-    "doom_line": Bundled(DoomLine, LineScript),
-    "breakout": Bundled(Breakout, BreakoutScript),
+GAMES: dict[str, type[Game]] = {
+    "doom_center": DoomCenter,
+    "doom_line": DoomLine,
+    "breakout": Breakout,
 }
 
 # Ranges of game seeds that never meet: what is recorded, what choices are made on, what is reported.
@@ -29,16 +21,35 @@ TEST_SEEDS = 3_000_000
 SEED_RANGE = 1_000_000
 
 
-def bundled(name: str) -> Bundled:
+def bundled(name: str) -> type[Game]:
     """The bundled game of that name; ValueError lists the names."""
     if name not in GAMES:
         raise ValueError(f"game is {name!r}; the bundled games are {', '.join(GAMES)}")
     return GAMES[name]
 
 
+def options_of(params: Params) -> Section:
+    """The section of params.yaml for the chosen game alone, checked by the game; ValueError names what is wrong.
+
+    Also when the recordings are another game's: whoever asks is about to play, to record or to compare in vain.
+    """
+    records_bundled_game(params.recordings, params.game)
+    return params.section(params.game, bundled(params.game).options)
+
+
 def records_bundled_game(recordings: str, game: str) -> bool:
-    """Whether the recordings are those that collect makes of a bundled game, so that an agent can play it."""
-    return game in GAMES and Path(recordings) == RAW / game
+    """Whether the recordings are those that collect makes of the game, so that an agent can play it.
+
+    ValueError when they are those of another bundled game.
+    """
+    raw = Path(recordings)
+    if raw.parent != RAW or raw.name not in GAMES:
+        return False
+    if raw.name != game:
+        raise ValueError(
+            f"recordings is {recordings} but game is {game}: set both, -S game={game} -S recordings=data/raw/{game}"
+        )
+    return True
 
 
 def game_seeds(base: int, seed: int, count: int) -> list[int]:

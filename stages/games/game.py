@@ -6,23 +6,51 @@ tics. Actions are names ("LEFT"); each game says which key of the keyboard each 
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
+from stages.params import Section
+
 Held = Collection[str]  # the actions that are held down during one tic
+State = Mapping[str, float]  # a state row: what the game itself knows, by column
+# What a column does in an event: it falls, rises or moves (by 1 at least) to the next frame, or turns its way around.
+Change = Literal["falls", "rises", "moves", "turns"]
+
+
+class Script(ABC):
+    """What a skilled player of one game wants to hold; keeps its intentions from frame to frame (hysteresis)."""
+
+    @abstractmethod
+    def wish(self, state: State, pending: list[frozenset[str]]) -> frozenset[str]:
+        """The actions wanted in view of `state`; `pending` are the wishes of the last frames that the hands
+        have not carried out yet: a person allows for a movement that is already under way."""
 
 
 class Game(ABC):
     """One running game. `reset` starts an episode; `step` plays one frame of it; `close` ends the game.
 
-    Made as Game(width=..., height=..., sighted=...): the size of its picture in px, and whether anybody looks.
+    Made as Game(width=..., height=..., sighted=..., options=...): the size of its picture in px, whether anybody looks,
+    and the section of params.yaml that has the game's name, as its class `options` reads it.
     """
+
+    options: ClassVar[type[Section]] = Section  # by itself a section without any key
+    script: ClassVar[type[Script]]
+    events: ClassVar[Mapping[str, tuple[str, Change]]] = {}  # what codes are asked about: (state column, change)
+    object_columns: ClassVar[tuple[str, ...]] = ()  # what `object_metrics` needs; none: the game has no such metrics
 
     tic_rate_hz: ClassVar[float]
     tics_per_frame: ClassVar[int]
     keys: ClassVar[Mapping[str, str]]  # action -> key, as the recorder names keys
     state_columns: ClassVar[tuple[str, ...]]
+
+    @staticmethod
+    def object_metrics(pictures: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]) -> dict:
+        """How well the game's things can be found in predicted pictures, a metric each.
+
+        `pictures` by name: "true" and those that are judged, each [N, C, H, W] of 0..255; `state` columns float [N].
+        """
+        return {}
 
     @property
     def fps(self) -> float:

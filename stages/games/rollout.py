@@ -15,7 +15,7 @@ from tqdm import tqdm
 from stages.games.catalog import bundled
 from stages.games.game import Game
 from stages.games.scripts import HumanLikeScript
-from stages.params import BreakoutParams, ScriptParams
+from stages.params import ScriptParams, Section
 
 RowsOf = Callable[[int, int], np.ndarray]  # (seed, frames) -> keys uint8 [frames, A]
 Rule = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # logits float32 [A] -> pressed bool [A]
@@ -30,11 +30,10 @@ class GameSetting:
     height: int
     actions: tuple[str, ...]
     max_episode_s: float
-    options: BreakoutParams | None = None  # of the games that have some
+    options: Section = Section()  # what the game's own class reads of params.yaml
 
     def start(self, *, sighted: bool = True) -> Game:
-        options = {} if self.options is None else {"options": self.options}
-        return bundled(self.name).game(width=self.width, height=self.height, sighted=sighted, **options)
+        return bundled(self.name)(width=self.width, height=self.height, sighted=sighted, options=self.options)
 
     def frames(self, game: Game) -> int:
         """Frames after which an episode is cut off."""

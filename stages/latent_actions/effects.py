@@ -19,6 +19,7 @@ from stages.latent_actions.measures import key_classes, occurrences
 from stages.latent_actions.transitions import Transitions, batches
 from stages.models.block_matching import BlockMatching, matched
 
+EventRules = Mapping[str, tuple[str, str]]  # an event's name to (state column, how it changes)
 IMAGE_SHIFT = "image_shift_px"  # the effect that is read from the pictures
 SHIFT_PX = 24  # the farthest that a picture is looked for
 ROUNDING = 1e-9  # a variance of less than this part of the mean square is none
@@ -75,30 +76,22 @@ def consistency(sums: np.ndarray) -> np.ndarray:
     return 1 - ratio(within, np.where(total > ROUNDING * squares, total, 0.0))
 
 
-def events_of(before: Mapping, current: Mapping, following: Mapping) -> dict[str, np.ndarray]:
-    """What happened in each transition, bool [N] by name, as far as the state columns [N] say: bounces and broken
-    bricks of Breakout; shots, kills and hits taken of Doom."""
-    rules = {
-        "brick broken": ("bricks", _falls), "ball lost": ("lives", _falls), "shot fired": ("player_ammo", _falls),
-        "kill": ("player_kills", _rises), "hit taken": ("player_health", _falls),
-    }  # fmt: skip
-    found = {name: rule(current[c], following[c]) for name, (c, rule) in rules.items() if c in current}
-    for name, column in (("paddle moves", "paddle_x_px"),):
-        if column in current:
-            found[name] = np.abs(following[column] - current[column]) >= 1
-    for name, column in (("ball bounces sideways", "ball_x_px"), ("ball bounces up or down", "ball_y_px")):
-        if column in current:
-            earlier, later = current[column] - before[column], following[column] - current[column]
-            found[name] = earlier * later < 0  # NaN: not in view, no bounce
+def events_of(rules: EventRules, before: Mapping, current: Mapping, following: Mapping) -> dict[str, np.ndarray]:
+    """What happened in each transition, bool [N] by the rules' names; a rule whose state column [N] lacks is left out.
+
+    A column "falls", "rises" or "moves" (by 1 at least) from the current frame to the following one, or "turns" there:
+    goes back where it came from. NaN does nothing.
+    """
+    found = {}
+    for name, (column, change) in rules.items():
+        if column not in current:
+            continue
+        step = following[column] - current[column]
+        if change == "turns":
+            found[name] = (current[column] - before[column]) * step < 0
+        else:
+            found[name] = {"falls": step < 0, "rises": step > 0, "moves": np.abs(step) >= 1}[change]
     return found
-
-
-def _falls(now: np.ndarray, later: np.ndarray) -> np.ndarray:
-    return later < now
-
-
-def _rises(now: np.ndarray, later: np.ndarray) -> np.ndarray:
-    return later > now
 
 
 def event_rows(codes: np.ndarray, events: Mapping[str, np.ndarray], count: int) -> list[dict]:

@@ -19,6 +19,7 @@ from stages.evaluation.intervals import sums_interval
 from stages.evaluation.overlay import write_video
 from stages.latent_actions.effects import (
     Case,
+    EventRules,
     codes_of_classes,
     consistency,
     effect_moments,
@@ -52,10 +53,10 @@ class Shown:
 
 
 def write_effects(
-    directory: Path, case: Case, count: int, name: str, *, resamples: int, seed: int
+    directory: Path, case: Case, count: int, name: str, rules: EventRules, *, resamples: int, seed: int
 ) -> dict[str, float | None]:
     """What each code does and which events it goes with, as JSON and picture; returns the metrics."""
-    events = {} if case.states is None else events_of(*case.states)
+    events = {} if case.states is None else events_of(rules, *case.states)
     rows = {
         "effect": name,
         "codes": effect_rows(case.codes, case.effect, count),

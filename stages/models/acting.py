@@ -58,14 +58,14 @@ class Acting:
 
     @classmethod
     def from_json(cls, content: dict, actions: Sequence[str]) -> "Acting":
-        """What `as_json` wrote, its columns in the order of `actions`; KeyError when one is missing."""
+        """What `as_json` wrote, its columns in the order of `actions`; errors: KeyError, and that of `by`."""
         calibration = [content["calibration"][action] for action in actions]
         return cls(
             np.array([content["thresholds"][action] for action in actions]),
             np.array([each["scale"] for each in calibration]),
             np.array([each["shift"] for each in calibration]),
-            content["rule"],
-        )
+            RULES[0],
+        ).by(content["rule"])
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -13,6 +13,11 @@ PREDICTORS = {
     "always_on": "always pressing",
     "matched_random": "at random, as often and as long",
     "iid_random": "at random, as often",
+    "metronome": "a tap every so often",
+    "blind_onsets": "a fixed pattern, best presses",
+    "blind_frames": "a fixed pattern, best frames",
+    "blind_exact": "a fixed pattern, most frames right",
+    "replay": "recorded keys, played again",
     "repeat_last": "the player's last keys again",
 }
 

@@ -5,6 +5,7 @@ The default model of params.yaml on frames of the default size, a fresh process 
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -29,7 +30,7 @@ PAIRS = 1536  # learned from at each size
 
 
 class Cut:
-    """The task with its first `PAIRS` transitions in each pass, without validation; notes when each pass ends."""
+    """The task on its first `PAIRS` transitions alone, without validation; notes when each pass through them ends."""
 
     monitor, maximise = "loss", False
 
@@ -62,8 +63,9 @@ def measure(folder: Path, batch: int) -> dict[str, float]:
     )
     model.views.set_statistics(*statistics_of(train))
     task = Cut(LatentActionTask(model, train, val, own, compute, quantise_after=2))
-    passes = {"steps": 2 * PAIRS // batch, "evaluate_every": PAIRS // batch, "batch_size": batch}
-    settings = FitSettings.from_sections(own.model_dump() | passes, params.training)
+    a_pass = math.ceil(PAIRS / (batch * params.training.accumulate))
+    asked = {"steps": 2 * a_pass, "evaluate_every": a_pass, "batch_size": batch}
+    settings = FitSettings.from_sections(own.model_dump() | asked, params.training)
     fit(task, settings, compute, live=None, scratch=folder / f"batch_{batch}", name=f"batch {batch}")
     memory = psutil.Process().memory_info()
     peak = getattr(memory, "peak_wset", None) or _peak_bytes()

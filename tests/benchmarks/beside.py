@@ -16,8 +16,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from stages.latent_actions.continuing import OwnContexts
-from stages.models.policy import RecurrentPolicy
 
 from stages.episodes.store import EpisodeStore
 from stages.episodes.windows import FrameBank
@@ -29,6 +27,7 @@ from stages.learning.training import FitSettings, fit
 from stages.models.autoencoder import Autoencoder
 from stages.models.cloning import CloningTask, Windows, window_weights
 from stages.models.latent_action import LatentActionDesign, LatentActionModel
+from stages.models.policies.recurrent import Recurrent
 from stages.params import Params, read_params
 from stages.train_autoencoder import ReconstructionTask, background_of
 from stages.train_latent_action import statistics_of
@@ -39,6 +38,7 @@ MOST = 2.2  # times as long as alone, beside one program
 LOOP = "while True: pass"
 PINNED = f"import os; hasattr(os, 'sched_setaffinity') and os.sched_setaffinity(0, {{0}})\n{LOOP}"
 NEIGHBOURS = {"alone": None, "pinned": PINNED, "free": LOOP}
+ENDLESS = 10**7  # steps; the turns end it long before
 FIRST_STEPS = 8  # not counted: they ask for memory, and the codes of the latent action model start in them
 
 
@@ -53,13 +53,12 @@ class Turns:
 
     def __init__(self, task, rounds: int, turn_s: float):
         self.model, self.loss, self._task, self._turn_s = task.model, task.loss, task, turn_s
-        self.independent_samples = getattr(task, "independent_samples", False)
         self.step_s: dict[str, list[float]] = {name: [] for name in NEIGHBOURS}
         self._coming = list(NEIGHBOURS) * rounds
         self._neighbour, self._started, self._steps = None, None, 0
 
-    def epoch_order(self, epoch: int) -> np.ndarray:
-        return np.resize(self._task.epoch_order(0), 10**7)
+    def order(self, number: int) -> np.ndarray:
+        return self._task.order(number)
 
     def validate(self, model) -> dict[str, float]:
         return {"loss": 0.0}
@@ -101,15 +100,13 @@ def autoencoder(folder: Path, params: Params, compute: Compute):
     return ReconstructionTask(model, train, val, batch=own.batch_size, device=compute.device, seed=0, weigh=weigh), own
 
 
-def head(folder: Path, params: Params, compute: Compute):
-    store, own = EpisodeStore(folder / "latents.zarr"), params.head
-    train, val = (Windows(store, split, store.action_keys, params.sequence_length, 1.0) for split in ("train", "val"))
-    policy = RecurrentPolicy(
-        latent_shape=train.bank.shape, hidden=own.hidden, cell=params.cell, dropout=own.dropout,
-        actions=len(store.action_keys),
-    )  # fmt: skip
+def policy(folder: Path, params: Params, compute: Compute):
+    store, own = EpisodeStore(folder / "latents.zarr"), params.section("recurrent", Recurrent.Section)
+    values, names = Recurrent.values(own, params), store.action_names
+    train, val = (Windows(store, split, names, Recurrent.reads, values["window"], 1.0) for split in ("train", "val"))
+    model = Recurrent(shapes=train.shapes, actions=len(names), **values)
     weights = window_weights(train, [], params.rare_factor, by_class=False, change_weight=1.0, change_frames=0)
-    return CloningTask(policy, train, val, loss=bce_loss, weights=weights, device=compute.device, seed=0), own
+    return CloningTask(model, train, val, loss=bce_loss, weights=weights, device=compute.device, seed=0), own
 
 
 def latent_action(folder: Path, params: Params, compute: Compute):
@@ -123,15 +120,11 @@ def latent_action(folder: Path, params: Params, compute: Compute):
         LatentActionDesign.from_section(own, labels=0, height=height, width=width, in_channels=channels)
     )
     model.views.set_statistics(*statistics_of(train))
-    task = LatentActionTask(
-        model, train, val, change_weight=own.change_weight, change_threshold=own.change_threshold,
-        quantise_after=2, compute=compute, seed=params.seed,
-        contexts=OwnContexts(train, own.rollout_share, own.rollout_steps, own.frame_gap, compute),
-    )  # fmt: skip
+    task = LatentActionTask(model, train, val, own, compute, quantise_after=2)
     return task, own
 
 
-TRAININGS = {"autoencoder": autoencoder, "head": head, "latent action": latent_action}
+TRAININGS = {"autoencoder": autoencoder, "policy": policy, "latent action": latent_action}
 
 
 def measure(name: str, folder: Path, rounds: int, turn_s: float) -> dict[str, float]:
@@ -139,7 +132,7 @@ def measure(name: str, folder: Path, rounds: int, turn_s: float) -> dict[str, fl
     params = read_params()
     compute = prepare_compute("cpu", params.precision, params.threads, params.seed)
     task, section = TRAININGS[name](folder, params, compute)
-    settings = FitSettings.from_sections(dict(section) | {"epochs": 1}, params.training)
+    settings = FitSettings.from_sections(dict(section) | {"steps": ENDLESS, "evaluate_every": ENDLESS}, params.training)
     turns = Turns(task, rounds, turn_s)
     try:
         fit(turns, settings, compute, live=None, scratch=folder / f"beside-{os.getpid()}", name=name)

@@ -51,7 +51,7 @@ def autoencoder() -> keras.Model:
     return model
 
 
-def head(latent: int) -> keras.Model:
+def policy(latent: int) -> keras.Model:
     """Latents [B, 10, latent] -> probabilities [B, A]: two recurrent layers."""
     model = keras.Sequential([keras.Input((sizes.WINDOW, latent))])
     model.add(layers.GRU(sizes.HIDDEN[0], return_sequences=True))
@@ -89,7 +89,7 @@ class WindowPlayer:
 
     def __init__(self):
         frames = keras.Input((sizes.WINDOW, sizes.HEIGHT, sizes.WIDTH, 1))
-        self._model = keras.Model(frames, head(sizes.LATENT)(layers.TimeDistributed(encoder())(frames)))
+        self._model = keras.Model(frames, policy(sizes.LATENT)(layers.TimeDistributed(encoder())(frames)))
         self._frames = deque(maxlen=sizes.WINDOW)
 
     def probabilities(self, image_bgr: np.ndarray) -> np.ndarray:
@@ -112,10 +112,10 @@ def main() -> None:
     material = np.load(Path(sys.argv[1]) / "material.npz")
     frames = material["frames"].transpose(0, 2, 3, 1).astype(np.float32) / 255
     sequences, actions = material["latents"][material["windows"]], material["actions"].astype(np.float32)
-    reconstruct, act, player = autoencoder(), head(sizes.HEAD_LATENT), WindowPlayer()
+    reconstruct, act, player = autoencoder(), policy(sizes.POLICY_LATENT), WindowPlayer()
     serve({
         "autoencoder": lambda steps: fit_seconds(reconstruct, frames, frames, sizes.BATCH, steps),
-        "head": lambda windows: fit_seconds(act, sequences, actions, sizes.BATCH, windows // sizes.BATCH),
+        "policy": lambda windows: fit_seconds(act, sequences, actions, sizes.BATCH, windows // sizes.BATCH),
         "play": lambda amount: player.seconds(material["image"], amount),
     })  # fmt: skip
 

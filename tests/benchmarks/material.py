@@ -28,7 +28,7 @@ def make_material(folder: Path) -> None:
     small = np.stack([preprocess(image, width=sizes.WIDTH, height=sizes.HEIGHT, color="gray") for image in images])
     generator = np.random.default_rng(0)
     frames = np.resize(small, (STORE_FRAMES, *small.shape[1:]))
-    latents = generator.standard_normal((STORE_FRAMES, sizes.HEAD_LATENT), np.float32)
+    latents = generator.standard_normal((STORE_FRAMES, sizes.POLICY_LATENT), np.float32)
     actions = (generator.random((STORE_FRAMES, sizes.ACTIONS)) < 0.3).astype(np.uint8)
     np.savez(
         folder / "material.npz", frames=frames, latents=latents, actions=actions,

@@ -12,7 +12,6 @@ keep_to_one_core()
 import cv2  # noqa: E402  (after the process is pinned: these libraries count the cores when they start)
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from stages.models.policy import RecurrentPolicy  # noqa: E402
 
 from stages.episodes.decode import read_small_frames  # noqa: E402
 from stages.episodes.store import EpisodeStore  # noqa: E402
@@ -20,9 +19,11 @@ from stages.episodes.windows import FrameBank, window_indices  # noqa: E402
 from stages.learning.compute import Compute, prepare_compute  # noqa: E402
 from stages.learning.losses import focal_loss, pixel_weights  # noqa: E402
 from stages.learning.training import FitSettings, fit  # noqa: E402
-from stages.models.agent import Agent  # noqa: E402
+from stages.models.acting import Acting  # noqa: E402
+from stages.models.agent import About, Agent  # noqa: E402
 from stages.models.autoencoder import Autoencoder  # noqa: E402
 from stages.models.cloning import CloningTask, Windows, window_weights  # noqa: E402
+from stages.models.policies.recurrent import Recurrent  # noqa: E402
 from stages.params import Params, read_params  # noqa: E402
 from stages.train_autoencoder import ReconstructionTask, background_of  # noqa: E402
 from tests.benchmarks import sizes  # noqa: E402
@@ -52,7 +53,8 @@ class Timed:
 
 def fit_seconds(task, section, params: Params, compute: Compute, scratch: Path, batch: int, steps: int) -> float:
     """Seconds of `steps` steps of the fit loop, after a first one that is not counted."""
-    settings = FitSettings.from_sections(dict(section) | {"epochs": 1, "batch_size": batch}, params.training)
+    asked = {"steps": steps + 1, "evaluate_every": steps + 1, "batch_size": batch}
+    settings = FitSettings.from_sections(dict(section) | asked, params.training)
     timed = Timed(task, batch, steps)
     shutil.rmtree(scratch, ignore_errors=True)
     fit(timed, settings, compute, live=None, scratch=scratch, name="benchmark")
@@ -73,14 +75,22 @@ def reconstruction(folder: Path, params: Params, compute: Compute) -> Reconstruc
     return ReconstructionTask(model, train, val, batch=sizes.BATCH, device=compute.device, seed=0, weigh=weigh)
 
 
-def head_task(folder: Path, params: Params, compute: Compute) -> CloningTask:
-    """The head's training, in the sizes of the comparison."""
+def recurrent(latent: int) -> Recurrent:
+    """The policy, in the sizes of the comparison, on latents [latent]."""
+    return Recurrent(
+        shapes={"latents": [latent]}, window=sizes.WINDOW, actions=sizes.ACTIONS, hidden=sizes.HIDDEN, cell="gru",
+        dropout=sizes.DROPOUT,
+    )  # fmt: skip
+
+
+def cloning(folder: Path, params: Params, compute: Compute) -> CloningTask:
+    """The policy's training, in the sizes of the comparison."""
     store = EpisodeStore(folder / "latents.zarr")
-    train, val = (Windows(store, split, store.action_names, sizes.WINDOW, 1.0) for split in ("train", "val"))
-    policy = RecurrentPolicy(
-        latent_shape=(sizes.HEAD_LATENT,), hidden=sizes.HIDDEN, cell="gru", dropout=sizes.DROPOUT, actions=sizes.ACTIONS
+    train, val = (
+        Windows(store, split, store.action_names, Recurrent.reads, sizes.WINDOW, 1.0) for split in ("train", "val")
     )
-    loss = partial(focal_loss, gamma=params.recurrent.focal_gamma, alpha=params.recurrent.focal_alpha)
+    policy = recurrent(sizes.POLICY_LATENT)
+    loss = partial(focal_loss, gamma=params.focal.gamma, alpha=params.focal.alpha)
     weights = window_weights(train, [0], params.rare_factor, by_class=False, change_weight=1.0, change_frames=0)
     return CloningTask(policy, train, val, loss=loss, weights=weights, device=compute.device, seed=0)
 
@@ -120,10 +130,13 @@ def player(compute: Compute) -> Agent:
         kind="dense", channels=sizes.CHANNELS, latent_dim=sizes.LATENT,
         height=sizes.HEIGHT, width=sizes.WIDTH, in_channels=1,
     )  # fmt: skip
-    policy = RecurrentPolicy(
-        latent_shape=(sizes.LATENT,), hidden=sizes.HIDDEN, cell="gru", dropout=sizes.DROPOUT, actions=sizes.ACTIONS
-    )
-    return Agent(squeeze.eval(), policy.eval(), sequence_length=sizes.WINDOW, compute=compute, batch=1)
+    names = tuple(f"ACTION{i}" for i in range(sizes.ACTIONS))
+    half, one, zero = (np.full(sizes.ACTIONS, value) for value in (0.5, 1.0, 0.0))
+    about = About(
+        actions=names, keys={}, fps=10.0, picture={"width": sizes.WIDTH, "height": sizes.HEIGHT, "color": "gray"},
+        labels={}, state_columns=(), learned_from="nothing", acting=Acting(half, one, zero, "threshold"),
+    )  # fmt: skip
+    return Agent(about, recurrent(sizes.LATENT), squeeze.eval(), compute, batch=1)
 
 
 def play_seconds(agent: Agent, image_bgr: np.ndarray, frames: int) -> float:
@@ -140,20 +153,21 @@ def main() -> None:
     params = read_params()
     compute = prepare_compute("cpu", params.precision, 1, 0)
     torch.set_num_interop_threads(1)
-    reconstruct, act = reconstruction(folder, params, compute), head_task(folder, params, compute)
+    own = params.section("recurrent", Recurrent.Section)
+    reconstruct, act = reconstruction(folder, params, compute), cloning(folder, params, compute)
     store, agent = EpisodeStore(folder / "episodes.zarr"), player(compute)
     image = np.load(folder / "material.npz")["image"]
 
     def autoencoder(steps: int) -> float:
         return fit_seconds(reconstruct, params.autoencoder, params, compute, folder / "ours", sizes.BATCH, steps)
 
-    def head(batch: int, windows: int) -> float:
-        return fit_seconds(act, params.recurrent, params, compute, folder / "ours", batch, windows // batch)
+    def policy(batch: int, windows: int) -> float:
+        return fit_seconds(act, own, params, compute, folder / "ours", batch, windows // batch)
 
     serve({
         "autoencoder": autoencoder,
-        "head": partial(head, sizes.BATCH),
-        "head_default": partial(head, params.recurrent.batch_size),
+        "policy": partial(policy, sizes.BATCH),
+        "policy_default": partial(policy, own.batch_size),
         "decode": lambda frames: decode_seconds(folder / "video.mp4", np.ones(frames, bool)),
         "epoch": lambda _: epoch_seconds(store),
         "windows": partial(window_seconds, store),

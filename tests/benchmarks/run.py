@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stages.models.policies.recurrent import Recurrent
 from stages.params import read_params
 from tests.benchmarks import page, sizes
 from tests.benchmarks.child import CPU_TIME, Child
@@ -41,7 +42,7 @@ class Comparison:
 
 def comparisons(default_batch: int) -> list[Comparison]:
     """What is compared; the targets are the project's own."""
-    usual_head = Work("keras_side", "head", 2048)
+    usual_policy = Work("keras_side", "policy", 2048)
     network = f"{'-'.join(map(str, sizes.CHANNELS))}, latent {sizes.LATENT}, batch {sizes.BATCH}"
     return [
         Comparison(
@@ -49,12 +50,12 @@ def comparisons(default_batch: int) -> list[Comparison]:
             Work("keras_side", "autoencoder", 8), Work("our_side", "autoencoder", 8), 2.3,
         ),
         Comparison(
-            f"GRU head, an epoch, batch {sizes.BATCH} against Keras/TensorFlow at batch {sizes.BATCH}", "window",
-            usual_head, Work("our_side", "head", 2048), 1.1,
+            f"GRU policy training, batch {sizes.BATCH} against Keras/TensorFlow at batch {sizes.BATCH}", "window",
+            usual_policy, Work("our_side", "policy", 2048), 1.1,
         ),
         Comparison(
-            f"GRU head, an epoch, batch {default_batch} (our default) against Keras/TensorFlow at batch {sizes.BATCH}",
-            "window", usual_head, Work("our_side", "head_default", 8192), 2.0,
+            f"GRU policy training, batch {default_batch} (our default) against Keras/TensorFlow at batch {sizes.BATCH}",
+            "window", usual_policy, Work("our_side", "policy_default", 8192), 2.0,
         ),
         Comparison(
             "A 720p picture to probabilities, latents kept, against Keras predict over 10 frames", "frame",
@@ -122,7 +123,7 @@ def main() -> None:
         make_material(folder)
         names = ("keras_side", "simple_side", "our_side")
         sides = {name: stack.enter_context(Child(name, str(folder))) for name in names}
-        for comparison in comparisons(read_params().head.batch_size):
+        for comparison in comparisons(read_params().section("recurrent", Recurrent.Section).batch_size):
             rows.append(row(comparison, measure(comparison, sides, options.rounds)))
             print("  ".join(rows[-1]), flush=True)
         pixels = pixel_difference(folder / "video.mp4")

@@ -1,4 +1,4 @@
-"""From a grabbed 720p picture to the keys, stage by stage: python -m tests.live.bench_play [MODEL] [FRAMES] [--page]
+"""From a grabbed 720p picture to the keys, stage by stage: python -m tests.live.bench_play [AGENT] [FRAMES] [--page]
 
 A real screen (DISPLAY, or without one an Xvfb of its own), real trained files, real key presses into a window of its
 own. Prints a table in ms; with --page, as the last part of `make bench`, it is a part of reports/benchmark.md, and what
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.commands.models import load_brain
+from stages.commands.agent import load_agent
 from stages.episodes.preprocess import preprocess
 from stages.live.clock import SteadyClock
 from stages.live.deciding import Decider
@@ -30,10 +30,10 @@ KEYS = {"LEFT": "Key.left", "RIGHT": "Key.right", "SHOOT": "Key.ctrl", "DASH": "
 WARM_UP = 20
 
 
-def measured(model: Path, frames: int) -> dict[str, list[float]]:
+def measured(folder: Path, frames: int) -> dict[str, list[float]]:
     """Stage -> ms a frame; "picture to keys" is what the player waits for, of which "preprocess" is a part."""
-    acting, brain, actions = load_brain(model)
-    decide = Decider(acting, actions, KEYS, "sampled", np.random.default_rng(0))
+    agent = load_agent(folder)
+    decide = Decider(agent.about.acting.by("sampled"), agent.about.actions, KEYS, np.random.default_rng(0))
     took = {name: [] for name in ("capture", "preprocess", "picture to keys", "of that: keys")}
     with ExitStack() as parts:
         desktop = parts.enter_context(closing(open_desktop()))
@@ -49,12 +49,12 @@ def measured(model: Path, frames: int) -> dict[str, list[float]]:
             start = time.perf_counter()
             image, _ = camera.picture()
             grabbed = time.perf_counter()
-            keys, _ = decide(brain.logits({0: image})[0])
+            keys, _ = decide(agent.logits({0: image})[0])
             decided = time.perf_counter()
             if not hands.hold(keys, lambda: desktop.front() == game):
                 raise ValueError("another window came to the front of the one that is played in")
             done = time.perf_counter()
-            preprocess(image, width=128, height=72, color="gray")
+            preprocess(image, **agent.about.picture)
             again = time.perf_counter() - done
             for name, seconds in zip(took, (grabbed - start, again, done - grabbed, done - decided), strict=True):
                 took[name].append(seconds * 1000)
@@ -83,13 +83,13 @@ def rows_of(took: dict[str, list[float]]) -> list[list[str]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
-    parser.add_argument("model", type=Path, nargs="?", default=Path("data/models"))
+    parser.add_argument("agent", type=Path, nargs="?", default=Path("data/agent"))
     parser.add_argument("frames", type=int, nargs="?", default=500)
     parser.add_argument("--page", action="store_true", help="write it into reports/benchmark.md")
     options = parser.parse_args()
     try:
         with screen() as where:
-            rows = rows_of(measured(options.model, options.frames))
+            rows = rows_of(measured(options.agent, options.frames))
     except ValueError as error:
         if not options.page:
             raise SystemExit(f"error: {error}") from None

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import vizdoom
 
-from stages.games.doom import DoomCenter
-from stages.games.scripts import CenterScript, HumanLikeScript
+from stages.games.doom import CenterScript, DoomCenter
+from stages.games.scripts import HumanLikeScript
 from stages.live.keyboard import Fingers
 from stages.params import read_params
 

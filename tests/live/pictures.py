@@ -1,4 +1,4 @@
-"""The README's pictures of recording and playing: python -m tests.live.pictures [MODEL]
+"""The README's pictures of recording and playing: python -m tests.live.pictures [AGENT]
 
 On an Xvfb of its own: the bundled Doom in a window and the recorder's little window over its corner, while the bundled
 player has the keyboard; then the trained agent playing in that window, as `understudy play --record --log` kept it.
@@ -42,15 +42,15 @@ RECORD_AT = (50, 50)  # of the button in the little window, px
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
-    parser.add_argument("model", type=Path, nargs="?", default=ROOT / "data/models")
-    model = parser.parse_args().model.resolve()
+    parser.add_argument("agent", type=Path, nargs="?", default=ROOT / "data/agent")
+    agent = parser.parse_args().agent.resolve()
     with tempfile.TemporaryDirectory() as name, x_server(Path(name) / "log") as screen:
         os.environ["DISPLAY"] = screen
         folder = Path(name)
         with game(folder, script=True), closing(X11Desktop()) as desktop:
             write_picture(RECORDING, recording_picture(folder, desktop))
         with game(folder, script=False):
-            write_picture(PLAYING, playing_picture(folder, model))
+            write_picture(PLAYING, playing_picture(folder, agent))
 
 
 @contextmanager
@@ -96,11 +96,11 @@ def recording_picture(folder: Path, desktop: X11Desktop) -> np.ndarray:
     return image
 
 
-def playing_picture(folder: Path, model: Path) -> np.ndarray:
+def playing_picture(folder: Path, agent: Path) -> np.ndarray:
     """uint8 BGR [H, W, 3]: what the agent saw at the moment it held most keys, and what it was about to press."""
     log = folder / "play.csv"
     kept = ["--record", folder / "agent/run", "--log", log, "--seconds", PLAY_S, "--countdown", 1]
-    finished(understudy("play", model, "--window", GAME, *kept, *PLAYED))
+    finished(understudy("play", agent, "--window", GAME, *kept, *PLAYED))
     with log.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     actions = [name for name in rows[0] if name not in ("t", "keys")]

@@ -5,57 +5,41 @@ import os
 import signal
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
-from stages.evaluation.acting import Acting
-from stages.models.policy import RecurrentPolicy
 
-from stages.commands.engines import KINDS, load_agent, quicker, tried
-from stages.learning.checkpoints import save_model
-from stages.learning.compute import prepare_compute
-from stages.models.autoencoder import Autoencoder
-
-ACTING = Acting(np.full(3, 0.5), np.ones(3), np.zeros(3))
+from stages.commands.agent import ENGINES, load_agent, quicker, tried
+from tests.agents import acting_of, write_small_agent
 
 
-@pytest.fixture(params=[("dense", "gru", 1), ("dense", "lstm", 3), ("spatial", "gru", 1)])
-def model(request, tmp_path):
-    """Trained files of an agent with random weights that says different things of different pictures."""
-    kind, cell, colors = request.param
-    torch.manual_seed(0)
-    size = {"kind": kind, "channels": [4, 8], "latent_dim": 6, "height": 18, "width": 31, "in_channels": colors}
-    autoencoder = Autoencoder(**size)
-    head = {"latent_shape": list(autoencoder.latent_shape), "hidden": [16, 8], "cell": cell, "dropout": 0.0}
-    policy = RecurrentPolicy(**head, actions=3)
-    torch.nn.init.normal_(policy.output.weight, std=2.0)
-    save_model(tmp_path / "autoencoder", autoencoder, size)
-    save_model(tmp_path / "policy", policy, {**head, "actions": ["A", "B", "C"], "sequence_length": 4})
-    return tmp_path
+@pytest.fixture(params=[("dense", "gru", "gray"), ("dense", "lstm", "rgb"), ("spatial", "gru", "gray")])
+def agent(request, tmp_path):
+    kind, cell, color = request.param
+    return write_small_agent(tmp_path / "agent", kind=kind, cell=cell, color=color, width=31)
 
 
-@pytest.fixture
-def compute():
-    return prepare_compute("cpu", "no", threads=1, seed=0)
+def loaded(agent, engine):
+    return load_agent(agent, engine, device="cpu", precision="no")
 
 
-def test_both_engines_give_the_same_probabilities(model, compute):
-    trials = {name: tried(load_agent(model, name, compute, ACTING), ACTING) for name in KINDS}
+def test_both_engines_give_the_same_probabilities(agent):
+    trials = {name: tried(loaded(agent, name)) for name in ENGINES}
     said = trials["torch"].probabilities
     assert np.ptp(said, axis=0).min() > 0.005  # it looks at the picture, else agreeing would be easy
     np.testing.assert_allclose(trials["openvino"].probabilities, said, atol=0.0005)
     assert sys.modules["openvino_telemetry"] is None  # it cannot tell anybody
 
 
-def test_a_signal_is_heard_after_openvino_was_dropped(model, compute):
+def test_a_signal_is_heard_after_openvino_was_dropped(agent):
     heard = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
     try:
         for _ in range(3):
-            agent = load_agent(model, "openvino", compute, ACTING)
-            tried(agent, ACTING)
-            del agent
+            by_openvino = loaded(agent, "openvino")
+            tried(by_openvino)
+            del by_openvino
             gc.collect()
             os.kill(os.getpid(), signal.SIGTERM)  # ended the process where its stack was freed with the agent
     finally:
@@ -65,6 +49,8 @@ def test_a_signal_is_heard_after_openvino_was_dropped(model, compute):
 
 class Fixed:
     """An agent that takes its time and says the same of every picture."""
+
+    about = SimpleNamespace(acting=acting_of([0.5] * 3))
 
     def __init__(self, seconds, logit):
         self.seconds, self.logit = seconds, logit
@@ -86,5 +72,5 @@ class Fixed:
     ],
 )
 def test_the_faster_one_is_taken_if_it_agrees(capsys, torch_agent, other, chosen):
-    assert quicker({"torch": torch_agent, "openvino": other}, ACTING) == chosen
+    assert quicker({"torch": torch_agent, "openvino": other}) == chosen
     assert f"computed by {chosen}" in capsys.readouterr().out

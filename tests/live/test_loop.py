@@ -11,8 +11,8 @@ SESSIONS, SESSION_S, PLAY_S = 3, 40, 30
 FPS = 11.6667
 # More than the tiny params of the clone: enough to learn that keys are pressed at all, not enough to play well.
 LEARNED = (
-    "recordings=data/raw/screen", "keys.SHOOT=[Key.ctrl]", "autoencoder.epochs=3",
-    "recurrent.epochs=10", "latent_dim=32",
+    "recordings=data/raw/screen", "keys.SHOOT=[Key.ctrl]", "latent_dim=32",
+    "autoencoder.steps=130", "recurrent.steps=60", "recurrent.evaluate_every=10",
 )  # fmt: skip
 
 
@@ -30,11 +30,11 @@ def recorded(doom, into: Path) -> None:
         close(game)
 
 
-def played(doom, model: Path, *extra: str) -> tuple[list[float], str]:
+def played(doom, agent: Path, *extra: str) -> tuple[list[float], str]:
     """The scores of the games in a window of its own, and what `understudy play` printed."""
     game, out = doom(PLAY_S + 15, 11)
     arguments = ("--window", "VIZDOOM", "--fps", FPS, "--countdown", 1, "--seconds", PLAY_S, *PLAYED, *extra)
-    printed = finished(understudy("play", model, *arguments))
+    printed = finished(understudy("play", agent, *arguments))
     game.wait(timeout=60)
     scores = [row["score"] for row in json.loads(out.read_text())["scores"]]
     close(game)
@@ -58,7 +58,7 @@ def test_a_game_is_recorded_learned_and_played_in_the_same_window(desktop, doom,
 
     scores = {}
     for name, extra in {"agent": (), "random": ("--random",)}.items():
-        scores[name], printed = played(doom, folder / "data/models", *extra)
+        scores[name], printed = played(doom, folder / "data/agent", *extra)
         print(f"{name}: {scores[name]}\n{printed}")
         assert "picture to keys: p50" in printed
     # With so little to learn from no score is promised; both stand in the log, side by side.

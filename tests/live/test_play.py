@@ -9,40 +9,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from stages.evaluation.acting import Acting, write_acting
-from stages.models.policy import RecurrentPolicy
 
-from stages.learning.checkpoints import save_model
 from stages.live.deciding import Decider
 from stages.live.hands import Hands
 from stages.live.keyboard import Fingers
 from stages.live.playing import Run
 from stages.live.playing import play as playing_of
 from stages.live.screen import Region
-from stages.models.autoencoder import Autoencoder
 from stages.recordings.session import read_session
+from tests.agents import acting_of, write_small_agent
 from tests.live.conftest import PLAYED, ROOT, close, finished, say_so, understudy, wait_until
 from tests.live.windows import PlainWindow
 
 ACTIONS = ("LEFT", "RIGHT", "SHOOT", "DASH")
 KEYS = [pair.partition("=")[2] for pair in PLAYED[1:]]
 HERE = ["--region", "100,100,320x240", "--fps", 20, "--countdown", 1, *PLAYED]
+ALWAYS = acting_of([0.0] * len(ACTIONS))
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    """A tiny agent that wants every key at every moment."""
-    folder = tmp_path_factory.mktemp("models")
-    torch.manual_seed(0)
-    size = {"kind": "dense", "channels": [4, 8], "latent_dim": 6, "height": 18, "width": 32, "in_channels": 1}
-    head = {"latent_shape": [6], "hidden": [5, 4], "cell": "gru", "dropout": 0.0}
-    autoencoder, policy = Autoencoder(**size), RecurrentPolicy(**head, actions=len(ACTIONS))
-    save_model(folder / "autoencoder", autoencoder, size)
-    save_model(folder / "policy", policy, {**head, "actions": list(ACTIONS), "sequence_length": 3})
-    always = Acting(np.zeros(len(ACTIONS)), np.ones(len(ACTIONS)), np.zeros(len(ACTIONS)))
-    write_acting(folder / "head/acting.json", always, ACTIONS)
-    return folder
+def agent(tmp_path_factory) -> Path:
+    """An agent that wants every key at every moment."""
+    return write_small_agent(tmp_path_factory.mktemp("agents") / "willing", acting=ALWAYS)
 
 
 @pytest.fixture
@@ -57,13 +45,13 @@ def down(desktop) -> set[str]:
     return {key for key, is_down in desktop.key_states(KEYS).items() if is_down}
 
 
-def play(model, *arguments):
-    return understudy("play", model, *HERE, *arguments)
+def play(agent, *arguments):
+    return understudy("play", agent, *HERE, *arguments)
 
 
-def test_it_presses_the_keys_of_the_map_after_the_countdown_and_no_other(desktop, target, model):
+def test_it_presses_the_keys_of_the_map_after_the_countdown_and_no_other(desktop, target, agent):
     start = time.monotonic()
-    process = play(model, "--seconds", 2)
+    process = play(agent, "--seconds", 2)
     wait_until(lambda: down(desktop) == set(KEYS))
     assert time.monotonic() - start > 1  # the countdown
     printed = finished(process)
@@ -72,23 +60,23 @@ def test_it_presses_the_keys_of_the_map_after_the_countdown_and_no_other(desktop
     assert target.key_presses() >= len(KEYS)
 
 
-def test_a_dry_run_presses_nothing_and_says_what_it_would(desktop, target, model):
-    printed = finished(play(model, "--seconds", 1, "--dry-run"))
+def test_a_dry_run_presses_nothing_and_says_what_it_would(desktop, target, agent):
+    printed = finished(play(agent, "--seconds", 1, "--dry-run"))
     assert all(f"would press   {key}" in printed for key in KEYS)
     assert target.key_presses() == 0
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_no_key_is_down_after_any_end(desktop, target, model, end):
-    process = play(model)
+def test_no_key_is_down_after_any_end(desktop, target, agent, end):
+    process = play(agent)
     wait_until(lambda: down(desktop) == set(KEYS))
     process.send_signal(end)
     finished(process, timeout=20, code=None)
     wait_until(lambda: not down(desktop), timeout=5)
 
 
-def test_a_stopped_agent_holds_no_key_and_goes_on_when_it_is_woken(desktop, target, model, tmp_path):
-    process = play(model, "--record", tmp_path / "raw/run")
+def test_a_stopped_agent_holds_no_key_and_goes_on_when_it_is_woken(desktop, target, agent, tmp_path):
+    process = play(agent, "--record", tmp_path / "raw/run")
     wait_until(lambda: down(desktop) == set(KEYS))
     process.send_signal(signal.SIGSTOP)
     stopped = time.monotonic()
@@ -133,9 +121,7 @@ class Stuck:
 def test_a_hung_agent_holds_no_key(desktop, target):
     """Its other threads go on, so that only the decisions can tell."""
     brain, stop, said = Stuck(2.5), threading.Event(), []
-    acting = Acting(np.zeros(len(ACTIONS)), np.ones(len(ACTIONS)), np.zeros(len(ACTIONS)))
-    keys = dict(zip(ACTIONS, KEYS, strict=True))
-    decide = Decider(acting, ACTIONS, keys, "threshold", np.random.default_rng(0))
+    decide = Decider(ALWAYS, ACTIONS, dict(zip(ACTIONS, KEYS, strict=True)), np.random.default_rng(0))
     run = Run(Region(100, 100, 320, 240), None, 20, "Key.esc", 0, None, False, None, None, {}, 20)
     playing = threading.Thread(target=playing_of, args=(run, brain, decide, stop, said.append))
     playing.start()
@@ -150,8 +136,8 @@ def test_a_hung_agent_holds_no_key(desktop, target):
 
 
 @pytest.mark.parametrize(("end", "words"), [(signal.SIGKILL, "has died"), (signal.SIGSTOP, "does not answer")])
-def test_when_the_guardian_is_gone_the_agent_stops_and_lets_go(desktop, target, model, end, words):
-    process = play(model, "--rule", "sampled")  # keys go up and down all the time
+def test_when_the_guardian_is_gone_the_agent_stops_and_lets_go(desktop, target, agent, end, words):
+    process = play(agent, "--rule", "sampled")  # keys go up and down all the time
     wait_until(lambda: down(desktop))
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     for child in children:
@@ -161,8 +147,8 @@ def test_when_the_guardian_is_gone_the_agent_stops_and_lets_go(desktop, target, 
     assert not any(Path(f"/proc/{child}/cmdline").exists() for child in children)
 
 
-def test_the_panic_key_ends_it(desktop, target, model):
-    process = play(model)
+def test_the_panic_key_ends_it(desktop, target, agent):
+    process = play(agent)
     wait_until(lambda: down(desktop) == set(KEYS))
     fingers = Fingers()
     fingers.press("Key.esc")
@@ -171,8 +157,8 @@ def test_the_panic_key_ends_it(desktop, target, model):
     assert not down(desktop)
 
 
-def test_it_never_types_into_another_window(desktop, target, model):
-    process = play(model)
+def test_it_never_types_into_another_window(desktop, target, agent):
+    process = play(agent)
     wait_until(lambda: down(desktop) == set(KEYS))
     with PlainWindow(700, 400, 200, 200, "another") as other:
         for turn in range(10):
@@ -214,10 +200,10 @@ def test_looking_before_a_press_costs_next_to_nothing(desktop, target):
     assert np.median(looks) < 0.5
 
 
-def test_nothing_is_pressed_while_another_window_is_in_front_from_the_start(desktop, target, model):
+def test_nothing_is_pressed_while_another_window_is_in_front_from_the_start(desktop, target, agent):
     with PlainWindow(700, 400, 200, 200, "another") as other:
         other.take_focus()
-        process = play(model)
+        process = play(agent)
         say_so(process, "waiting until the game's window is in front")
         time.sleep(2)
         assert process.poll() is None and not down(desktop)
@@ -226,17 +212,17 @@ def test_nothing_is_pressed_while_another_window_is_in_front_from_the_start(desk
     finished(process, timeout=10)
 
 
-def test_it_ends_when_the_window_is_closed(desktop, model):
+def test_it_ends_when_the_window_is_closed(desktop, agent):
     with PlainWindow(80, 80, 400, 300, "target") as window:
         window.take_focus()
-        process = play(model)
+        process = play(agent)
         wait_until(lambda: down(desktop) == set(KEYS))
     assert "closed or hidden" in finished(process, timeout=20)
     assert not down(desktop)
 
 
-def test_a_run_is_recorded_as_a_session_of_the_agent(desktop, target, model, tmp_path):
-    finished(play(model, "--seconds", 3, "--record", tmp_path / "raw/run", "--log", tmp_path / "log.csv"))
+def test_a_run_is_recorded_as_a_session_of_the_agent(desktop, target, agent, tmp_path):
+    finished(play(agent, "--seconds", 3, "--record", tmp_path / "raw/run", "--log", tmp_path / "log.csv"))
     session = read_session(tmp_path / "raw", "run", on_bad_line="error", picture_fps=10)
     assert session.closed is True and session.metadata["player"] == "agent"
     assert [m.type for m in session.markers] == ["fight_start", "fight_end"]
@@ -248,22 +234,22 @@ def test_a_run_is_recorded_as_a_session_of_the_agent(desktop, target, model, tmp
     assert len(rows) - 1 + session.repeats.sum() == len(session.times)
 
 
-def test_keys_that_the_model_needs_and_foreign_ones_are_named(display, model):
-    lacking = understudy("play", model, "--region", "0,0,64x64", "--fps", 10, "--keys", "LEFT=Key.left")
+def test_keys_that_the_agent_needs_and_foreign_ones_are_named(display, agent):
+    lacking = understudy("play", agent, "--region", "0,0,64x64", "--fps", 10, "--keys", "LEFT=Key.left")
     assert "have no key" in finished(lacking, code=1)
-    nowhere = understudy("play", model, "--region", "0,0,64x64", "--fps", 10, *PLAYED[:-1], "DASH=Key.f20")
+    nowhere = understudy("play", agent, "--region", "0,0,64x64", "--fps", 10, *PLAYED[:-1], "DASH=Key.f20")
     assert "this keyboard's layout has no such key" in finished(nowhere, code=1)
-    twice = understudy("play", model, *HERE, "--panic-key", "Key.left")
+    twice = understudy("play", agent, *HERE, "--panic-key", "Key.left")
     assert "choose another hot key" in finished(twice, code=1)
 
 
-@pytest.mark.skipif(not (ROOT / "data/models/policy").is_dir(), reason="no trained agent here: dvc repro makes one")
+@pytest.mark.skipif(not (ROOT / "data/agent").is_dir(), reason="no trained agent here: dvc repro makes one")
 def test_the_trained_agent_plays_better_than_chance(desktop, doom):
     rates = {}
     for name, extra in {"agent": (), "random": ("--random",)}.items():
         game, out = doom(50, 11)
         arguments = ("--window", "VIZDOOM", "--fps", 11.6667, "--countdown", 1, "--seconds", 35, *PLAYED, *extra)
-        printed = finished(understudy("play", ROOT / "data/models", *arguments))
+        printed = finished(understudy("play", ROOT / "data/agent", *arguments))
         game.wait(timeout=60)
         scores = json.loads(out.read_text())["scores"]
         rates[name] = sum(row["score"] for row in scores)

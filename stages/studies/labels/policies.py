@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from stages.episodes.store import EpisodeStore
-from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, records_bundled_game
+from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, options_of, records_bundled_game
 from stages.games.rollout import AgentGames, GameSetting, Workers
 from stages.latent_actions.few_label_policies import clone_few, clone_pseudo_labels, decode_latent_policy, learn_codes
 from stages.latent_actions.few_labels import absent_actions
@@ -118,7 +118,7 @@ def play(params: Params, policy: nn.Module, acting: Acting, title: str) -> dict:
     """The acting rule, the mean score of each on the validation seeds, and the returns of the test seeds in order."""
     own, collect = params.play, params.collect
     setting = GameSetting(
-        params.game, collect.width, collect.height, params.actions, own.max_episode_s, params.game_options
+        params.game, collect.width, collect.height, params.actions, own.max_episode_s, options_of(params)
     )
     make_agent = partial(agent_of, about_agent(params, acting), policy, params.device, params.precision)
     games, rules = AgentGames(setting, make_agent, own.lanes), {rule: acting.by(rule).keys for rule in RULES}

@@ -53,7 +53,7 @@ def main() -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     write_json(out, row)
     shutil.rmtree(workspace.folder)
-    print(f"wrote {out}: return_fraction {row['return_fraction']:.2f} on test games")
+    print(f"wrote {out}: return_fraction {row['return_fraction']} in {params.minutes.games} test games")
 
 
 def prepare(workspace: Workspace, params: Params, recorded: Path, names: list[str]) -> None:

@@ -4,13 +4,20 @@ Each is a picklable object that, called with (seed, frames), gives its keys uint
 `described(names)` says in words what it does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import combinations, product
 
 import numpy as np
 
-TAP_EVERY = 8  # frames between taps: a weapon that is fired with care
+RowsOf = Callable[[int, int], np.ndarray]  # (seed, frames) -> keys uint8 [frames, A]
+
+
+def rows_on(policy: RowsOf, episode: np.ndarray) -> np.ndarray:
+    """The keys of a policy in recorded episodes, bool [N, A]; episode int64 [N] ascends, its number is the seed."""
+    numbers, lengths = np.unique(episode, return_counts=True)
+    rows = [policy(number, length) for number, length in zip(numbers.tolist(), lengths.tolist(), strict=True)]
+    return np.concatenate(rows).astype(bool)
 
 
 @dataclass(frozen=True)
@@ -43,14 +50,14 @@ class Independent:
 @dataclass(frozen=True)
 class SquareWave:
     """`first` and `second` (numbers of actions) in turn, each for `period` frames; a period of 0 holds the first
-    for ever. `tapped` is pressed for one frame in eight (or always, if `held`)."""
+    for ever. `tapped` is pressed for one frame in `every` (1: always)."""
 
     actions: int
     first: int
     second: int
     period: int
     tapped: int | None
-    held: bool
+    every: int
 
     def __call__(self, seed: int, frames: int) -> np.ndarray:
         rows, time = np.zeros((frames, self.actions), np.uint8), np.arange(frames)
@@ -58,7 +65,7 @@ class SquareWave:
         rows[~late, self.first] = 1
         rows[late, self.second] = 1
         if self.tapped is not None:
-            rows[self.held | (time % TAP_EVERY == 0), self.tapped] = 1
+            rows[time % self.every == 0, self.tapped] = 1
         return rows
 
     def described(self, names: Sequence[str]) -> str:
@@ -66,7 +73,26 @@ class SquareWave:
         base = turns if self.period else f"{names[self.first]} all the time"
         if self.tapped is None:
             return base
-        return f"{base}, {names[self.tapped]} " + ("all the time" if self.held else f"every {TAP_EVERY} frames")
+        return f"{base}, {names[self.tapped]} " + ("all the time" if self.every == 1 else f"every {self.every} frames")
+
+
+@dataclass(frozen=True)
+class Metronome:
+    """Every action tapped for one frame in `periods[action]` (0: never), first at frame `phases[action]`."""
+
+    periods: tuple[int, ...]
+    phases: tuple[int, ...]
+
+    def __call__(self, seed: int, frames: int) -> np.ndarray:
+        time, rows = np.arange(frames), np.zeros((frames, len(self.periods)), np.uint8)
+        for action, (period, phase) in enumerate(zip(self.periods, self.phases, strict=True)):
+            if period:
+                rows[:, action] = time % period == phase
+        return rows
+
+    def described(self, names: Sequence[str]) -> str:
+        each = [f"{name} every {period} frames" for name, period in zip(names, self.periods, strict=True) if period]
+        return "taps: " + (", ".join(each) or "none")
 
 
 @dataclass(frozen=True)
@@ -107,22 +133,26 @@ def chained(episodes: Sequence[np.ndarray], start: int, frames: int) -> np.ndarr
     return np.concatenate(parts)[:frames]
 
 
-def candidates(actions: int, shares: Sequence[float], periods: Sequence[int]) -> list:
-    """The grid in which the best blind policy is looked for: independent keys and square waves."""
+def candidates(actions: int, shares: Sequence[float], periods: Sequence[int], taps: Sequence[int]) -> list:
+    """The grid in which the best blind policy is looked for: independent keys, square waves, taps every so often."""
     independent = [Independent(each) for each in product(shares, repeat=actions)]
-    taps = [(None, False), *((key, held) for key in range(actions) for held in (False, True))]
+    tapping = [(key, every) for key in range(actions) for every in (1, *taps)]
     alternating = [
-        SquareWave(actions, first, second, period, key, held)
-        for first, second in permutations(range(actions), 2)
-        if first < second
+        SquareWave(actions, first, second, period, key, every)
+        for first, second in combinations(range(actions), 2)
         for period in periods
-        for key, held in taps
+        for key, every in [(None, 1), *tapping]
         if key not in (first, second)
     ]
     holding = [
-        SquareWave(actions, first, first, 0, key, held)
+        SquareWave(actions, first, first, 0, key, every)
         for first in range(actions)
-        for key, held in taps
-        if key not in (None, first)
+        for key, every in tapping
+        if key != first
     ]
-    return [*independent, *alternating, *holding]
+    single = [
+        Metronome(tuple(every * (key == action) for action in range(actions)), (0,) * actions)
+        for key in range(actions)
+        for every in taps
+    ]
+    return [*independent, *alternating, *holding, *single]

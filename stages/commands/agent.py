@@ -1,4 +1,7 @@
-"""What computes the trained networks: torch, or OpenVINO where that is installed, agrees and is faster."""
+"""The agent of a folder, ready to decide, and what is asked of it in the same words by several commands.
+
+What computes its networks is torch, or OpenVINO where that is installed, agrees and is faster.
+"""
 
 import argparse
 import time
@@ -9,36 +12,59 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from stages.learning.compute import Compute
-from stages.models.agent import Agent
+from stages.learning.compute import prepare_compute
+from stages.models.acting import RULES, Acting
+from stages.models.agent import About, Agent
 from stages.models.openvino_agent import OpenVinoAgent
 
-KINDS = {"torch": Agent, "openvino": OpenVinoAgent}
+ENGINES = {"torch": Agent, "openvino": OpenVinoAgent}
 TRIED = 40  # decisions that the engines are compared by
 MOST_APART = 0.01  # how far their probabilities may lie apart
 
 
+def add_agent(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "agent", type=Path, metavar="AGENT", help="the agent's folder: data/agent, which dvc repro writes, or a copy"
+    )
+
+
+def add_rule(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rule", choices=RULES,
+        help="press above the tuned threshold, press what the player more likely would than not, or draw by "
+        "probability (default: the agent's own, which did best in validation games, else the threshold)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (%(default)s)")
+
+
 def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--engine", choices=("auto", *KINDS), default="auto",
+        "--engine", choices=("auto", *ENGINES), default="auto",
         help="what computes the networks; auto: openvino where it is installed, agrees and is faster (%(default)s)",
     )  # fmt: skip
 
 
-def load_agent(folder: Path, engine: str, compute: Compute) -> Agent:
-    """The agent of a folder of trained files for one game; ValueError when the engine is not there or does not work."""
+def acting_of(options: argparse.Namespace, about: About) -> Acting:
+    """How its logits become keys: by --rule, without it by the agent's own rule."""
+    return about.acting.by(options.rule or about.acting.rule)
 
-    def load(name: str) -> Agent:
-        return KINDS[name].load(folder, compute, batch=1)
 
-    by_torch = load("torch")  # first: what is wrong with the files themselves is no fault of OpenVINO
+def load_agent(folder: Path, engine: str = "torch", *, device: str = "auto", precision: str = "auto") -> Agent:
+    """The agent for one game; ValueError when a file is missing, it reads a state, or the engine does not work."""
+    compute = prepare_compute(device, precision, threads=1, seed=0)
+    by_torch = ENGINES["torch"].load(folder, compute, batch=1)  # first: damaged files are no fault of OpenVINO
+    if by_torch.reads_state:
+        raise ValueError(
+            f"the agent in {folder} reads what the game itself knows {list(by_torch.about.state_columns)}, which a "
+            f"screen does not tell; train one that reads the picture alone (policy in params.yaml)"
+        )
     installed = find_spec("openvino") is not None
     if engine == "openvino" and not installed:
         raise ValueError("OpenVINO is not installed; install it (pip install openvino) or take --engine torch")
     if engine == "torch" or not installed or (engine == "auto" and compute.device.type != "cpu"):
         return by_torch
     try:
-        agents = {"torch": by_torch, "openvino": load("openvino")}
+        agents = {"torch": by_torch, "openvino": ENGINES["openvino"].load(folder, compute, batch=1)}
         return agents[quicker(agents) if engine == "auto" else engine]
     except Exception as error:  # a library that is only half there fails in any way it likes
         broken = f"OpenVINO is installed, but does not work ({type(error).__name__}: {error})"
