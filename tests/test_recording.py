@@ -11,7 +11,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from stages.evaluation.acting import Acting
 
 from stages.commands.record import _last_words
 from stages.live import encoder, hands, playing, recording, screen
