@@ -290,12 +290,14 @@ def test_labels_choose_what_codes_tell_apart(tmp_path, monkeypatch):
     write_params(tmp_path, codes=2, steps=24)  # too few codes for LEFT, RIGHT and standing still
     monkeypatch.chdir(tmp_path)
     train_latent_action.main()
-    write_params(tmp_path, codes=2, batch_size=4, label_weight=10.0)
+    write_params(tmp_path, codes=2, batch_size=2, label_weight=10.0)
     latent_actions.main()
     params, compute = read_params(), prepare_compute("cpu", "no", 1, 0)
     model, video = load_latent_action(LATENT_ACTION_MODEL), video_of(params, "train", UNSHAPED)
     found = transitions(params, model.past_frames)
-    settings = FitSettings.from_sections(dict(params.latent_action) | {"steps": 60}, params.training)
+    settings = FitSettings.from_sections(
+        dict(params.latent_action) | {"steps": 60, "evaluate_every": 60}, params.training
+    )
     samples = np.arange(0, len(video.keys), 2)
 
     def agreement(own, action):
