@@ -241,6 +241,13 @@ def test_the_rule_chosen_travels_with_the_folder(project, agent, monkeypatch, ca
     assert (pressed("sampled", "--seed", 1) != drawn).any()
 
 
+def test_a_rule_that_there_is_not_is_told_with_its_file(agent, monkeypatch, capsys):
+    about = agent / "agent.json"
+    about.write_text(about.read_text().replace('"threshold"', '"bold"'))
+    with pytest.raises(SystemExit, match="agent.json is damaged .*rule is 'bold', expected one of threshold, likely"):
+        run(monkeypatch, capsys, "predict", agent, "mine/a")
+
+
 @pytest.mark.parametrize("old", ["head", "autoencoder"])
 @pytest.mark.parametrize("command", ["play", "predict"])
 def test_the_folder_of_an_earlier_version_is_refused_in_a_sentence(project, monkeypatch, capsys, command, old):

@@ -94,7 +94,7 @@ def read_about(directory: str | Path) -> About:
         content |= {"actions": actions, "acting": Acting.from_json(content["acting"], actions)}
         content |= {"keys": {action: tuple(keys) for action, keys in content["keys"].items()}}
         return About(**content | {"state_columns": tuple(content["state_columns"])})
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error}); copy the agent again, or train it anew: dvc repro") from None
 
 
