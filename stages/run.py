@@ -6,11 +6,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 
 def run_stage(main: Callable[[], None]) -> None:
-    """Run a stage; bad input and a full disk end it with one clear message instead of a traceback."""
+    """Run a stage; bad input and a full disk end it with one clear message instead of a traceback.
+
+    numpy's and scipy's BLAS has one thread: how many it takes would change the last digits of what it solves. torch has
+    its own, and `threads` of params.yaml.
+    """
     try:
-        main()
+        with threadpool_limits(limits=1, user_api="blas"):
+            main()
     except ValueError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
