@@ -2,7 +2,7 @@
 #   make repro      recordings -> trained agent -> reports/index.html, then the headline table
 #   make show       experiments as a table that fits the terminal
 #   make grid       the grid of models and its comparison page; further axes: make grid ARGS="seed=0,1,2"
-#   make labels     keys from a few labels, by way of latent actions: the curve, and playing -> reports/labels.html
+#   make labels     the study of few labels: dvc repro stages/studies/labels/dvc.yaml -> reports/labels.html
 #   make minutes    what more recordings are worth: trainings from 1 to 20 sessions, 90 minutes at most -> reports/minutes.json
 #   make deps       the modules that stages import into dvc.yaml
 #   make readme     the measured results of the last run into README.md
@@ -39,7 +39,8 @@ grid: .venv/installed
 	$(BIN)/python -m stages.commands.grid $(ARGS)
 
 labels: .venv/installed
-	$(BIN)/python -m stages.labels
+	$(BIN)/dvc repro stages/studies/labels/dvc.yaml
+	@$(BIN)/python -m stages.commands.labels
 
 minutes: .venv/installed
 	$(BIN)/dvc repro stages/studies/minutes/dvc.yaml

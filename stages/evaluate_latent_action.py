@@ -16,16 +16,7 @@ from stages.evaluation.figures.latent_action import rollout_figure
 from stages.evaluation.figures.style import save
 from stages.games.catalog import GAMES
 from stages.games.game import Game
-from stages.latent_actions.effects import change_classes
-from stages.latent_actions.folder import Shown, write_effects, write_figures, write_videos
-from stages.latent_actions.key_probe import (
-    best_lag,
-    classifier_answers,
-    code_answers,
-    linear_probe,
-    majority_answers,
-    mlp_probe,
-)
+from stages.latent_actions.effects import Case, change_classes, effect_known, effect_of, lagged_classes, states_of
 from stages.latent_actions.measures import (
     PROBES,
     code_metrics,
@@ -35,7 +26,15 @@ from stages.latent_actions.measures import (
     prediction_metrics,
     probe_metrics,
 )
-from stages.latent_actions.predicted_frames import picture_sums
+from stages.latent_actions.pictures import Shown, write_effects, write_figures, write_videos
+from stages.latent_actions.probes import (
+    best_lag,
+    classifier_answers,
+    code_answers,
+    linear_probe,
+    majority_answers,
+    mlp_probe,
+)
 from stages.latent_actions.rollouts import (
     DRIVEN,
     longest_rollout,
@@ -44,8 +43,13 @@ from stages.latent_actions.rollouts import (
     rollout_metrics,
     rollout_starts,
 )
-from stages.latent_actions.transitions import batches, prediction_errors, spread_samples, transitions_of
-from stages.latent_actions.truth import Case, effect_known, effect_of, lagged_classes, states_of
+from stages.latent_actions.transitions import (
+    batches,
+    picture_sums,
+    prediction_errors,
+    spread_samples,
+    transitions_of,
+)
 from stages.learning.checkpoints import write_json
 from stages.learning.compute import Compute, prepare_compute
 from stages.learning.training import FitSettings, scratch_folder

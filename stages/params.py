@@ -227,6 +227,12 @@ class LabellingParams(FitParams):
     choice: Literal["random", "spread"]
     played: tuple[Annotated[int, Field(ge=2, strict=True)], ...]
 
+    @model_validator(mode="after")
+    def _played_counts_are_labelled(self):
+        if unknown := sorted(set(self.played) - set(self.counts)):
+            raise ValueError(f"labelling.played names {unknown}, which are not among counts {list(self.counts)}")
+        return self
+
 
 class MinutesParams(Section):
     sessions: Annotated[tuple[Count, ...], Field(min_length=1)]

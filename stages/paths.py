@@ -16,7 +16,7 @@ POLICY = Path("data/models/policy")  # an agent that has not played yet
 LATENT_ACTION_MODEL = Path("data/models/latent_action")
 AGENT = Path("data/agent")  # the same with the acting rule chosen in the game: what `understudy play` takes
 
-MINUTES = Path("data/minutes")  # of the study of that name
+MINUTES, LABELS = Path("data/minutes"), Path("data/labels")  # of the studies of these names
 
 REPORTS = Path("reports")
 TEST_REPORTS = REPORTS / "test"  # the same folders for test, which no experiment is compared by

@@ -12,7 +12,6 @@ from stages.episodes.store import EpisodeStore, action_columns
 from stages.evaluation.figures.codes import codes_figure
 from stages.evaluation.figures.latent_action import predictions_figure
 from stages.evaluation.figures.style import save
-from stages.latent_actions.continuing import OwnContexts
 from stages.latent_actions.learning import KnownKeys, LatentActionTask
 from stages.latent_actions.transitions import Transitions, spread_samples, transitions_of
 from stages.learning.checkpoints import save_model, write_json
@@ -123,12 +122,8 @@ def main() -> None:
     # Before the first evaluation, so that each is judged by its codes.
     warm_up = min(own.quantize_after_steps, settings.evaluate_every - 1, settings.steps - 1)
     scratch = scratch_folder("latent_action", params.model_dump(mode="json", include=LEARNED_FROM), [EPISODES])
-    task = LatentActionTask(
-        model, train, val, change_weight=own.change_weight, change_threshold=own.change_threshold,
-        quantise_after=warm_up, compute=compute, seed=params.seed, known=known, label_weight=own.label_weight,
-        contexts=OwnContexts(train, own.rollout_share, own.rollout_steps, own.frame_gap, compute),
-        watch=Watch(model, val, compute, own.picture_every_steps, PICTURES, scratch / PICTURES.name),
-    )  # fmt: skip
+    watch = Watch(model, val, compute, own.picture_every_steps, PICTURES, scratch / PICTURES.name)
+    task = LatentActionTask(model, train, val, own, compute, quantise_after=warm_up, known=known, watch=watch)
     if not warm_up:
         task.set_codes()
     with open_live(LIVE, compute) as live:

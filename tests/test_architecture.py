@@ -1,5 +1,6 @@
 """The house stands as drawn: arrows run one way, and dvc.yaml knows every module and param that a stage uses."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -9,13 +10,23 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stages.commands.deps import closure, imports, modules, pipelines, with_code
+from stages.commands.deps import closure, imports, module_of, modules, pipelines, with_code
 from stages.games.catalog import GAMES
 
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+STUDIES = {  # of each study the stages
+    path.parent.name: yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
+    for path in pipelines()
+    if path.parent != ROOT
+}
+ALL_STAGES = {
+    **STAGES, **{f"{study}:{name}": stage for study, stages in STUDIES.items() for name, stage in stages.items()},
+}  # fmt: skip
 MODULES = modules()
 ENTRIES = {name for name in MODULES if name.count(".") == 1} - {"stages.params", "stages.paths", "stages.run"}
+STUDY_MODULES = {name for name in MODULES if name.startswith("stages.studies.")}
+STUDY_ENTRIES = {module_of(stage["cmd"]) for stages in STUDIES.values() for stage in stages.values()}
 WINGS = {
     "recordings": set(),
     "episodes": {"recordings"},
@@ -36,7 +47,7 @@ def wing(module: str) -> str | None:
     return parts[1] if len(parts) > 2 else None
 
 
-@pytest.mark.parametrize("module", sorted(set(MODULES) - ENTRIES))
+@pytest.mark.parametrize("module", sorted(set(MODULES) - ENTRIES - STUDY_MODULES))
 def test_wings_import_no_stage_and_only_the_wings_below_them(module):
     for other in imports(module, MODULES):
         assert other not in ENTRIES, f"{module} imports the stage {other}"
@@ -47,6 +58,21 @@ def test_wings_import_no_stage_and_only_the_wings_below_them(module):
 @pytest.mark.parametrize("module", sorted(ENTRIES))
 def test_stages_import_no_stage(module):
     assert not imports(module, MODULES) & ENTRIES
+
+
+@pytest.mark.parametrize("module", sorted(STUDY_MODULES))
+def test_studies_import_no_stage_and_no_other_study(module):
+    """What stages of a study share lies beside them, in a file that is no stage; what all studies share, above."""
+    study = module.rpartition(".")[0]
+    for other in imports(module, MODULES):
+        assert other not in ENTRIES | STUDY_ENTRIES, f"{module} imports the stage {other}"
+        own = other.rpartition(".")[0] in (study, "stages.studies")
+        assert own or wing(other) != "studies", f"{module} imports another study: {other}"
+
+
+def test_the_files_of_a_study_are_stages_or_shared_by_them():
+    shared = {other for module in STUDY_ENTRIES for other in closure(module, MODULES)} & STUDY_MODULES
+    assert STUDY_ENTRIES | shared == STUDY_MODULES
 
 
 def test_only_games_and_live_touch_the_outside_world():
@@ -67,11 +93,25 @@ def test_no_stage_of_the_pipeline_needs_a_screen(stage):
     assert not {name for name in closure(f"stages.{stage}", MODULES) if wing(name) in ("live", "commands")}
 
 
-@pytest.mark.parametrize("stage", sorted(STAGES))
+def own_code(module: str) -> str:
+    """The text of a stage and of the functions that it imports from files of its study."""
+    source = MODULES[module].read_text(encoding="utf-8")
+    texts = [source]
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ImportFrom) and node.module in STUDY_MODULES:
+            other = MODULES[node.module].read_text(encoding="utf-8")
+            names = {alias.name for alias in node.names}
+            texts += [ast.get_source_segment(other, each) for each in ast.parse(other).body
+                      if isinstance(each, ast.FunctionDef) and each.name in names]  # fmt: skip
+    return "\n".join(texts)
+
+
+@pytest.mark.parametrize("stage", sorted(ALL_STAGES))
 def test_a_stage_declares_every_param_it_reads(stage):
-    source = MODULES[f"stages.{stage}"].read_text(encoding="utf-8")
+    """In its own file, and in the functions that it imports from its study."""
+    source = own_code(module_of(ALL_STAGES[stage]["cmd"]))
     read = set(re.findall(r"\bparams\.(\w+)", source)) & set(params_tree())
-    listed = STAGES[stage].get("params", [])
+    listed = ALL_STAGES[stage].get("params", [])
     if any(isinstance(entry, dict) for entry in listed):  # the whole file
         return
     declared = {name.split(".")[0] for name in listed}
@@ -80,10 +120,10 @@ def test_a_stage_declares_every_param_it_reads(stage):
     assert read - NOT_IN_OUTPUT <= declared, f"dvc.yaml, {stage}: params {sorted(read - declared)} are read, not listed"
 
 
-@pytest.mark.parametrize("stage", sorted(STAGES))
+@pytest.mark.parametrize("stage", sorted(ALL_STAGES))
 def test_every_listed_param_exists(stage):
     """DVC does not say so when a key is missing from params.yaml."""
-    for name in STAGES[stage].get("params", []):
+    for name in ALL_STAGES[stage].get("params", []):
         if isinstance(name, dict):
             continue
         for game in GAMES:
@@ -95,13 +135,13 @@ def test_every_listed_param_exists(stage):
 
 
 def test_the_top_of_stages_holds_stages_only():
-    assert {name.split(".")[1] for name in ENTRIES} == set(STAGES) | {"labels"}
+    assert {name.split(".")[1] for name in ENTRIES} == set(STAGES)
 
 
 def test_every_cached_out_is_ignored_by_git_in_the_root_file():
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
-    for stage in STAGES.values():
-        outs = [out if isinstance(out, str) else next(iter(out)) for out in stage.get("outs", [])]
+    for stage in ALL_STAGES.values():
+        outs = [out for out in stage.get("outs", []) if isinstance(out, str)]
         for path in (out.replace("${game}", game) for out in outs for game in GAMES):
             covering = {f"/{path}/", f"/{path}"} | {f"/{parent}/*" for parent in map(str, Path(path).parents)}
             covering |= {f"/{Path(path).parent}/?*/"} | {f"/{parent}/" for parent in map(str, Path(path).parents)}

@@ -8,18 +8,17 @@ import pytest
 from stages.games.breakout import Breakout
 from stages.games.breakout_objects import ball_x_px, bricks_in, object_metrics, paddle_x_px
 from stages.games.doom import DoomCenter
-from stages.latent_actions.driven_video import captioned, tiled
 from stages.latent_actions.effects import (
     change_classes,
     codes_of_classes,
     consistency,
     effect_moments,
+    effect_of,
     effect_rows,
     event_rows,
     events_of,
     image_shift_px,
 )
-from stages.latent_actions.truth import effect_of
 
 
 @pytest.mark.parametrize("shift", [-12, 0, 4])
@@ -117,10 +116,3 @@ def test_a_missing_ball_is_counted_and_its_place_is_not():
     assert found["lam_ball_off_px_off"] == pytest.approx(6, abs=1)
     assert found["lam_paddle_off_px_off"] == pytest.approx(4, abs=1)
     assert found["lam_bricks_right_true"] == 1 and found["lam_bricks_right_off"] == pytest.approx(107 / 108)
-
-
-def test_films_are_shown_side_by_side_with_even_sides():
-    frames = np.repeat(np.array([11, 13, 16], np.uint8), 40).reshape(3, 1, 5, 8)
-    shown = list(tiled({"true": frames, "a": frames, "b": frames, "c": frames, "d": frames}))
-    assert len(shown) == 3 and all(side % 2 == 0 for side in shown[0].shape[:2]) and shown[0].dtype == np.uint8
-    assert len(list(captioned(frames, ["x", "y", "z"]))) == 3

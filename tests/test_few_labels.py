@@ -1,4 +1,4 @@
-"""Choosing transitions to label, decoding keys from few labels, and scoring what was named."""
+"""Choosing transitions to label, decoding keys from few labels, and scoring pseudo-labels."""
 
 import numpy as np
 import pytest
@@ -6,13 +6,15 @@ from sklearn.metrics import f1_score
 
 from stages.latent_actions.few_labels import (
     CERTAIN,
+    FOLDS,
     KeyDecoder,
     absent_actions,
     chosen,
     f1_of,
+    folds_of,
     key_layers,
     keys_by_code,
-    naming_of,
+    labelling_scores,
     surroundings,
 )
 
@@ -63,7 +65,7 @@ def test_more_labels_than_transitions_and_unknown_ways_are_refused():
         chosen("best", np.zeros((3, 1)), 2, seed=0)
 
 
-def test_a_decoder_names_what_its_labels_show_and_never_what_they_lack():
+def test_a_decoder_predicts_what_its_labels_show_and_never_what_they_lack():
     features = np.array([[-2.0], [-1.5], [-1.0], [1.0], [1.5], [2.0]])
     left = features[:, 0] < 0
     held = np.stack([left, ~left, np.zeros(6, bool), np.ones(6, bool)], axis=1)
@@ -107,20 +109,32 @@ def test_keys_by_code_leans_to_the_mean_as_much_as_a_label_weighs():
     assert table[:, 0] == pytest.approx([2.75 / 3, 1.75 / 3, 0.75])  # the mean is .75; code 2 has no label
 
 
-def test_naming_is_the_mean_of_the_draws_and_equals_scikit_learn():
+def test_scores_are_the_mean_of_the_draws_and_equals_scikit_learn():
     draw = np.random.default_rng(0)
     truth = draw.random((60, 3)) < 0.4
     pressed = [truth ^ (draw.random((60, 3)) < share) for share in (0.1, 0.4)]
-    exact, macro_f1, f1 = naming_of(truth, pressed, np.arange(60) // 15, resamples=50, seed=0)
+    exact, macro_f1, f1 = labelling_scores(truth, pressed, np.arange(60) // 15, resamples=50, seed=0)
     assert exact.value == pytest.approx(np.mean([(each == truth).all(axis=1).mean() for each in pressed]))
     assert f1 == pytest.approx(np.mean([f1_score(truth, each, average=None) for each in pressed], axis=0))
     assert macro_f1.value == pytest.approx(f1.mean())
     assert exact.low < exact.value < exact.high and macro_f1.low < macro_f1.value < macro_f1.high
-    perfect = naming_of(truth, [truth], np.arange(60) // 15, resamples=50, seed=0)
+    perfect = labelling_scores(truth, [truth], np.arange(60) // 15, resamples=50, seed=0)
     assert [(each.low, each.value, each.high) for each in perfect[:2]] == [(1, 1, 1)] * 2
 
 
-def test_a_key_that_is_never_pressed_has_f1_zero():
+def test_a_key_that_is_never_predicted_has_f1_zero():
     # hits, false, missed of two keys: the first is missed three times, the second neither held nor pressed
     assert f1_of(np.array([0.0, 0, 0, 0, 3, 0])).tolist() == [0, 0]
     assert f1_of(np.array([2.0, 1, 1, 0, 1, 0])).tolist() == [2 / 3, 1]
+
+
+@pytest.mark.parametrize(("count", "folds"), [(2, 2), (4, 4), (5, 5), (23, FOLDS)])
+def test_every_label_is_left_out_once(count, folds):
+    parts = folds_of(count, seed=0)
+    assert len(parts) == folds and sorted(np.concatenate(parts)) == list(range(count)) and all(map(len, parts))
+    assert all(np.array_equal(a, b) for a, b in zip(parts, folds_of(count, seed=0), strict=True))
+
+
+def test_one_label_is_too_few_to_stop_by():
+    with pytest.raises(ValueError, match="one to stop by, found 1"):
+        folds_of(1, seed=0)

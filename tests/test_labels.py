@@ -1,8 +1,14 @@
-"""`make labels` for real, on a small video of a picture that turns, with two labels, and in the real game."""
+"""The study of few labels for real, on a small video of a picture that turns: the commands of its dvc.yaml.
+
+They run in this process, which spares starting each.
+"""
 
 import csv
+import importlib
 import json
-from dataclasses import replace
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +17,26 @@ import torch
 import yaml
 from sklearn.metrics import adjusted_mutual_info_score
 
-from stages import extract_latent_actions, labels, train_latent_action
+from stages import train_latent_action
 from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, episode_name
-from stages.evaluation.acting import RULES
 from stages.games.catalog import TEST_SEEDS, game_seeds
-from stages.latent_actions.naming import in_codes_of
-from stages.latent_actions.shaping import Shaping
-from stages.learning.checkpoints import save_model
+from stages.latent_actions.few_label_policies import POLICIES
+from stages.latent_actions.learning import KnownKeys, shaped
+from stages.latent_actions.pseudo_labels import LABELLERS, SLOW_LABELLERS, latent_actions_of
+from stages.learning.checkpoints import read_json, save_model
 from stages.learning.compute import prepare_compute
+from stages.learning.training import FitSettings
+from stages.models.acting import RULES
 from stages.models.autoencoder import Autoencoder, encode_frames
+from stages.models.latent_action import load_latent_action
+from stages.pages import labels_page
+from stages.params import read_params
+from stages.paths import ENCODER, EPISODES, LATENT_ACTION_MODEL, LATENT_STORE
+from stages.studies.labels import latent_actions, policies, report
+from stages.studies.labels.inputs import UNSHAPED, chosen_file, played_file, shaped_folder, transitions, video_of
 
-PARAMS = Path("params.yaml").resolve()
+ROOT = Path(__file__).parents[1]
+STUDY = "stages/studies/labels/dvc.yaml"
 HEIGHT, WIDTH, FRAMES, SHIFT = 18, 26, 24, 4
 SPLITS = ("train",) * 4 + ("val", "test", "test")
 ACTIONS = ("LEFT", "RIGHT", "SHOOT", "DASH")
@@ -40,15 +55,15 @@ def turning_episode(seed):
 
 
 def write_stores(folder):
-    """episodes.zarr, and latents.zarr by an autoencoder that has learned nothing."""
+    """The episodes, and their latents by an autoencoder that has learned nothing."""
     attrs = {"action_names": list(ACTIONS), "state_columns": [], "fps": 10.0, "recordings": "data/raw/doom_center",
              "width": WIDTH, "height": HEIGHT, "color": "gray"}  # fmt: skip
     torch.manual_seed(0)
     autoencoder = Autoencoder(**AUTOENCODER).eval()
-    save_model(folder / "data/models/autoencoder", autoencoder, AUTOENCODER)
+    save_model(folder / ENCODER, autoencoder, AUTOENCODER)
     compute = prepare_compute("cpu", "no", 1, 0)
-    with StoreWriter(folder / "data/episodes.zarr", attrs=attrs) as episodes:
-        with StoreWriter(folder / "data/latents.zarr", attrs=attrs) as latents:
+    with StoreWriter(folder / EPISODES, attrs=attrs) as episodes:
+        with StoreWriter(folder / LATENT_STORE, attrs=attrs) as latents:
             for number, split in enumerate(SPLITS):
                 frames, keys = turning_episode(number)
                 info = EpisodeInfo(episode_name(number), f"s{number}", 0, split, FRAMES, None, None)
@@ -57,27 +72,21 @@ def write_stores(folder):
                 latents.episode(info, known | {"latents": encode_frames(autoencoder, frames, compute)})
 
 
-def write_params(folder, **latent_action):
-    params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+def write_params(folder, changes=(), **latent_action):
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params |= {"threads": 1, "workers": 1, "device": "cpu", "precision": "no", "sequence_length": 3}
     params["evaluate"]["bootstrap"] = 20
-    params["recurrent"] |= {"hidden": [4], "epochs": 1}
+    params["recurrent"] |= {"hidden": [4], "steps": 8, "evaluate_every": 8}
     params["play"] |= {"val_episodes": 1, "test_episodes": 2, "lanes": 2, "max_episode_s": 1}
     params["labelling"] |= {
-        "counts": [2, 20],
-        "draws": 2,
-        "slow_draws": 1,
-        "reach": 1,
-        "policy_hidden": [4],
-        "played": [20],
-        "epochs": 1,
-        "steps": 2,
-    }
+        "counts": [2, 20], "draws": 2, "slow_draws": 1, "reach": 1, "policy_hidden": [4], "played": [20], "steps": 4,
+        "evaluate_every": 2, "shaping_steps": 4,
+    }  # fmt: skip
     params["latent_action"] |= {
-        "codes": 4, "code_dim": 4, "channels": [4, 8], "search_px": [6, 2], "epochs": 2, "batch_size": 16,
-        "learning_rate": 0.01, "quantize_after_steps": 4,
+        "codes": 4, "code_dim": 4, "channels": [4, 8], "search_px": [6, 2], "steps": 12, "evaluate_every": 6,
+        "batch_size": 16, "learning_rate": 0.01, "quantize_after_steps": 4,
     } | latent_action  # fmt: skip
-    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (folder / "params.yaml").write_text(yaml.safe_dump(params | dict(changes)), encoding="utf-8")
 
 
 def write_players(path, games=2):
@@ -89,19 +98,77 @@ def write_players(path, games=2):
             table.writerows([name, seed, score] for seed in game_seeds(TEST_SEEDS, 0, games))
 
 
+# Prints the study's stages as DVC reads them, its templates filled in: name, command, deps and outs.
+READ_BY_DVC = f"""
+import json
+from dvc.repo import Repo
+with Repo(".") as repo:
+    print(json.dumps([
+        [stage.name, stage.cmd, *([str(path) for path in paths] for paths in (stage.deps, stage.outs))]
+        for stage in repo.stage.load_all({STUDY!r})
+    ]))
+"""
+
+
+def stages_of(folder):
+    """[name, command, deps, outs] of each stage of the study, in the order in which they stand."""
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, cwd=folder, check=True)
+    printed = subprocess.run(
+        [sys.executable, "-c", READ_BY_DVC], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return json.loads(printed.stdout)
+
+
+class InThisProcess:
+    """Plays here, which spares starting a process; in place of `Workers`."""
+
+    count = 1
+
+    def __init__(self, count):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def run(self, work, items, *, title, chunk):
+        return work(items)
+
+
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
-    """A folder in which everything that `make labels` reads is there, and `make labels` has run."""
+def study(tmp_path_factory):
+    """A folder in which the study has run, and its stages; each found its deps, left its outs and was run once."""
     folder = tmp_path_factory.mktemp("labels")
     write_stores(folder)
     write_params(folder)
     write_players(folder / "reports/test/play/returns.csv")
+    shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         train_latent_action.main()
-        extract_latent_actions.main()
-        labels.main()
-    return folder
+        stages = stages_of(folder)
+        for name, command, deps, outs in stages:
+            assert all(Path(path).exists() for path in deps), name
+            with patch.context() as inside:
+                if name != "policies@20-decoded":  # one row for real
+                    inside.setattr(policies, "Workers", InThisProcess)
+                run(command)
+            assert all(Path(path).exists() for path in outs), name
+    return folder, stages
+
+
+@pytest.fixture
+def done(study):
+    return study[0]
+
+
+def run(command):
+    """`python -m module argument ...` in this process."""
+    _, _, module, *arguments = command.split()
+    importlib.import_module(module).main(*(int(each) if each.isdigit() else each for each in arguments))
 
 
 @pytest.fixture
@@ -109,25 +176,49 @@ def found(done):
     return json.loads((done / "reports/labels.json").read_text(encoding="utf-8"))
 
 
-def test_every_way_is_told_for_every_number_of_labels(found):
-    rows = {(row["labels"], row["choice"], row["way"]): row for row in found["curve"]}
-    assert len(rows) == len(found["curve"]) == 2 * (7 + 4)  # the slow ways only for the labels that are played by
+def test_every_row_is_a_stage(study):
+    assert sorted(name for name, *_ in study[1]) == sorted([
+        "latent_actions", "latent_policy", "report", "shape@2", "shape@20",
+        *(f"{stage}@{count}-{choice}" for stage in ("choose", "decoders") for count in (2, 20)
+          for choice in ("random", "spread")),
+        *(f"networks@{count}-{labeller}" for count in (2, 20) for labeller in SLOW_LABELLERS),
+        *(f"policies@20-{policy}" for policy in POLICIES),
+    ])  # fmt: skip
+
+
+def test_every_labeller_is_scored_for_every_number_of_labels(found):
+    rows = {(row["labels"], row["choice"], row["labeller"]): row for row in found["curve"]}
+    slow = set(SLOW_LABELLERS)
+    assert len(rows) == len(found["curve"]) == 2 * (len(slow) + 2 * len(LABELLERS))  # slow ones for one choice
+    assert {labeller for *_, labeller in rows} == {*LABELLERS, *slow} == set(labels_page.LABELLERS)
     for row in rows.values():
-        assert row["draws"] == (1 if row["way"] in ("shaped", "inverse", "cloning") else 2)
-        assert 0 <= row["exact_low"] <= row["exact"] <= row["exact_high"] <= 1
-        # no label ever holds DASH, which is counted and never pressed; nor do the test episodes hold it
+        assert row["draws"] == (1 if row["labeller"] in slow else 2)
+        for split in ("", "val_"):
+            assert 0 <= row[f"{split}exact"] <= 1 and (split or row["exact_low"] <= row["exact"] <= row["exact_high"])
+        # no label ever holds DASH, which is counted and never predicted; nor do the test episodes hold it
         assert row["absent"]["DASH"] == row["draws"] and row["f1"]["DASH"] == 0
     assert rows[20, "spread", "vectors"]["exact"] > rows[2, "spread", "vectors"]["exact"]
 
 
-def test_who_plays_is_compared_on_the_seeds_of_the_stage_play(found):
-    rows = {(row["labels"], row["who"]): row for row in found["play"]}
-    assert set(rows) == {(20, who) for who in ("named", "shaped", "decoded", "cloning")}
+def test_policies_are_compared_on_the_seeds_of_the_stage_play(found):
+    rows = {(row["labels"], row["policy"]): row for row in found["play"]}
+    assert set(rows) == {(20, policy) for policy in POLICIES}
     for row in rows.values():
         assert row["games"] == 2 and row["acting_rule"] in RULES and row["absent"] == ["DASH"]
         assert row["share_of_all_labels"] == pytest.approx(row["return"] / PLAYERS["agent"])
         assert row["return_fraction"] == pytest.approx((row["return"] + 2) / 8)
-    assert found["marks"]["cloning from all labels"] == PLAYERS["agent"]
+    assert found["marks"] == PLAYERS
+
+
+def test_the_metrics_that_dvc_shows_read_validation_alone(done, found):
+    metrics = read_json(done / "reports/labels/val.json")
+    rows = {row["labels"]: row for row in found["curve"] if (row["choice"], row["labeller"]) == ("spread", "vectors")}
+    assert {name for name in metrics if "accuracy" in name} == {"val_label_accuracy_2", "val_label_accuracy_20"}
+    assert metrics["val_label_accuracy_20"] == rows[20]["val_exact"]
+    played = {row["policy"]: max(row["mean_score_by_rule"].values()) for row in found["play"]}
+    assert {name: value for name, value in metrics.items() if "return" in name} == {
+        f"val_return_{policy}_20": value for policy, value in played.items()
+    }
 
 
 def test_the_page_opens_offline_and_says_what_was_not_labelled(done):
@@ -136,90 +227,89 @@ def test_the_page_opens_offline_and_says_what_was_not_labelled(done):
     assert "20 labels, spread: no example of DASH in 2 of 2 draws" in page
 
 
-def test_a_second_run_repeats_nothing_and_a_fresh_one_gives_the_same(done, monkeypatch):
+def test_rows_repeat_themselves_bit_for_bit(done, monkeypatch):
     monkeypatch.chdir(done)
-    before = Path("reports/labels.json").read_bytes()
-
-    def nobody_asks(*args):
-        raise AssertionError(args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(labels, "named_row", nobody_asks)
-        patch.setattr(labels, "played_row", nobody_asks)
-        labels.main()
-    assert Path("reports/labels.json").read_bytes() == before
-    [folder] = Path(".resume").glob("labels-*")
-    folder.rename("finished")
-    labels.main()
-    assert Path("reports/labels.json").read_bytes() == before
-    assert not [path for path in folder.rglob("*") if path.name.startswith("step-")]
-
-
-def test_what_is_missing_is_named(done, tmp_path, monkeypatch):
-    write_params(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="episodes.zarr does not exist; `make labels` reads what `dvc repro` writes"):
-        labels.main()
-    monkeypatch.chdir(done)
-    write_players(Path("reports/test/play/returns.csv"), games=1)
-    with pytest.raises(ValueError, match="has not the 2 test games of agent"):
-        labels.main()
-    write_players(Path("reports/test/play/returns.csv"))
-
-
-def test_codes_that_labels_helped_to_shape_are_not_named_by_few(tmp_path, monkeypatch):
-    write_params(tmp_path, label_share=0.1)
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="label_share is 0.1: the codes have seen more labels"):
-        labels.main()
-
-
-def test_labels_choose_what_codes_tell_apart(tmp_path, monkeypatch):
-    write_stores(tmp_path)
-    write_params(tmp_path, codes=2)  # too few for LEFT, RIGHT and standing still
-    monkeypatch.chdir(tmp_path)
-    train_latent_action.main()
-    extract_latent_actions.main()
-    write_params(tmp_path, codes=2, batch_size=2, label_weight=10.0)  # many steps in one epoch
-    namers, _ = labels.read_videos(labels.read_params(), prepare_compute("cpu", "no", 1, 0), tmp_path / "scratch")
-    train = namers.train
-    assert len(train.keys) == len(train.current)
-    samples = np.arange(0, len(train.keys), 2)
-
-    def agreement(video, action):
-        return adjusted_mutual_info_score(train.keys[:, action], video.codes[video.current])
-
-    for action in (ACTIONS.index("LEFT"), ACTIONS.index("RIGHT")):
-        held = train.keys[samples, action, None]
-        namers = replace(namers, scratch=tmp_path / ACTIONS[action])
-        model = namers.shaped(samples, held)
-        shaped = in_codes_of(model, train, namers.compute)
-        assert agreement(train, action) < 0.5 < 0.8 < agreement(shaped, action)
-        assert shaped.codebook.shape == train.codebook.shape and (shaped.codes >= 0).sum() == (train.codes >= 0).sum()
-        with monkeypatch.context() as patch:
-            patch.setattr(Shaping, "_learned_on", None)  # it is kept
-            again = namers.shaped(samples, held)
-        assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
-
-
-def test_shaped_codes_are_the_same_whatever_came_before(done, tmp_path, monkeypatch):
-    monkeypatch.chdir(done)
-    found = []
-    for seed in (3, 4):
-        folder, samples = tmp_path / str(seed), np.arange(5)
-        namers, _ = labels.read_videos(labels.read_params(), prepare_compute("cpu", "no", 1, 0), folder)
-        torch.manual_seed(seed)
-        found.append(namers.shaped(samples, namers.train.keys[samples]).state_dict())
-    assert found[0].keys() == found[1].keys() and "labels.weight" in found[0]
-    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+    monkeypatch.setattr(policies, "Workers", InThisProcess)
+    files = {
+        chosen_file(20, "spread"): "choose 20 spread",
+        shaped_folder(20, 0) / "train.safetensors": "shape 20",
+        Path("data/labels/latent_policy/model.safetensors"): "latent_policy",
+        Path("data/labels/accuracy/20-spread-cloning.json"): "accuracy 20 spread cloning",
+        Path("data/labels/accuracy/20-spread-inverse.json"): "accuracy 20 spread inverse",
+        played_file(20, "shaped"): "policies 20 shaped",
+    }
+    torch.manual_seed(7)  # whatever came before
+    for path, command in files.items():
+        before = path.read_bytes()
+        path.unlink()
+        run(f"python -m stages.studies.labels.{command}")
+        assert path.read_bytes() == before, path
+    assert not list(Path(".resume").glob("labels_*"))
 
 
 def test_labels_are_drawn_from_train_alone(done, monkeypatch):
     monkeypatch.chdir(done)
-    params = labels.read_params()
-    compute = prepare_compute("cpu", "no", 1, 0)
-    namers, _ = labels.read_videos(params, compute, Path(".resume/other"))
-    samples, held = labels.labels_of(params, namers.train, "spread", 5, draw=0)
-    recorded = EpisodeStore("data/episodes.zarr").concatenated("actions", "train")[0].astype(bool)
-    assert np.array_equal(held, recorded[namers.train.current[samples]])
-    assert not np.array_equal(samples, labels.labels_of(params, namers.train, "spread", 5, draw=1)[0])
+    train = video_of(read_params(), "train", UNSHAPED)
+    recorded = EpisodeStore(EPISODES).concatenated("actions", "train")[0].astype(bool)
+    assert np.array_equal(train.keys, recorded[train.actions.current])
+    assert np.bincount(train.actions.episode).tolist() == [FRAMES - 3] * 4  # two past frames and a next one
+    first, second = read_json(chosen_file(20, "spread"))["draws"]
+    assert first != second and max(first) < len(train.keys)
+
+
+def test_nobody_plays_own_recordings_and_the_page_says_so(done, tmp_path, monkeypatch):
+    for name in ("data", "reports"):
+        shutil.copytree(done / name, tmp_path / name)
+    write_params(tmp_path, {"recordings": "data/raw/mine"})
+    monkeypatch.chdir(tmp_path)
+    for policy in POLICIES:
+        policies.main(20, policy)
+    shutil.rmtree("reports/test")
+    report.main()
+    assert read_json(Path("reports/labels.json"))["play"] == []
+    assert "no policy can play here" in Path("reports/labels.html").read_text(encoding="utf-8")
+
+
+def test_missing_test_games_are_named(done, monkeypatch):
+    monkeypatch.chdir(done)
+    write_players(Path("reports/test/play/returns.csv"), games=1)
+    with pytest.raises(ValueError, match="has not the 2 test games of agent"):
+        report.main()
+    write_players(Path("reports/test/play/returns.csv"))
+
+
+def test_codes_that_labels_helped_to_shape_are_refused(tmp_path, monkeypatch):
+    write_params(tmp_path, label_share=0.1)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="label_share is 0.1: the codes have seen more labels"):
+        latent_actions.main()
+
+
+def test_labels_choose_what_codes_tell_apart(tmp_path, monkeypatch):
+    write_stores(tmp_path)
+    write_params(tmp_path, codes=2, steps=24)  # too few codes for LEFT, RIGHT and standing still
+    monkeypatch.chdir(tmp_path)
+    train_latent_action.main()
+    write_params(tmp_path, codes=2, batch_size=2, label_weight=10.0)
+    latent_actions.main()
+    params, compute = read_params(), prepare_compute("cpu", "no", 1, 0)
+    model, video = load_latent_action(LATENT_ACTION_MODEL), video_of(params, "train", UNSHAPED)
+    found = transitions(params, model.past_frames)
+    settings = FitSettings.from_sections(
+        dict(params.latent_action) | {"steps": 60, "evaluate_every": 60}, params.training
+    )
+    samples = np.arange(0, len(video.keys), 2)
+
+    def agreement(own, action):
+        return adjusted_mutual_info_score(video.keys[:, action], own.codes[own.current])
+
+    for action in (ACTIONS.index("LEFT"), ACTIONS.index("RIGHT")):
+        known = KnownKeys.of_frames(
+            found["train"], video.actions.current[samples], video.keys[samples, action, None], 0
+        )
+        after = shaped(
+            model, found["train"], found["val"], known, params.latent_action, settings, compute, scratch=tmp_path / "s"
+        )
+        own = latent_actions_of(after, found["train"], compute)
+        assert agreement(video.actions, action) < 0.5 < 0.8 < agreement(own, action)
+        assert own.codebook.shape == video.actions.codebook.shape and np.array_equal(own.current, video.actions.current)

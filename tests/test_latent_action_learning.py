@@ -1,11 +1,14 @@
 """Keys that help to shape latent actions: which transitions show them, how often they come up, what they cost."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from stages.latent_actions.learning import LABELLED, KnownKeys, LatentActionTask
+from stages.params import read_params
 from tests.test_rollouts import transitions
 
 LENGTHS = [7, 5]  # with a past frame and a next one: current frames 1 to 5, and 8 to 10
@@ -41,10 +44,8 @@ def test_an_episode_does_not_show_the_keys_of_the_one_before():
 
 
 def task_of(train, known):
-    return LatentActionTask(
-        torch.nn.Identity(), train, train, change_weight=1.0, change_threshold=16, quantise_after=0, compute=None,
-        seed=0, contexts=None, known=known,
-    )  # fmt: skip
+    section = read_params().latent_action.model_copy(update={"label_weight": 1.0})
+    return LatentActionTask(torch.nn.Identity(), train, train, section, SimpleNamespace(seed=0), known=known)
 
 
 def test_few_known_keys_come_up_as_often_as_many():

@@ -18,7 +18,7 @@ from stages.latent_actions.learning import require_several_codes
 from stages.latent_actions.measures import perplexity
 from stages.latent_actions.transitions import codes_in, prediction_errors, spread_samples, transitions_of
 from stages.params import read_params
-from stages.train_latent_action import known_keys, warm_up_steps
+from stages.train_latent_action import known_keys
 
 PARAMS = Path("params.yaml").resolve()
 HEIGHT, WIDTH, FRAMES, SHIFT = 18, 26, 30, 4
@@ -53,8 +53,8 @@ def write_params(folder, threads=1, **latent_action):
     params |= {"threads": threads, "device": "cpu", "precision": "no", "actions": ["LEFT", "RIGHT"], "rare_actions": []}
     params["evaluate"] |= {"bootstrap": 20, "composite": {"LEFT": 1.0}}
     params["latent_action"] |= {
-        "codes": 4, "code_dim": 4, "channels": [4, 8], "search_px": [6, 2], "epochs": 3, "batch_size": 16,
-        "learning_rate": 0.01, "quantize_after_steps": 4, "probe_epochs": 1, "picture_every_steps": 5,
+        "codes": 4, "code_dim": 4, "channels": [4, 8], "search_px": [6, 2], "steps": 27, "evaluate_every": 9,
+        "batch_size": 16, "learning_rate": 0.01, "quantize_after_steps": 4, "probe_steps": 9, "picture_every_steps": 5,
         "probe_actions": ["LEFT", "RIGHT"],
     } | latent_action  # fmt: skip
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
@@ -137,13 +137,13 @@ def test_a_killed_training_ends_with_the_same_bits(done, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     steps = []
 
-    def killed_in_the_second_epoch(task, step, go_on=train_latent_action.LatentActionTask.after_step):
+    def killed_after_the_first_evaluation(task, step, go_on=train_latent_action.LatentActionTask.after_step):
         steps.append(step)
         if len(steps) == 12:
             raise KeyboardInterrupt
         go_on(task, step)
 
-    monkeypatch.setattr(train_latent_action.LatentActionTask, "after_step", killed_in_the_second_epoch)
+    monkeypatch.setattr(train_latent_action.LatentActionTask, "after_step", killed_after_the_first_evaluation)
     with pytest.raises(KeyboardInterrupt):
         train_latent_action.main()
     shutil.rmtree(train_latent_action.PICTURES)  # as DVC does before it runs a stage again
@@ -162,7 +162,7 @@ def many_threads():
 def test_threads_learn_the_same_bits_whichever_is_faster_and_after_a_kill(done, tmp_path, monkeypatch, many_threads):
     shutil.copytree(done / "data/episodes.zarr", tmp_path / "data/episodes.zarr")
     # All that draws random numbers and all that a batch shares, with labelled transitions that come up many times.
-    write_params(tmp_path, threads=2, epochs=2, past_dropout=0.3, label_share=0.02, dead_code_threshold=2.0,
+    write_params(tmp_path, threads=2, steps=18, past_dropout=0.3, label_share=0.02, dead_code_threshold=2.0,
                  rollout_share=0.5, picture_every_steps=0)  # fmt: skip
     monkeypatch.chdir(tmp_path)
     own = train_latent_action.LatentActionTask
@@ -181,7 +181,7 @@ def test_threads_learn_the_same_bits_whichever_is_faster_and_after_a_kill(done, 
     monkeypatch.setattr(own, "after_step", killed)
     train_latent_action.main()
     expected = WEIGHTS.read_bytes()
-    slow, kill_at = 1, 14  # in the second epoch
+    slow, kill_at = 1, 14  # after the first evaluation
     with pytest.raises(KeyboardInterrupt):
         train_latent_action.main()
     kill_at = None
@@ -196,7 +196,7 @@ def pictures_of(folder):
 def test_many_codes_a_transition_run_through_all_three_stages(done, tmp_path, monkeypatch):
     shutil.copytree(done / "data/episodes.zarr", tmp_path / "data/episodes.zarr")
     write_params(tmp_path, tokens=[2, 3], quantizer="fsq", fsq_levels=[3, 3], conditioning="cross_attention",
-                 label_share=0.2, epochs=1)  # fmt: skip
+                 label_share=0.2, steps=9)  # fmt: skip
     monkeypatch.chdir(tmp_path)
     run_all()
     codes = EpisodeStore("data/latent_actions.zarr").read("episode_00000", "codes")
@@ -269,13 +269,6 @@ def test_transitions_know_their_episode_and_a_copy_and_a_seer_are_judged_as_such
     assert np.array_equal(errors[:, 0], errors[:, 1]) and np.array_equal(errors[:, 1], errors[:, 2])
     assert np.array_equal(identical, errors[:, 1] == 0) and identical.any()
     assert errors[:, 1] == pytest.approx(np.square(truth - found.take(samples)[:, 2]).sum(axis=(1, 2, 3)))
-
-
-@pytest.mark.parametrize(
-    ("wanted", "transitions", "expected"), [(100, 14_795, 100), (100, 640, 5), (3, 640, 3), (9, 64, 0)]
-)
-def test_every_epoch_ends_with_codes(wanted, transitions, expected):
-    assert warm_up_steps(wanted, transitions, 64) == expected
 
 
 def test_samples_are_spread_evenly():

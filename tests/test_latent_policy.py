@@ -1,4 +1,4 @@
-"""A latent policy predicts codes, and is decoded by whoever has labels."""
+"""A latent policy predicts codes; a readout turns them into keys."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from stages.models.latent_policy import CodeTask, DecodedPolicy, MeanPolicy
 class Constant(nn.Module):
     """A policy that always gives the same logits."""
 
-    latent_shape = (2,)
+    reads, shapes, window = ("latents",), {"latents": (2,)}, 3
 
     def __init__(self, logits):
         super().__init__()
@@ -32,13 +32,13 @@ class Windows:
         return self.count
 
     def take(self, samples):
-        return torch.zeros(len(samples), 3, 2)
+        return [torch.zeros(len(samples), 3, 2)]
 
     def logits(self, model, device):
-        return model(self.take(np.arange(self.count)))
+        return model(*self.take(np.arange(self.count)))
 
 
-def test_keys_are_read_off_the_log_probabilities_of_codes():
+def test_the_readout_sees_the_log_probabilities_of_codes():
     # two moments of two codes: three to one, then both alike
     policy = Constant([np.log(3), 0, 7, 7])
     first = np.array([[1.0, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, -1]]), np.array([0.0, 0, 1])
@@ -47,7 +47,7 @@ def test_keys_are_read_off_the_log_probabilities_of_codes():
     scores = decoded(torch.zeros(2, 5, 2)).detach().numpy()
     # log 3/4 is below 0 and lost at the ReLU
     expected = [np.log(4) + 0.5, 2 * (2 * np.log(2) + 1) - 3]
-    assert scores == pytest.approx(np.array([expected] * 2)) and decoded.latent_shape == (2,)
+    assert scores == pytest.approx(np.array([expected] * 2))
 
 
 def test_the_task_leaves_out_moments_without_a_code():
@@ -65,3 +65,4 @@ def test_the_task_leaves_out_moments_without_a_code():
 def test_a_mean_policy_is_the_mean():
     mean = MeanPolicy([Constant([1.0, -2]), Constant([3.0, 4])])
     assert mean(torch.zeros(1, 3, 2)).tolist() == [[2, 1]]
+    assert (mean.reads, mean.shapes, mean.window) == (("latents",), {"latents": (2,)}, 3)

@@ -60,8 +60,8 @@ def test_the_table_of_few_labels_is_the_committed_one():
 
 
 def test_the_table_of_few_labels_has_a_row_a_number_and_dashes_where_nobody_played():
-    row = {"labels": 10, "choice": "spread", "way": "vectors", "exact": 0.5, "exact_low": 0.4, "exact_high": 0.6}
-    played = {"labels": 30, "who": "named", "return": 9.04}
+    row = {"labels": 10, "choice": "spread", "labeller": "vectors", "exact": 0.5, "exact_low": 0.4, "exact_high": 0.6}
+    played = {"labels": 30, "policy": "pseudo_labels", "return": 9.04}
     found = {"curve": [row, row | {"labels": 30, "choice": "random"}], "play": [played], "choice": "spread"}
     lines = readme_table(found).splitlines()
     assert lines[0].count("|") == lines[1].count("|") == 7

@@ -21,9 +21,9 @@ def test_a_share_is_of_means_and_is_paired():
 def test_rows_are_compared_with_cloning_from_as_many_labels_and_with_all():
     players = {"agent": np.array([10.0, 12]), "best_blind": np.array([2.0, 2]), "script": np.array([12.0, 12])}
     games = [
-        {"labels": 10, "who": "named", "returns": [9.0, 8], "absent": ["DASH"]},
-        {"labels": 10, "who": "cloning", "returns": [3.0, 4], "absent": ["DASH"]},
-        {"labels": 30, "who": "cloning", "returns": [8.0, 8], "absent": []},
+        {"labels": 10, "policy": "decoded", "returns": [9.0, 8], "absent": ["DASH"]},
+        {"labels": 10, "policy": "cloning", "returns": [3.0, 4], "absent": ["DASH"]},
+        {"labels": 30, "policy": "cloning", "returns": [8.0, 8], "absent": []},
     ]
     first, second, third = compared(games, players, **BOOTSTRAP)
     assert first["return"] == 8.5 and first["games"] == 2 and first["absent"] == ["DASH"] and "returns" not in first

@@ -40,12 +40,12 @@ def share_of(returns: np.ndarray, whole: np.ndarray, *, resamples: int, seed: in
 def compared(
     games: Sequence[Mapping], players: Mapping[str, np.ndarray], *, resamples: int, seed: int
 ) -> list[dict[str, object]]:
-    """Rows of `games` (labels, who, returns [S], ...) with intervals in place of the returns.
+    """Rows of `games` (labels, policy, returns [S], ...) with intervals in place of the returns.
 
     Beside the players of the stage play, `players` {name: scores [S]}, and beside cloning from as many labels.
     """
     drawn = {"resamples": resamples, "seed": seed}
-    cloned = {row["labels"]: np.array(row["returns"]) for row in games if row["who"] == "cloning"}
+    cloned = {row["labels"]: np.array(row["returns"]) for row in games if row["policy"] == "cloning"}
     rows = []
     for row in games:
         returns = np.array(row["returns"], float)

@@ -1,18 +1,22 @@
-"""What codes do in the game: how far they move things, and which events they go with.
+"""What is true of transitions beside their pictures, and what codes do: how far they move things, with which events.
 
-What is true comes from the state rows of the recordings, or, of the whole picture's shift, from the pictures.
-Nothing here is seen in training.
+The truth comes from the keys and the state rows of the recordings or, for the shift of the whole picture, from the
+pictures. Nothing here is seen in training.
 
-Conventions: N transitions, K codes; codes int64 [N], one a transition; a state column is float [N] before and after.
+Conventions: N transitions, K codes; codes int64 [N], or [N, n] with n a transition; a state column is float [N] before
+and after.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from stages.episodes.store import EpisodeStore, action_columns
 from stages.evaluation.metrics import ratio
-from stages.latent_actions.measures import occurrences
+from stages.latent_actions.measures import key_classes, occurrences
+from stages.latent_actions.transitions import Transitions, batches
 from stages.models.block_matching import BlockMatching, matched
 
 EventRules = Mapping[str, tuple[str, str]]  # an event's name to (state column, how it changes)
@@ -20,6 +24,8 @@ IMAGE_SHIFT = "image_shift_px"  # the effect that is read from the pictures
 SHIFT_PX = 24  # the farthest that a picture is looked for
 ROUNDING = 1e-9  # a variance of less than this part of the mean square is none
 COMMON = 0.01  # codes of a smaller share are not shown as the code of an event
+FULL_TURN = 360.0  # of columns that end in _deg
+States = tuple[dict, dict, dict]  # columns float [N] by name, before, at and after each transition's current frame
 
 
 @torch.inference_mode()
@@ -125,3 +131,46 @@ def codes_of_classes(codes: np.ndarray, classes: np.ndarray, count: int, kinds: 
 def columns_of(state: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
     """State rows [N, S] as columns by name."""
     return {name: state[:, place].astype(np.float64) for place, name in enumerate(names)}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A split to judge: its transitions, their codes int64 [N] or [N, n], the state where the recordings have it, and
+    how far the effect went, float [N], where it is needed."""
+
+    split: str
+    transitions: Transitions
+    codes: np.ndarray
+    states: States | None
+    effect: np.ndarray | None
+
+
+def lagged_classes(store: EpisodeStore, found: Transitions, split: str, actions: Sequence[str], lag: int) -> np.ndarray:
+    """Which of the actions was held `lag` frames before each transition's current frame, int64 [N].
+
+    A transition has past frames of its own episode, so a lag within them never reaches into another one.
+    """
+    columns = action_columns(store, actions)
+    return key_classes(store.concatenated("actions", split)[0][found.current - lag], columns)
+
+
+def states_of(store: EpisodeStore, found: Transitions, split: str) -> States | None:
+    """State columns before, at and after each transition's current frame, float [N] each by name; None without any."""
+    if not store.has("state"):
+        return None
+    state = store.concatenated("state", split)[0]
+    return tuple(columns_of(state[found.rows[:, place]], store.attrs["state_columns"]) for place in (-3, -2, -1))
+
+
+def effect_known(name: str, store: EpisodeStore) -> str:
+    """`name` where the recordings have such a state column, else IMAGE_SHIFT, which every recording has."""
+    return name if store.has("state") and name in store.attrs["state_columns"] else IMAGE_SHIFT
+
+
+def effect_of(name: str, found: Transitions, states: States | None) -> np.ndarray:
+    """How far the thing called `name` moved in each transition, float64 [N]: the picture, or a column of the state."""
+    if name == IMAGE_SHIFT:
+        parts = batches(np.arange(len(found)))
+        return np.concatenate([image_shift_px(*found.take(part)[:, -2:].swapaxes(0, 1)) for part in parts])
+    change = states[2][name] - states[1][name]
+    return (change + FULL_TURN / 2) % FULL_TURN - FULL_TURN / 2 if name.endswith("_deg") else change

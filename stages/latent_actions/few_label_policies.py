@@ -1,111 +1,127 @@
-"""Policies that play by n labels: by way of latent actions, which all training video has, or by cloning the labels.
+"""Policies from n labels: by way of latent actions, which all training video has, or cloned from the labels alone.
 
-Nothing here sees a label but the n: where epochs, thresholds and calibration are chosen on validation video, its keys
-are those that the decoder of the n labels names.
+Nothing here sees a label but the n. Where latent actions help, weights, thresholds and calibration are chosen on
+validation video by its pseudo-labels. Cloning alone parts the labels into folds: each network learns from all folds but
+one, is stopped by that one, and the mean of the networks acts by what each said of the fold it has not learned from.
+
+Conventions: n labels, A actions; held bool [n, A]; samples int64 [n] are the labelled windows or transitions.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
-from stages.latent_actions.few_label_fits import clone
-from stages.latent_actions.few_labels import key_layers
-from stages.latent_actions.naming import Namers, Video, codes_to_come, decoder_of, in_codes_of
+from stages.latent_actions.few_labels import folds_of, key_layers
+from stages.latent_actions.pseudo_labels import Video, decoder_of
+from stages.learning.compute import Compute
+from stages.learning.losses import bce_loss
 from stages.learning.training import FitSettings, fit
 from stages.models.acting import Acting, fit_acting
-from stages.models.cloning import Windows
-from stages.models.latent_policy import CodeTask, DecodedPolicy, expected_codes
+from stages.models.cloning import CloningTask, Windows
+from stages.models.latent_policy import CodeTask, DecodedPolicy, MeanPolicy, expected_codes
+from stages.models.policies.policy import Policy
 
-# Who plays by n labels, in the words of the report.
-WHO = {
-    "named": "latent actions: all video named by a decoder of the labels, then cloned",
-    "shaped": "latent actions shaped by the labels: the codes to come predicted, then decoded into keys",
-    "decoded": "latent actions: the codes to come predicted, then decoded into keys",
-    "cloning": "cloning from the same labels",
-}
+POLICIES = ("pseudo_labels", "shaped", "decoded", "cloning")
+Make = Callable[[], Policy]  # an untrained policy, with an output an action
 
 
-@dataclass(frozen=True)
-class Policies:
-    """Learns to play from labels of `namers.train`; of `val` no label is read."""
+class FewLabelsTask(CloningTask):
+    """Cloning stopped by the loss: in a fold of a few labels an action may have no example, and no precision then."""
 
-    namers: Namers
-    val: Video
-    settings: FitSettings  # of policies that learn from all video
-    latent_policy: Callable[[Video, Video, Path], nn.Module]  # that of train and val, kept in the folder
-
-    def learned(self, who: str, samples: np.ndarray, held: np.ndarray) -> tuple[nn.Module, Acting]:
-        """One of WHO and the rule by which it acts, from labels held [n, A] of the train transitions `samples`."""
-        learn = {"named": self._named, "shaped": self._shaped, "decoded": self._decoded, "cloning": self.namers.cloned}
-        return learn[who](samples, held)
-
-    def _named(self, samples: np.ndarray, held: np.ndarray) -> tuple[nn.Module, Acting]:
-        decoder = self.namers.decoder("vectors", samples, held)
-        train = _as_named(self.namers.train, decoder.shares(self.namers.train.vectors_around))
-        val = _as_named(self.val, decoder.held(self.val.vectors_around))
-        policy = clone(self.namers.make, train, val, self.settings, self.namers.compute,
-                       scratch=self.namers.scratch_of("named", samples), name=f"named by {len(samples)}")  # fmt: skip
-        return policy, self._acting(policy, val)
-
-    def _decoded(self, samples: np.ndarray, held: np.ndarray) -> tuple[nn.Module, Acting]:
-        decoder, train = self.namers.decoder("vectors", samples, held), self.namers.train
-        keys = [decoder.held(video.vectors_around) for video in (train, self.val)]
-        return self._read_off(train, self.val, *keys, self.namers.scratch / "latent_policy")
-
-    def _shaped(self, samples: np.ndarray, held: np.ndarray) -> tuple[nn.Module, Acting]:
-        """The video is named by two decoders, from latent actions before and after shaping: few labels fit the latter
-        so well that they say little of any other transition."""
-        namers = self.namers
-        model, before = namers.shaped(samples, held), (namers.train, self.val)
-        after = [in_codes_of(model, video, namers.compute) for video in before]
-        decoders = [decoder_of(train, "vectors", samples, held) for train in (before[0], after[0])]
-        keys = [
-            sum(decoder.scores(video.vectors_around) for decoder, video in zip(decoders, both, strict=True)) > 0
-            for both in zip(before, after, strict=True)
-        ]
-        return self._read_off(*after, *keys, namers.scratch_of("latent_policy", samples))
-
-    def _read_off(
-        self, train: Video, val: Video, train_keys: np.ndarray, val_keys: np.ndarray, folder: Path
-    ) -> tuple[nn.Module, Acting]:
-        """Keys read off the codes that are expected; what those mean is learned from all video as the labels name it.
-
-        A decoder of labels knows codes that have come, not shares of several that may: fed with their mean it names
-        what no code means.
-        """
-        compute = self.namers.compute
-        latent, codes = self.latent_policy(train, val, folder), len(train.codebook)
-        expected = expected_codes(train.windows.logits(latent, compute.device), codes).numpy()
-        layers = key_layers(expected[train.current], train_keys, seed=compute.seed)
-        policy = DecodedPolicy(latent, codes, layers).eval()
-        return policy, self._acting(policy, _as_named(val, val_keys))
-
-    def _acting(self, policy: nn.Module, named: Windows) -> Acting:
-        """Thresholds and calibration on validation windows whose keys were named, not recorded."""
-        logits = named.logits(policy, self.namers.compute.device).numpy()
-        return fit_acting(named.actions.numpy(), logits.astype(np.float64))
+    monitor = "loss"
+    maximise = False
 
 
-def _as_named(video: Video, keys: np.ndarray) -> Windows:
-    """The windows that end with a transition, with the keys [N, A] that it was named by."""
-    return video.windows.labelled(video.current, keys)
+def clone(
+    make: Make, train: Windows, val: Windows, settings: FitSettings, compute: Compute, *,
+    scratch: Path, name: str, task=CloningTask,
+) -> Policy:  # fmt: skip
+    """A policy that has learned the labels of the windows `train`, its best weights chosen on those of `val`."""
+    torch.manual_seed(compute.seed)
+    weights = torch.ones(len(train), 1)
+    learning = task(make(), train, val, loss=bce_loss, weights=weights, device=compute.device, seed=compute.seed)
+    fit(learning, settings, compute, live=None, scratch=scratch, name=name)
+    return learning.model
+
+
+def clone_few(
+    make: Make, windows: Windows, samples: np.ndarray, held: np.ndarray, settings: FitSettings, compute: Compute, *,
+    scratch: Path,
+) -> tuple[MeanPolicy, Acting]:  # fmt: skip
+    """Cloning from n labels: the mean policy, and the acting rule of what it says of labels it has not learned from."""
+    policies, logits = [], np.zeros(held.shape)
+    for number, left_out in enumerate(folds_of(len(samples), seed=compute.seed)):
+        kept = np.setdiff1d(np.arange(len(samples)), left_out)
+        train, val = (windows.labelled(samples[part], held[part]) for part in (kept, left_out))
+        policy = clone(
+            make, train, val, settings, compute, task=FewLabelsTask,
+            scratch=scratch.with_name(f"{scratch.name}-{number}"), name=f"cloning from {len(samples)} labels",
+        )  # fmt: skip
+        logits[left_out] = val.logits(policy, compute.device).numpy()
+        policies.append(policy)
+    return MeanPolicy(policies).eval(), fit_acting(held, logits)
+
+
+def clone_pseudo_labels(
+    make: Make, windows: Mapping[str, Windows], videos: Mapping[str, Video], samples: np.ndarray, held: np.ndarray,
+    settings: FitSettings, compute: Compute, *, scratch: Path,
+) -> tuple[Policy, Acting]:  # fmt: skip
+    """A policy cloned from all windows of train, with the keys that a decoder of latent actions predicts from n labels.
+
+    `windows` and `videos` by split, train and val.
+    """
+    decoder, (train, val) = decoder_of(videos["train"], "vectors", samples, held), (videos["train"], videos["val"])
+    learned = windows["train"].labelled(train.actions.current, decoder.shares(train.vectors_around))
+    chosen_by = windows["val"].labelled(val.actions.current, decoder.held(val.vectors_around))
+    name = f"cloning pseudo-labels from {len(samples)} labels"
+    policy = clone(make, learned, chosen_by, settings, compute, scratch=scratch, name=name)
+    return policy, _acting(policy, chosen_by, compute)
+
+
+def decode_latent_policy(
+    latent_policy: Policy, train: Sequence[Video], val: Sequence[Video], samples: np.ndarray, held: np.ndarray,
+    compute: Compute,
+) -> tuple[DecodedPolicy, Acting]:  # fmt: skip
+    """A readout of keys from the codes that `latent_policy` expects, learned from the pseudo-labels of all video.
+
+    train and val are the splits in one or several kinds of latent actions, the latent policy's last; the pseudo-labels
+    are those of the mean of their decoders. (A few labels fit codes that they have shaped too well: a decoder of these
+    alone is often wrong about other transitions.) The decoder itself would be a poor readout: it has seen codes that
+    came, not probabilities of several that may come, and their mean is like no code.
+    """
+    decoders = [decoder_of(each, "vectors", samples, held) for each in train]
+    codes = len(train[-1].actions.codebook)
+    expected = expected_codes(train[-1].latents.logits(latent_policy, compute.device), codes).numpy()
+    layers = key_layers(expected[train[-1].actions.current], _keys(train, decoders), seed=compute.seed)
+    policy = DecodedPolicy(latent_policy, codes, layers).eval()
+    chosen_by = val[-1].latents.labelled(val[-1].actions.current, _keys(val, decoders))
+    return policy, _acting(policy, chosen_by, compute)
+
+
+def _keys(videos, decoders) -> np.ndarray:
+    """The keys held by the mean score of decoders, each of which reads its own latent actions: bool [N, A]."""
+    pairs = zip(videos, decoders, strict=True)
+    return sum(decoder.scores(video.vectors_around) for video, decoder in pairs) > 0
+
+
+def _acting(policy, windows: Windows, compute: Compute) -> Acting:
+    """Thresholds and calibration on windows with pseudo-labels."""
+    logits = windows.logits(policy, compute.device).numpy()
+    return fit_acting(windows.actions.numpy(), logits.astype(np.float64))
 
 
 def learn_codes(
-    make: Callable[[], nn.Module], train: Video, val: Video, ahead: int, settings: FitSettings, compute, *,
-    scratch: Path,
-) -> nn.Module:  # fmt: skip
-    """A policy that predicts from past frames, without a label, the code that comes and `ahead` more."""
+    make: Make, train: Video, val: Video, ahead: int, settings: FitSettings, compute: Compute, *, scratch: Path
+) -> Policy:
+    """A latent policy: predicts from past latents, without a label, the code that comes and `ahead` more."""
     torch.manual_seed(compute.seed)
     videos = {"train": train, "val": val}
     task = CodeTask(
-        make(), {split: video.windows for split, video in videos.items()},
-        {split: codes_to_come(video, ahead) for split, video in videos.items()},
-        count=len(train.codebook), device=compute.device, seed=compute.seed,
+        make(), {split: video.latents for split, video in videos.items()},
+        {split: video.actions.to_come(ahead) for split, video in videos.items()},
+        count=len(train.actions.codebook), device=compute.device, seed=compute.seed,
     )  # fmt: skip
     fit(task, settings, compute, live=None, scratch=scratch, name="latent policy")
     return task.model

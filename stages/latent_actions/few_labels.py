@@ -1,4 +1,4 @@
-"""Naming latent actions with few labels: which transitions are labelled, and what is decoded from them.
+"""Few labels: which transitions are labelled, what decodes their keys from features, and how it is scored.
 
 A label is the row of keys that are held in one transition. The transitions to be labelled are drawn at random, or
 spread: k-means parts all transitions of the training video into as many groups as there will be labels, by the latent
@@ -6,7 +6,7 @@ action and its neighbours, and the one nearest to each centre is labelled. That 
 the video (a fast turn) gets a group of its own where a random draw would seldom meet it.
 
 Conventions: T frames of a split end to end, N transitions, n of them labelled, A actions, D numbers a transition;
-held and pressed are bool [N, A].
+held and predicted are bool [N, A].
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,8 @@ from stages.models.acting import sigmoid
 CHOICES = ("random", "spread")
 STRICTNESS = 10.0  # C of the decoders: labels have few slips
 MARGIN = 3.0  # log odds at the margin of a support vector machine
-UNITS = 64  # of the network that reads keys off the codes to come
+UNITS = 64  # of the readout of keys from the codes to come
+FOLDS = 5  # that the labels are parted into, where a network is stopped by labels it has not learned from
 CERTAIN = 4.0  # log odds where labels know nothing else
 
 
@@ -69,13 +70,20 @@ def chosen(how: str, features: np.ndarray, count: int, *, seed: int) -> np.ndarr
     return np.sort(np.r_[nearest, others[: count - len(nearest)]])
 
 
+def folds_of(count: int, *, seed: int) -> list[np.ndarray]:
+    """`count` labels shuffled and parted into FOLDS, or into as many as there are labels; int64 arrays."""
+    if count < 2:
+        raise ValueError(f"a network needs one label to learn from and one to stop by, found {count}")
+    return np.array_split(np.random.default_rng(seed).permutation(count), min(FOLDS, count))
+
+
 @dataclass(frozen=True)
 class KeyDecoder:
-    """Which keys go with a transition's features, learned from labels: two members an action, who are averaged.
+    """Keys from a transition's features, learned from labels: two classifiers an action, whose scores are averaged.
 
-    A logistic regression and a support vector machine (radial basis functions): the one tells a turn from its speed
-    better, the other a shot from its flash. `members` is empty for an action of which all labels or none are examples;
-    `always` bool [A] says which of the two.
+    A logistic regression and a support vector machine (radial basis functions): the first is better at turns that
+    differ in speed, the second at shots that differ in their flash. `members` is empty for an action of which all
+    labels or none are examples; `always` bool [A] says which of the two.
     """
 
     members: tuple[tuple, ...]
@@ -115,7 +123,7 @@ class KeyDecoder:
 
 
 def key_layers(features: np.ndarray, held: np.ndarray, *, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """A network with one hidden layer of UNITS (ReLU) from features [N, D] to the log odds of keys held [N, A].
+    """A readout: one hidden layer of UNITS (ReLU) from features [N, D] to the log odds of keys held [N, A].
 
     Each layer's weights float64 [out, in] and bias [out]; the first one also brings the features to one scale. It stops
     by a tenth of the transitions.
@@ -147,15 +155,16 @@ def absent_actions(held: np.ndarray, actions: Sequence[str]) -> list[str]:
     return [name for name, column in zip(actions, np.asarray(held, bool).T, strict=True) if not column.any()]
 
 
-def naming_of(
-    truth: np.ndarray, pressed: Sequence[np.ndarray], episode: np.ndarray, *, resamples: int, seed: int
+def labelling_scores(
+    truth: np.ndarray, predicted: Sequence[np.ndarray], episode: np.ndarray, *, resamples: int, seed: int
 ) -> tuple[Interval, Interval, np.ndarray]:
-    """Exact match, macro F1 and F1 [A], each the mean over the draws; truth [N, A], a `pressed` [N, A] a draw.
+    """Exact match (all keys of a transition right), macro F1 and F1 [A], each the mean over the draws of labels.
 
-    Intervals are from a bootstrap over the episodes, episode int64 [N]; the draws are those that were made.
+    truth [N, A], `predicted` [N, A] of each draw. Intervals are from a bootstrap over the episodes, episode int64 [N];
+    the draws are those that were made.
     """
-    draws = len(pressed)
-    counts = np.stack([_counts(truth, each) for each in pressed], axis=1)  # [N, draws, 1 + 3 * A]
+    draws = len(predicted)
+    counts = np.stack([_counts(truth, each) for each in predicted], axis=1)  # [N, draws, 1 + 3 * A]
     sums = sums_by_episode(np.concatenate([counts.reshape(len(truth), -1), np.ones((len(truth), 1))], 1), episode)
     bootstrap = {"resamples": resamples, "seed": seed}
 
@@ -176,12 +185,12 @@ def naming_of(
 
 
 def f1_of(counts: np.ndarray) -> np.ndarray:
-    """F1 [..., A] from hits, false and missed presses [..., 3 * A]; 0 for a key that was neither held nor pressed."""
+    """F1 [..., A] from hits, false and missed presses [..., 3 * A]; 0 for a key that is neither held nor predicted."""
     hits, false, missed = np.moveaxis(counts.reshape(*counts.shape[:-1], 3, -1), -2, 0)
     return np.nan_to_num(ratio(2 * hits, 2 * hits + false + missed))
 
 
-def _counts(truth: np.ndarray, pressed: np.ndarray) -> np.ndarray:
+def _counts(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """A transition's right answer, hits, false and missed presses, float64 [N, 1 + 3 * A]."""
-    right = (truth == pressed).all(axis=1, keepdims=True)
-    return np.concatenate([right, truth & pressed, ~truth & pressed, truth & ~pressed], axis=1).astype(np.float64)
+    right = (truth == predicted).all(axis=1, keepdims=True)
+    return np.concatenate([right, truth & predicted, ~truth & predicted, truth & ~predicted], axis=1).astype(np.float64)

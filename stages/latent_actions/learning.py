@@ -1,25 +1,33 @@
-"""What a latent action model learns from: the video of the train split, and the keys of some transitions if it may."""
+"""What a latent action model learns from: the video of the train split, and the keys of some transitions if it may.
 
-from dataclasses import dataclass
+Codes that were learned without any key tell first of all what changes most in the picture. A few labels are enough to
+turn them towards what keys do (Nikulin et al. 2025, LAOM): `shaped`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import itemgetter
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from stages.latent_actions.continuing import OwnContexts
 from stages.latent_actions.measures import gain_db, perplexity, shuffle_drop_db
+from stages.latent_actions.rollouts import OwnContexts
 from stages.latent_actions.transitions import Transitions, batches, codes_in, prediction_errors, spread_samples
 from stages.learning.compute import Compute
 from stages.learning.losses import pixel_weights, weighted_mse
 from stages.learning.threads import in_threads
-from stages.models.latent_action import codes_of, predict_next, vectors_in
+from stages.learning.training import FitSettings, fit
+from stages.models.latent_action import LatentActionModel, codes_of, predict_next, vectors_in
+from stages.params import LatentActionParams
 
 COLLAPSED = 1.05  # perplexity of the codes
 CODES_FROM, PER_CODE = 2048, 8  # transitions whose k-means are the first codes, or so many a code if that is more
-VALIDATED = 1024  # transitions of val that are judged after each epoch
-LABELLED = 0.25  # of what is learned in an epoch has known keys, if any has: a few labels are seen many times
+VALIDATED = 1024  # transitions of val that are judged at each evaluation
+LABELLED = 0.25  # of the samples of a pass have known keys, if any has: a few labels are seen many times
 
 
 @dataclass(frozen=True)
@@ -53,25 +61,25 @@ class LatentActionTask:
     turn by outweighs all that can be aimed at, and the code tells of light and weapon instead of the turn.
 
     The keys of some transitions may be known: then codes also have to tell those (Nikulin et al. 2025, LAOM), and
-    such transitions come up so often that they are LABELLED of an epoch, where they are not more anyway.
+    such transitions come up so often that they are LABELLED of a pass, where they are not more anyway.
 
-    The best epoch is the one with the highest gain plus shuffle drop, with hard codes, on val: a low
-    error alone would also be reached by a model that ignores its codes.
+    The best weights are those with the highest gain plus shuffle drop, with hard codes, on val: a low error alone
+    would also be reached by a model that ignores its codes.
     """
 
     monitor = "gain_and_drop_db"
     maximise = True
 
     def __init__(
-        self, model, train: Transitions, val: Transitions, *, change_weight: float, change_threshold: float,
-        quantise_after: int, compute: Compute, seed: int, contexts: OwnContexts, known: KnownKeys | None = None,
-        label_weight: float = 0.0, watch=None,
+        self, model: LatentActionModel, train: Transitions, val: Transitions, section: LatentActionParams,
+        compute: Compute, *, quantise_after: int = 0, known: KnownKeys | None = None,
+        watch: Callable[[int], None] | None = None,
     ):  # fmt: skip
-        """`watch` is called after every step."""
-        self.model, self._train, self._val = model, train, val
-        self._weigh = partial(pixel_weights, threshold=change_threshold, weight=change_weight)
-        self._quantise_after, self._compute, self._seed = quantise_after, compute, seed
-        self._contexts, self._label_weight, self._watch = contexts, label_weight, watch
+        """Before step `quantise_after` nothing is quantised; `watch` is called after every step with its number."""
+        self.model, self._train, self._val, self._compute = model, train, val, compute
+        self._weigh = partial(pixel_weights, threshold=section.change_threshold, weight=section.change_weight)
+        self._contexts = OwnContexts(train, section.rollout_share, section.rollout_steps, section.frame_gap, compute)
+        self._quantise_after, self._label_weight, self._watch = quantise_after, section.label_weight, watch
         self._seen: list[tuple[list[int], torch.Tensor]] = []  # samples and their vectors, of the parts of this step
         self._samples, self._keys = np.arange(len(train)), None
         if known is not None:
@@ -82,7 +90,7 @@ class LatentActionTask:
             self._keys[known.samples] = torch.from_numpy(known.held).float()
 
     def order(self, number: int) -> np.ndarray:
-        return np.random.default_rng([self._seed, number]).permutation(self._samples)
+        return np.random.default_rng([self._compute.seed, number]).permutation(self._samples)
 
     def loss(self, model, samples):
         levels = torch.from_numpy(self._train.take(samples)).to(self._compute.device)
@@ -131,7 +139,7 @@ class LatentActionTask:
         samples = spread_samples(len(self._val), VALIDATED)
         codes = codes_in(self._val, samples, partial(codes_of, model, compute=self._compute))
         predict = partial(predict_next, model, compute=self._compute)
-        errors, _ = prediction_errors(self._val, samples, codes, predict, seed=self._seed)
+        errors, _ = prediction_errors(self._val, samples, codes, predict, seed=self._compute.seed)
         gain, drop = (float(score(errors.sum(axis=0))) for score in (gain_db, shuffle_drop_db))
         spread = perplexity(codes, model.codes)
         require_several_codes(spread)
@@ -145,3 +153,19 @@ def require_several_codes(spread: float) -> None:
             f"the latent actions collapsed: one code names nearly every transition (perplexity {spread:.2f}); raise "
             f"latent_action.dead_code_threshold or entropy_weight, lower learning_rate, or try quantizer: fsq"
         )
+
+
+def shaped(
+    model: LatentActionModel, train: Transitions, val: Transitions, known: KnownKeys, section: LatentActionParams,
+    settings: FitSettings, compute: Compute, *, scratch: Path,
+) -> LatentActionModel:  # fmt: skip
+    """`model`, which has seen no key, after it has learned on: from all video, and from the known keys as well.
+
+    The best weights are chosen on `val` without labels.
+    """
+    torch.manual_seed(compute.seed)  # of the layer that predicts keys
+    learned = LatentActionModel(replace(model.design, labels=known.held.shape[1]))
+    learned.load_state_dict(model.state_dict(), strict=False)  # all but that layer
+    task = LatentActionTask(learned, train, val, section, compute, known=known)
+    fit(task, settings, compute, live=None, scratch=scratch, name=f"codes shaped by {len(known.samples)} labels")
+    return learned

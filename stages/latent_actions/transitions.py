@@ -7,6 +7,7 @@ import numpy as np
 
 from stages.episodes.store import EpisodeStore
 from stages.episodes.windows import FrameBank, transition_indices
+from stages.evaluation.images import image_sums, moving_pixels
 from stages.learning.threads import in_threads
 
 BATCH = 128  # transitions a pass
@@ -82,6 +83,37 @@ def prediction_errors(
 
     errors, identical = zip(*in_threads(errors_of, batches(np.arange(len(samples)))), strict=True)
     return np.concatenate(errors), np.concatenate(identical)
+
+
+def picture_sums(
+    transitions: Transitions, samples: np.ndarray, codes: np.ndarray, predict: PredictNext, *,
+    threshold: float, seed: int,
+) -> np.ndarray:  # fmt: skip
+    """What the eye sees of transitions `samples` [M]: float64 [M, PICTURE_SUMS]; codes int64 [N] of all transitions.
+
+    A pixel moves that changes by `threshold` grey levels. Pairs of identical frames have sums of 0: a copy predicts
+    them for nothing. The shuffled codes are a permutation of those of the samples.
+    """
+    shuffled = np.random.default_rng(seed).permutation(codes[samples])
+
+    def sums_of(places: np.ndarray) -> np.ndarray:
+        frames, own_codes = transitions.take(samples[places]), codes[samples[places]]
+        current, following = frames[:, -2], frames[:, -1]
+        moving = moving_pixels(following, current, threshold)
+        own, copy, other, zeroed = (
+            image_sums(following, picture, moving)
+            for picture in (
+                predicted(frames, own_codes), current, predicted(frames, shuffled[places]), predicted(frames, None),
+            )
+        )  # fmt: skip
+        columns = [each["moving_error"] for each in (own, copy, other, zeroed)]
+        columns += [own["ssim"], copy["ssim"], own["ssim_pixels"]]
+        return np.stack(columns, axis=1) * (current != following).any(axis=(1, 2, 3))[:, None]
+
+    def predicted(frames: np.ndarray, by: np.ndarray | None) -> np.ndarray:
+        return predict(frames[:, :-1], by).round().astype(np.uint8)
+
+    return np.concatenate(list(in_threads(sums_of, batches(np.arange(len(samples))))))
 
 
 def batches(values: np.ndarray) -> list[np.ndarray]:

@@ -1,7 +1,6 @@
 """Behavioural cloning: windows of what a policy reads in, the keys that are held in their last frame out.
 
-What stages.train_policy learns from all labels and stages.labels from a few, or from labels that a decoder of latent
-actions gave. Conventions: N windows of T frames, A actions.
+The labels are the recorded keys, a few of them, or pseudo-labels. Conventions: N windows of T frames, A actions.
 """
 
 import copy

@@ -1,8 +1,9 @@
 """Policies that need few labels or none: a latent policy, and the mean of several policies.
 
 A latent policy predicts from past frames which latent actions come, learned from video without any key (Schmidt and
-Jiang 2024, LAPO, section 4.3). What few labels tell of codes then turns what it predicts into keys. It does not predict
-the codes that have just been: they would tell recorded keys better, but whoever reads keys off them plays no better.
+Jiang 2024, LAPO, section 4.3). A readout, which few labels are enough for, then turns what it predicts into keys. It
+does not predict the codes that have just been: they would tell recorded keys better, but a readout of them plays no
+better.
 Conventions: B windows of T latents, O moments from the current frame on, K codes, A actions.
 """
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.models.cloning import Windows
+from stages.models.policies.policy import Policy
 
 NO_CODE = -1
 
@@ -33,7 +35,7 @@ class CodeTask:
         return np.random.default_rng([self._seed, number]).permutation(len(self._windows["train"]))
 
     def loss(self, model, samples):
-        logits = model(self._windows["train"].take(samples).to(self._device))
+        logits = model(*(values.to(self._device) for values in self._windows["train"].take(samples)))
         return self._cross_entropy(logits, self._codes["train"][samples].to(self._device)), {}
 
     def validate(self, model) -> dict[str, float]:
@@ -45,20 +47,29 @@ class CodeTask:
         return functional.cross_entropy(by_moment, codes.flatten(), ignore_index=NO_CODE)
 
 
-class DecodedPolicy(nn.Module):
-    """Latents [B, T, ...] -> logits [B, A]: keys as a small network reads them off the codes that `policy` expects.
+class Composed(nn.Module):
+    """Made of policies that read the same windows: an agent asks it what it asks any policy."""
 
-    `policy` gives logits [B, O * K]; `layers` are that network's weights [out, in] and bias [out], from O * K to A.
+    def __init__(self, policies: Sequence[Policy]):
+        super().__init__()
+        self.policies = nn.ModuleList(policies)
+        self.reads, self.shapes, self.window = policies[0].reads, policies[0].shapes, policies[0].window
+
+
+class DecodedPolicy(Composed):
+    """Latents [B, T, ...] -> logits [B, A]: a readout of keys from the codes that `policy` expects.
+
+    `policy` gives logits [B, O * K]; `layers` are the readout's weights [out, in] and bias [out], from O * K to A.
     """
 
-    def __init__(self, policy: nn.Module, codes: int, layers: Sequence[tuple[np.ndarray, np.ndarray]]):
-        super().__init__()
-        self.policy, self.latent_shape, self._codes = policy, policy.latent_shape, codes
+    def __init__(self, policy: Policy, codes: int, layers: Sequence[tuple[np.ndarray, np.ndarray]]):
+        super().__init__([policy])
+        self._codes = codes
         self.layers = nn.ModuleList(_linear(*layer) for layer in layers)
 
-    def forward(self, latents: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Tensor:
         *hidden, last = self.layers
-        values = expected_codes(self.policy(latents), self._codes)
+        values = expected_codes(self.policies[0](*inputs), self._codes)
         for layer in hidden:
             values = functional.relu(layer(values))
         return last(values)
@@ -75,12 +86,8 @@ def _linear(weights: np.ndarray, bias: np.ndarray) -> nn.Linear:
     return layer
 
 
-class MeanPolicy(nn.Module):
+class MeanPolicy(Composed):
     """The mean of several policies' logits."""
 
-    def __init__(self, policies: Sequence[nn.Module]):
-        super().__init__()
-        self.policies, self.latent_shape = nn.ModuleList(policies), policies[0].latent_shape
-
-    def forward(self, latents: Tensor) -> Tensor:
-        return torch.stack([policy(latents) for policy in self.policies]).mean(dim=0)
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return torch.stack([policy(*inputs) for policy in self.policies]).mean(dim=0)

@@ -1,6 +1,8 @@
 """What few labels are worth, as a page and as lines for the terminal; `found` is the content of reports/labels.json:
 
-`curve` and `play` hold rows, `marks` mean scores of others, `choice` is how the labels of those who play were chosen.
+`curve` holds a row for each number of labels, way to choose them and labeller (the accuracy of its pseudo-labels),
+`play` one for each number of labels and policy, `marks` mean scores of others, `choice` is how the labels that policies
+learn from were chosen.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,19 +10,34 @@ from io import BytesIO
 
 from matplotlib.figure import Figure
 
-from stages.evaluation.figures.labels import naming_figure, returns_figure
-from stages.latent_actions.few_label_policies import WHO
-from stages.latent_actions.naming import WAYS
+from stages.evaluation.figures.labels import accuracy_figure, returns_figure
 from stages.pages.glossary import with_interval
 from stages.pages.page import Picture, Table, bytes_uri, render
 
+# What predicts the keys of a transition; the first four need nothing but latent actions and the labels.
+LABELLERS = {
+    "code": "code alone",
+    "shaped": "code alone, codes shaped by the same labels",
+    "codes": "code and those around it",
+    "vectors": "latent action before quantising, and those around it",
+    "latents": "autoencoder latents of the transition and those around it",
+    "inverse": "inverse model trained from scratch",
+    "cloning": "cloning (past frames only)",
+}
+POLICIES = {
+    "pseudo_labels": "latent actions: cloned from the pseudo-labels of all video",
+    "shaped": "latent actions shaped by the labels: latent policy, readout of keys",
+    "decoded": "latent actions: latent policy, readout of keys",
+    "cloning": "cloning from the same labels",
+}
+MARKS = {"agent": "cloning from all labels", "best_blind": "best blind policy", "script": "the player"}
 # The same in the fewest words, for the columns of the README.
-SHORT_WAYS = {
+SHORT_LABELLERS = {
     "vectors": "latent actions, unquantised", "code": "codes alone", "shaped": "shaped codes alone",
     "inverse": "inverse model", "cloning": "cloning",
 }  # fmt: skip
-SHORT_WHO = {
-    "named": "video named, cloned", "shaped": "shaped codes predicted, decoded", "decoded": "codes predicted, decoded",
+SHORT_POLICIES = {
+    "pseudo_labels": "pseudo-labels, cloned", "shaped": "latent policy on shaped codes", "decoded": "latent policy",
     "cloning": "cloning",
 }  # fmt: skip
 
@@ -29,10 +46,11 @@ def labels_page(found: Mapping) -> str:
     """The page of what `make labels` found."""
     rows, games, choice = found["curve"], found["play"], found["choice"]
     main = [row for row in rows if row["choice"] == choice]
-    lines = {measure: _lines(main, "way", WAYS, measure) for measure in ("exact", "macro_f1")}
+    lines = {measure: _lines(main, "labeller", LABELLERS, measure) for measure in ("exact", "macro_f1")}
     played = []
     if games:
-        picture = returns_figure(_lines(games, "who", WHO, "return"), found["marks"])
+        marks = {MARKS[name]: value for name, value in found["marks"].items()}
+        picture = returns_figure(_lines(games, "policy", POLICIES, "return"), marks)
         played = [_picture(picture, "Mean score by number of labels; bands are 95 % intervals over games.")]
     return render(
         "labels.html",
@@ -41,9 +59,9 @@ def labels_page(found: Mapping) -> str:
         draws=max(row["draws"] for row in main),
         slow_draws=min(row["draws"] for row in main),
         games=games[0]["games"] if games else 0,
-        curve=[_picture(naming_figure(*lines.values()), "Mean over the draws; bands: 95 % intervals over episodes.")],
-        exact=naming_table(main, "exact"),
-        macro_f1=naming_table(main, "macro_f1"),
+        curve=[_picture(accuracy_figure(*lines.values()), "Mean over the draws; bands: 95 % intervals over episodes.")],
+        exact=accuracy_table(main, "exact"),
+        macro_f1=accuracy_table(main, "macro_f1"),
         choices=choices_table(rows),
         absent=absent_lines(rows),
         returns=played,
@@ -51,59 +69,65 @@ def labels_page(found: Mapping) -> str:
     )
 
 
-def naming_table(rows: Sequence[Mapping], measure: str) -> Table:
-    """A row a way to name keys, a column a number of labels."""
+def accuracy_table(rows: Sequence[Mapping], measure: str) -> Table:
+    """A row a labeller, a column a number of labels."""
     counts = sorted({row["labels"] for row in rows})
-    cells = {(row["way"], row["labels"]): with_interval(row, measure, 2) for row in rows}
-    ways = [way for way in WAYS if any(row["way"] == way for row in rows)]
+    cells = {(row["labeller"], row["labels"]): with_interval(row, measure, 2) for row in rows}
+    present = [name for name in LABELLERS if any(row["labeller"] == name for row in rows)]
     return Table(
-        ["the keys are told by", *(f"{count} labels" for count in counts)],
-        [[WAYS[way], *(cells.get((way, count), "–") for count in counts)] for way in ways],
+        ["pseudo-labels from", *(f"{count} labels" for count in counts)],
+        [[LABELLERS[name], *(cells.get((name, count), "–") for count in counts)] for name in present],
     )
 
 
 def choices_table(rows: Sequence[Mapping]) -> Table:
-    """All keys right by how the labels were chosen, where both were tried."""
+    """Pseudo-label accuracy by how the labels were chosen, where both were tried."""
     counts = sorted({row["labels"] for row in rows})
-    value = {(row["way"], row["choice"], row["labels"]): f"{row['exact']:.2f}" for row in rows}
-    both = [way for way in WAYS if len({row["choice"] for row in rows if row["way"] == way}) > 1]
+    value = {(row["labeller"], row["choice"], row["labels"]): f"{row['exact']:.2f}" for row in rows}
+    both = [name for name in LABELLERS if len({row["choice"] for row in rows if row["labeller"] == name}) > 1]
     chosen = sorted({row["choice"] for row in rows})
     return Table(
-        ["the keys are told by", "labels are", *(f"{count}" for count in counts)],
-        [[WAYS[way], how, *(value.get((way, how, count), "–") for count in counts)] for way in both for how in chosen],
+        ["pseudo-labels from", "labels are", *(f"{count}" for count in counts)],
+        [
+            [LABELLERS[name], how, *(value.get((name, how, count), "–") for count in counts)]
+            for name in both
+            for how in chosen
+        ],
     )
 
 
 def play_table(games: Sequence[Mapping]) -> Table:
-    """A row for each number of labels and who plays."""
-    head = ["labels", "who plays", "mean score", "share of all labels", "return fraction", "more than cloning", "rule"]
+    """A row for each number of labels and policy."""
+    head = ["labels", "policy", "mean score", "share of all labels", "return fraction", "more than cloning", "rule"]
     cells = [
         [
-            str(row["labels"]), WHO[row["who"]], with_interval(row, "return", 1),
+            str(row["labels"]), POLICIES[row["policy"]], with_interval(row, "return", 1),
             with_interval(row, "share_of_all_labels", 2), with_interval(row, "return_fraction", 2),
-            "–" if row["who"] == "cloning" else with_interval(row, "gain_over_cloning", 1), row["acting_rule"],
+            "–" if row["policy"] == "cloning" else with_interval(row, "gain_over_cloning", 1), row["acting_rule"],
         ]
         for row in games
     ]  # fmt: skip
-    return Table(head, cells, strong=[i for i, row in enumerate(games) if row["who"] == "shaped"])
+    return Table(head, cells, strong=[i for i, row in enumerate(games) if row["policy"] == "shaped"])
 
 
 def readme_table(found: Mapping) -> str:
-    """Markdown, two tables by number of labels: the keys named right, and the mean scores of those who play by them."""
-    cells = {(row["way"], row["labels"]): row for row in found["curve"] if row["choice"] == found["choice"]}
-    scores = {(row["who"], row["labels"]): row for row in found["play"]}
+    """Markdown, two tables by number of labels: pseudo-label accuracy, and the mean scores of policies."""
+    cells = {(row["labeller"], row["labels"]): row for row in found["curve"] if row["choice"] == found["choice"]}
+    scores = {(row["policy"], row["labels"]): row for row in found["play"]}
     counts = sorted({row["labels"] for row in found["curve"]})
-    ways, players, shares = ("vectors", "code", "shaped", "inverse", "cloning"), tuple(WHO), ("named", "shaped")
-    named = [["labels", *(f"named right: {SHORT_WAYS[way]}" for way in ways)]]
-    named += [[str(count), *(_cell(cells.get((way, count)), "exact", 2) for way in ways)] for count in counts]
-    played = [["labels", *(f"mean score: {SHORT_WHO[who]}" for who in players),
-               *(f"share of all labels: {SHORT_WHO[who]}" for who in shares)]]  # fmt: skip
+    shares = ("pseudo_labels", "shaped")
+    accuracy = [["labels", *(f"pseudo-label accuracy: {words}" for words in SHORT_LABELLERS.values())]]
+    accuracy += [
+        [str(count), *(_cell(cells.get((name, count)), "exact", 2) for name in SHORT_LABELLERS)] for count in counts
+    ]
+    played = [["labels", *(f"mean score: {words}" for words in SHORT_POLICIES.values()),
+               *(f"share of all labels: {SHORT_POLICIES[name]}" for name in shares)]]  # fmt: skip
     played += [
-        [str(count), *(_cell(scores.get((who, count)), "return", 1) for who in players),
-         *(_cell(scores.get((who, count)), "share_of_all_labels", 2) for who in shares)]
+        [str(count), *(_cell(scores.get((name, count)), "return", 1) for name in SHORT_POLICIES),
+         *(_cell(scores.get((name, count)), "share_of_all_labels", 2) for name in shares)]
         for count in counts
     ]  # fmt: skip
-    return "\n\n".join(_markdown(*table) for table in (named, played))
+    return "\n\n".join(_markdown(*table) for table in (accuracy, played))
 
 
 def _markdown(head: Sequence[str], *rows: Sequence[str]) -> str:
@@ -131,14 +155,16 @@ def absent_lines(rows: Sequence[Mapping]) -> list[str]:
 def printed(found: Mapping) -> str:
     """The results for the terminal."""
     main = [row for row in found["curve"] if row["choice"] == found["choice"]]
-    lines = [f"all keys right on test, labels {found['choice']}"]
-    lines += ["  ".join(f"{cell:>16}" for cell in row[1:]) + "  " + row[0] for row in naming_table(main, "exact").rows]
+    lines = [f"pseudo-label accuracy on test (all keys right), labels {found['choice']}"]
+    lines += [
+        "  ".join(f"{cell:>16}" for cell in row[1:]) + "  " + row[0] for row in accuracy_table(main, "exact").rows
+    ]
     lines += [", ".join(row[:6]) for row in play_table(found["play"]).rows]
     return "\n".join(lines + absent_lines(found["curve"]))
 
 
 def _lines(rows: Sequence[Mapping], key: str, words: Mapping[str, str], measure: str) -> dict[str, list]:
-    """{words of a way: (labels, value, low, high) by number of labels}."""
+    """{words of a name: (labels, value, low, high) by number of labels}."""
     found: dict[str, list] = {}
     for name in words:
         points = [(row["labels"], *(row[measure + end] for end in ("", "_low", "_high")))

@@ -15,7 +15,6 @@ from pathlib import Path
 import psutil
 
 from stages.episodes.store import EpisodeStore
-from stages.latent_actions.continuing import OwnContexts
 from stages.latent_actions.learning import LatentActionTask
 from stages.latent_actions.transitions import transitions_of
 from stages.learning.compute import prepare_compute
@@ -63,13 +62,7 @@ def measure(folder: Path, batch: int) -> dict[str, float]:
         LatentActionDesign.from_section(own, labels=0, height=height, width=width, in_channels=channels)
     )
     model.views.set_statistics(*statistics_of(train))
-    task = Cut(
-        LatentActionTask(
-            model, train, val, change_weight=own.change_weight, change_threshold=own.change_threshold,
-            quantise_after=2, compute=compute, seed=params.seed,
-            contexts=OwnContexts(train, own.rollout_share, own.rollout_steps, own.frame_gap, compute),
-        )
-    )  # fmt: skip
+    task = Cut(LatentActionTask(model, train, val, own, compute, quantise_after=2))
     a_pass = math.ceil(PAIRS / (batch * params.training.accumulate))
     asked = {"steps": 2 * a_pass, "evaluate_every": a_pass, "batch_size": batch}
     settings = FitSettings.from_sections(own.model_dump() | asked, params.training)

@@ -19,7 +19,6 @@ import numpy as np
 
 from stages.episodes.store import EpisodeStore
 from stages.episodes.windows import FrameBank
-from stages.latent_actions.continuing import OwnContexts
 from stages.latent_actions.learning import LatentActionTask
 from stages.latent_actions.transitions import transitions_of
 from stages.learning.compute import Compute, prepare_compute
@@ -121,11 +120,7 @@ def latent_action(folder: Path, params: Params, compute: Compute):
         LatentActionDesign.from_section(own, labels=0, height=height, width=width, in_channels=channels)
     )
     model.views.set_statistics(*statistics_of(train))
-    task = LatentActionTask(
-        model, train, val, change_weight=own.change_weight, change_threshold=own.change_threshold,
-        quantise_after=2, compute=compute, seed=params.seed,
-        contexts=OwnContexts(train, own.rollout_share, own.rollout_steps, own.frame_gap, compute),
-    )  # fmt: skip
+    task = LatentActionTask(model, train, val, own, compute, quantise_after=2)
     return task, own
 
 

@@ -1,4 +1,4 @@
-"""What few labels are worth: how well keys are named, and what is earned by playing, over the number of labels."""
+"""What few labels are worth: the accuracy of pseudo-labels and the scores of policies, over the number of labels."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,10 +10,11 @@ from stages.evaluation.figures.style import BASELINES, MUTED, action_color, grid
 Line = Sequence[tuple[int, float, float | None, float | None]]  # labels, value, low, high
 
 
-def naming_figure(exact: Mapping[str, Line], macro_f1: Mapping[str, Line]) -> Figure:
-    """Two panels, a line for each way to name keys."""
+def accuracy_figure(exact: Mapping[str, Line], macro_f1: Mapping[str, Line]) -> Figure:
+    """Two panels, a line for each labeller."""
     figure, axes = new_figure(12, 5.2, cols=2)
-    for axis, lines, words in zip(axes[0], (exact, macro_f1), ("All keys right", "Macro F1"), strict=True):
+    panels = ("Pseudo-labels with all keys right", exact), ("Macro F1 of pseudo-labels", macro_f1)
+    for axis, (words, lines) in zip(axes[0], panels, strict=True):
         _lines(axis, lines)
         title(axis, f"{words}, test transitions")
         axis.set_ylim(0, 1)
@@ -22,7 +23,7 @@ def naming_figure(exact: Mapping[str, Line], macro_f1: Mapping[str, Line]) -> Fi
 
 
 def returns_figure(returns: Mapping[str, Line], marks: Mapping[str, float]) -> Figure:
-    """Mean return over labels, a line for each who plays; `marks` are levels that need no labels or all."""
+    """Mean return over labels, a line for each policy; `marks` are levels that need no labels or all."""
     figure, axes = new_figure(9, 5.4)
     axis = axes[0, 0]
     for (name, value), color in zip(marks.items(), (MUTED, *BASELINES), strict=False):

@@ -1,8 +1,15 @@
-"""What the evaluation of latent actions writes of a split beside its numbers: pictures, videos, tables of effects."""
+"""What the evaluation of latent actions writes of a split beside its numbers: pictures, videos, tables of effects.
 
+In the videos codes drive the forward model as keys do a game: each prediction is fed back as the next frame. A picture
+of such a video is a grid of captioned tiles, uint8 [H, W, 3] in OpenCV's channel order, with even sides.
+Conventions: frames uint8 [C, H, W].
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from stages.evaluation.figures.codes import codes_figure, effects_figure, tsne_figure
@@ -10,9 +17,8 @@ from stages.evaluation.figures.latent_action import every_code_figure, predictio
 from stages.evaluation.figures.style import save
 from stages.evaluation.intervals import sums_interval
 from stages.evaluation.overlay import write_video
-from stages.latent_actions.continuing import continued
-from stages.latent_actions.driven_video import captioned, tiled
 from stages.latent_actions.effects import (
+    Case,
     EventRules,
     codes_of_classes,
     consistency,
@@ -22,15 +28,18 @@ from stages.latent_actions.effects import (
     events_of,
 )
 from stages.latent_actions.measures import sums_by_episode
-from stages.latent_actions.rollouts import longest_rollout, rollout_starts
+from stages.latent_actions.rollouts import continued, longest_rollout, rollout_starts
 from stages.latent_actions.transitions import PredictNext, batches, spread_samples
-from stages.latent_actions.truth import Case
 from stages.learning.checkpoints import write_json
 from stages.models.latent_action import LatentActionModel
 
 PICTURED = 6  # transitions in the picture of predictions
 CODES_SHOWN = 47  # in the picture of what each code does, and held in the video: those that occur most
 NEIGHBOURS = 800  # transitions in the picture of vectors
+WIDTH, COLUMNS = 960, 4  # px, about, and tiles in a row; twice as many, half as wide, where there are more than FEW
+FEW = 8
+CAPTION = 18  # px high
+TEXT, BACKGROUND = (235, 232, 228), (30, 27, 24)
 VIDEO_STEPS, HELD_STEPS = 45, 15  # of roll-outs; steps that the code of each key is held
 
 
@@ -117,3 +126,31 @@ def write_videos(
     order = np.repeat(np.arange(len(shown.names)), HELD_STEPS)
     captions = [f"{shown.names[kind]}: code {typical[kind]}" for kind in order]
     write_video(directory / "driven.mp4", captioned(driven(typical[order][None])[0], captions), fps)
+
+
+def tiled(films: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
+    """Films [S, C, H, W] of the same length by caption -> one picture a step."""
+    columns = min(COLUMNS, len(films)) if len(films) <= FEW else 2 * COLUMNS
+    for step in range(min(len(film) for film in films.values())):
+        tiles = [_tile(film[step], caption, WIDTH // columns) for caption, film in films.items()]
+        tiles += [np.full_like(tiles[0], 0) + np.uint8(BACKGROUND)] * (-len(tiles) % columns)
+        rows = [np.concatenate(tiles[start : start + columns], axis=1) for start in range(0, len(tiles), columns)]
+        yield np.concatenate(rows)
+
+
+def captioned(frames: np.ndarray, captions: Sequence[str]) -> Iterator[np.ndarray]:
+    """Frames [S, C, H, W] as a video of one tile, each with its caption."""
+    for frame, caption in zip(frames, captions, strict=True):
+        yield _tile(frame, caption, WIDTH // COLUMNS)
+
+
+def _tile(frame: np.ndarray, caption: str, width: int) -> np.ndarray:
+    image = np.ascontiguousarray(frame.transpose(1, 2, 0)[..., ::-1])
+    image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.shape[2] == 1 else image
+    times = max(1, round(width / image.shape[1]))
+    image = cv2.resize(image, None, fx=times, fy=times, interpolation=cv2.INTER_NEAREST)
+    image = cv2.copyMakeBorder(
+        image, CAPTION, image.shape[0] % 2, 0, image.shape[1] % 2, cv2.BORDER_CONSTANT, value=BACKGROUND
+    )
+    cv2.putText(image, caption, (4, CAPTION - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.45, TEXT, 1, cv2.LINE_AA)
+    return image

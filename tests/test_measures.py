@@ -6,9 +6,6 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_mutual_info_score, f1_score
 
-from stages.evaluation.figures.codes import codes_figure, effects_figure, tsne_figure
-from stages.evaluation.figures.latent_action import every_code_figure, predictions_figure, rollout_figure
-from stages.latent_actions.key_probe import best_lag, code_answers, linear_probe, mlp_probe
 from stages.latent_actions.measures import (
     PROBES,
     code_metrics,
@@ -24,7 +21,6 @@ from stages.latent_actions.measures import (
     sums_by_episode,
     zeroed_drop_db,
 )
-from stages.latent_actions.rollouts import DRIVEN
 
 DRAWN = {"resamples": 200, "seed": 0}
 
@@ -98,34 +94,6 @@ def test_one_key_is_its_class_and_none_or_both_are_neither():
     assert key_classes(actions, [2]).tolist() == [0, 1, 0, 1]
 
 
-def test_the_linear_probe_says_each_code_s_most_frequent_class():
-    draw = np.random.default_rng(0)
-    codes = draw.integers(8, size=800)
-    classes = np.where(draw.random(800) < 0.7, codes % 3, draw.integers(3, size=800))
-    found = code_answers({"train": codes, "val": np.arange(9)}, {"train": classes}, 9, linear_probe())
-    assert set(found) == {"val"} and found["val"][:8].tolist() == (np.arange(8) % 3).tolist()
-
-
-def test_only_a_probe_with_a_hidden_layer_tells_what_two_codes_mean_together():
-    draw = np.random.default_rng(0)
-    codes = draw.integers(2, size=(2000, 2))
-    classes = codes[:, 0] ^ codes[:, 1]
-    split = {"train": codes, "val": codes[:400]}
-    linear, mlp = (
-        (code_answers(split, {"train": classes}, 2, probe)["val"] == classes[:400]).mean()
-        for probe in (linear_probe(), mlp_probe(0))
-    )
-    assert linear < 0.65 and mlp > 0.95
-
-
-def test_the_lag_is_the_one_that_the_codes_tell_of():
-    keys = np.random.default_rng(0).integers(3, size=300)
-    codes = np.roll(keys, 1) * 2  # what a key does shows one frame later
-    lagged = {0: keys, 1: np.roll(keys, 1), 2: np.roll(keys, 2)}
-    assert best_lag(codes, lagged) == 1
-    assert best_lag(np.zeros(300, int), lagged) == 0
-
-
 def test_skill_lies_between_a_guess_and_all_labels():
     def skill(*right):
         return float(probe_skill(np.array([*right, 0], float)))
@@ -171,33 +139,5 @@ def test_moving_pixels_and_likeness_are_pooled():
     assert still["lam_moving_gain_db"] is None and still["lam_ssim"] is None
 
 
-def test_a_roll_out_is_drawn_with_a_line_for_each_way_of_driving():
-    figure = rollout_figure(np.array([[30.0, 29.0, 28.0, 27.0], [29.0, 27.0, 26.0, 27.0]]), DRIVEN)
-    assert [line.get_ydata().tolist() for line in figure.axes[0].lines] == [[30, 29], [29, 27], [28, 26], [27, 27]]
-
-
 def test_sums_skip_episodes_without_a_transition():
     assert sums_by_episode(np.array([1.0, 2.0, 4.0]), np.array([0, 0, 3])).tolist() == [3.0, 4.0]
-
-
-def test_figures_are_drawn_grey_and_in_colour():
-    for channels in (1, 3):
-        frames = np.full((2, channels, 8, 12), 100, np.uint8)
-        assert len(predictions_figure(frames, frames, frames.astype(np.float32)).axes) == 5 * 2 + 1
-        grid = every_code_figure(frames[0], np.full((7, channels, 8, 12), 120.0), np.arange(7), np.full(7, 1 / 7))
-        assert sum(axes.get_visible() for axes in grid.axes) == 1 + 7 + 1
-    for classes, bars in ((None, 4), (np.array([0, 1, 1]), 8)):
-        figure = codes_figure(np.array([0, 3, 3]), 4, classes, ("LEFT", "neither"))
-        assert len(figure.axes[0].patches) == bars
-    with pytest.raises(ValueError, match="nothing to compare"):
-        predictions_figure(frames, frames[:1], frames)
-
-
-def test_effects_are_sorted_by_what_codes_do_and_neighbours_are_drawn_by_action_and_code():
-    codes, effect = np.array([0, 0, 2, 2]), np.array([3.0, 5.0, -1.0, np.nan])
-    axes = effects_figure(codes, effect, 4, "paddle_x_px").axes[0]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "0"]
-    vectors = np.random.default_rng(0).normal(size=(12, 3))
-    for classes in (np.arange(12) % 3, None):
-        panels = tsne_figure(vectors, np.arange(12) % 4, classes, ("LEFT", "RIGHT", "neither"), 0).axes
-        assert len(panels[0].collections) == (1 if classes is None else 3) and len(panels[1].texts) == 4

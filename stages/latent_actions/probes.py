@@ -1,11 +1,11 @@
-"""Which key a transition shows: from its code, and from classifiers with all labels that say what could be known.
+"""Probes: which key a transition shows, told from its code, and by classifiers with all labels: what could be known.
 
 Conventions: N transitions; classes are those of `measures.key_classes`, one dictionary entry a split. Everything
-is fitted on train and scored on other episodes; a classifier's best epoch is chosen on val.
+is fitted on train and scored on other episodes; a classifier's best weights are chosen on val.
 """
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from sklearn.metrics import mutual_info_score
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
+from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.latent_actions.measures import joined_codes
@@ -25,40 +26,60 @@ from stages.learning.training import FitSettings, fit
 from stages.models.transition_classifier import TransitionClassifier
 
 
-class LabelTask:
-    """Learn the class of the key that is held in each transition, from all labels of train."""
+@dataclass(frozen=True)
+class Labelled:
+    """The transitions `samples` int64 [n] and what is known of them: a class int64 [n], or keys held bool [n, A]."""
 
-    monitor = "accuracy"
-    maximise = True
+    transitions: Transitions
+    samples: np.ndarray
+    targets: Tensor
+
+    @classmethod
+    def all_of(cls, transitions: Transitions, classes: np.ndarray) -> "Labelled":
+        """Every transition with its class."""
+        return cls(transitions, np.arange(len(transitions)), torch.from_numpy(classes))
+
+
+class LabelTask:
+    """Learn what the labels of transitions say, from all frames of each; the best weights are chosen on `val`."""
 
     def __init__(
-        self, model: TransitionClassifier, transitions: Mapping[str, Transitions], classes: Mapping[str, np.ndarray],
-        compute: Compute,
+        self, model: TransitionClassifier, train: Labelled, val: Labelled, compute: Compute, *,
+        loss: Callable[[Tensor, Tensor], Tensor], monitor: str,
     ):  # fmt: skip
-        self.model, self._transitions, self._classes, self._compute = model, transitions, classes, compute
+        """`monitor`: accuracy, or loss."""
+        self.model, self._train, self._val, self._compute, self._loss = model, train, val, compute, loss
+        self.monitor, self.maximise = monitor, monitor == "accuracy"
 
     def order(self, number: int) -> np.ndarray:
-        return np.random.default_rng([self._compute.seed, number]).permutation(len(self._classes["train"]))
+        return np.random.default_rng([self._compute.seed, number]).permutation(len(self._train.samples))
 
     def loss(self, model, samples):
-        targets = torch.from_numpy(self._classes["train"][samples]).to(self._compute.device)
-        return functional.cross_entropy(model(self._frames("train", samples)), targets), {}
+        frames = self._train.transitions.take(self._train.samples[samples])
+        targets = self._train.targets[samples].to(self._compute.device)
+        return self._loss(model(_floats(frames, self._compute)), targets), {}
 
     def validate(self, model) -> dict[str, float]:
-        return {"accuracy": float((self.predict(model, "val") == self._classes["val"]).mean())}
+        targets = self._val.targets
+        logits = logits_of(model, self._val.transitions, self._val.samples, self._compute)
+        right = (logits.argmax(dim=1) if targets.ndim == 1 else logits > 0) == targets
+        return {"accuracy": right.float().mean().item(), "loss": self._loss(logits, targets).item()}
 
-    def predict(self, model, split: str) -> np.ndarray:
-        """The likeliest class of every transition of a split, int64 [N]."""
-        parts = batches(np.arange(len(self._transitions[split])))
-        return np.concatenate(list(in_threads(partial(self._likeliest, model, split), parts)))
+
+def logits_of(model: nn.Module, transitions: Transitions, samples: np.ndarray, compute: Compute) -> Tensor:
+    """What a classifier says of the transitions `samples` [M]: float32 [M, outputs], on the CPU."""
 
     @torch.no_grad()
-    def _likeliest(self, model, split: str, part: np.ndarray) -> np.ndarray:
-        with self._compute.autocast():
-            return model(self._frames(split, part)).argmax(dim=1).cpu().numpy()
+    def of(part: np.ndarray) -> Tensor:
+        with compute.autocast():
+            return model(_floats(transitions.take(part), compute)).float().cpu()
 
-    def _frames(self, split: str, samples: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(self._transitions[split].take(samples)).to(self._compute.device).float() / 255
+    return torch.cat(list(in_threads(of, batches(samples))))
+
+
+def _floats(frames: np.ndarray, compute: Compute) -> Tensor:
+    """uint8 [B, T, C, H, W] as 0..1."""
+    return torch.from_numpy(frames).to(compute.device).float() / 255
 
 
 def classifier_answers(
@@ -66,9 +87,14 @@ def classifier_answers(
     settings: FitSettings, compute: Compute, *, name: str, scratch: Path,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """Fits the classifier on train; what it says of every transition of the other splits, int64 [N] each."""
-    task = LabelTask(model, transitions, classes, compute)
+    train, val = (Labelled.all_of(transitions[split], classes[split]) for split in ("train", "val"))
+    task = LabelTask(model, train, val, compute, loss=functional.cross_entropy, monitor="accuracy")
     fit(task, settings, compute, live=None, scratch=scratch, name=name)
-    return {split: task.predict(model, split) for split in transitions if split != "train"}
+    return {
+        split: logits_of(model, found, np.arange(len(found)), compute).argmax(dim=1).numpy()
+        for split, found in transitions.items()
+        if split != "train"
+    }
 
 
 def code_answers(codes: Mapping[str, np.ndarray], classes: Mapping[str, np.ndarray], count: int, probe) -> dict:

@@ -1,0 +1,98 @@
+"""What the stages of this study hand to one another, and what several of them read."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from stages.episodes.store import EpisodeStore
+from stages.latent_actions.pseudo_labels import LatentActions, Video
+from stages.latent_actions.transitions import Transitions, transitions_of
+from stages.learning.checkpoints import read_json
+from stages.learning.training import FitSettings, scratch_folder
+from stages.models.cloning import Windows
+from stages.models.policies.recurrent import Recurrent
+from stages.models.policies.registry import kind_of, policy_input, section_of
+from stages.params import Params
+from stages.paths import EPISODES, LABELS, LATENT_STORE
+
+UNSHAPED = LABELS / "unshaped"  # latent actions of each split, as the model learned them from video alone
+SHAPED = LABELS / "shaped"  # the same after learning on from labels, a folder a number of labels and a draw
+CHOSEN = LABELS / "chosen"  # the transitions that are labelled
+LATENT_POLICY = LABELS / "latent_policy"
+ACCURACY, PLAYED = LABELS / "accuracy", LABELS / "played"
+SPLITS = ("train", "val", "test")
+
+
+def latent_actions_in(folder: Path, split: str) -> LatentActions:
+    return LatentActions.load(file_of(folder, split))
+
+
+def file_of(folder: Path, split: str) -> Path:
+    return folder / f"{split}.safetensors"
+
+
+def shaped_folder(count: int, draw: int) -> Path:
+    return SHAPED / str(count) / str(draw)
+
+
+def video_of(params: Params, split: str, folder: Path) -> Video:
+    """A split with the latent actions in a folder."""
+    own, limit_gb = params.labelling, params.training.frames_in_ram_gb
+    latents = Windows(EpisodeStore(LATENT_STORE), split, params.actions, ("latents",), params.sequence_length, limit_gb)
+    return Video(latents, latent_actions_in(folder, split), own.reach, own.emphasis)
+
+
+def policy_windows(params: Params, split: str) -> Windows:
+    """What the kind of policy that is cloned reads of a split, one window a frame."""
+    kind, store = kind_of(params.policy), EpisodeStore(policy_input(params))
+    window = kind.values(section_of(params), params)["window"]
+    return Windows(store, split, params.actions, kind.reads, window, params.training.frames_in_ram_gb)
+
+
+def transitions(params: Params, past_frames: int) -> dict[str, Transitions]:
+    """The transitions of each split, with their frames."""
+    store, limit_gb = EpisodeStore(EPISODES), params.training.frames_in_ram_gb
+    gap = params.latent_action.frame_gap
+    return {
+        split: transitions_of(store, split, past_frames=past_frames, gap=gap, limit_gb=limit_gb) for split in SPLITS
+    }
+
+
+def scratch_of(params: Params, name: str, inputs: Iterable[Path]) -> Path:
+    """Where a killed training of this study goes on from."""
+    return scratch_folder(f"labels_{name}", params.model_dump(mode="json", exclude={"workers"}), inputs)
+
+
+def chosen_file(count: int, choice: str) -> Path:
+    return CHOSEN / f"{count}-{choice}.json"
+
+
+def accuracy_file(count: int, choice: str, labellers: str) -> Path:
+    return ACCURACY / f"{count}-{choice}-{labellers}.json"
+
+
+def played_file(count: int, policy: str) -> Path:
+    return PLAYED / f"{count}-{policy}.json"
+
+
+def labels_of(train: Video, count: int, choice: str, draw: int) -> tuple[np.ndarray, np.ndarray]:
+    """The transitions int64 [n] of train that are labelled in a draw, and their keys bool [n, A]."""
+    samples = np.array(read_json(chosen_file(count, choice))["draws"][draw])
+    return samples, train.keys[samples]
+
+
+def latent_policy_maker(params: Params, train: Video) -> Callable[[], Recurrent]:
+    """Makes an untrained latent policy: recurrent, its outputs the codes at each moment."""
+    outputs = (1 + params.labelling.ahead) * len(train.actions.codebook)
+    section = params.section("recurrent", Recurrent.Section)
+    return partial(
+        Recurrent, shapes=train.latents.shapes, window=params.sequence_length, actions=outputs,
+        hidden=params.labelling.policy_hidden, cell=params.cell, dropout=section.dropout,
+    )  # fmt: skip
+
+
+def recurrent_settings(params: Params) -> FitSettings:
+    """How long a latent policy learns: as long as the policy `recurrent`."""
+    return FitSettings.from_sections(params.section("recurrent", Recurrent.Section), params.training)

@@ -1,0 +1,154 @@
+"""A policy from n labels, in the bundled game: data/labels/played/<count>-<policy>.json; null for own recordings.
+
+The acting rule is chosen by playing validation seeds, then the test seeds are played once.
+"""
+
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from stages.episodes.store import EpisodeStore
+from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, options_of, records_bundled_game
+from stages.games.rollout import AgentGames, GameSetting, Workers
+from stages.latent_actions.few_label_policies import clone_few, clone_pseudo_labels, decode_latent_policy, learn_codes
+from stages.latent_actions.few_labels import absent_actions
+from stages.latent_actions.pseudo_labels import Video
+from stages.learning.checkpoints import write_json
+from stages.learning.compute import Compute, prepare_compute
+from stages.learning.training import FitSettings
+from stages.models.acting import RULES, Acting
+from stages.models.agent import About, Agent
+from stages.models.autoencoder import load_autoencoder
+from stages.models.policies.policy import Policy
+from stages.models.policies.registry import load_policy, made_policy, policy_input, section_of
+from stages.params import Params, read_params
+from stages.paths import ENCODER, EPISODES, LATENT_STORE
+from stages.run import run_stage
+from stages.studies.labels.inputs import (
+    LATENT_POLICY,
+    PLAYED,
+    UNSHAPED,
+    chosen_file,
+    labels_of,
+    latent_policy_maker,
+    played_file,
+    policy_windows,
+    recurrent_settings,
+    scratch_of,
+    shaped_folder,
+    video_of,
+)
+
+
+def main(count: int, name: str) -> None:
+    params = read_params()
+    PLAYED.mkdir(parents=True, exist_ok=True)
+    if not records_bundled_game(params.recordings, params.game):
+        write_json(played_file(count, name), {"row": None})
+        print(f"{params.recordings} was not recorded from a bundled game: nobody can play it here")
+        return
+    compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
+    videos = videos_in(params, UNSHAPED)
+    samples, held = labels_of(videos["train"], count, params.labelling.choice, draw=0)
+    policy, acting = getattr(Learning(params, compute, videos, samples, held), name)()
+    row = {"labels": count, "policy": name, "absent": absent_actions(held, params.actions)}
+    row |= play(params, policy.cpu(), acting, f"{name}, {count} labels")
+    write_json(played_file(count, name), {"row": row})
+
+
+@dataclass(frozen=True)
+class Learning:
+    """A method for each of POLICIES: a policy from the labels of the first draw, and how it acts."""
+
+    params: Params
+    compute: Compute
+    videos: dict[str, Video]  # train and val
+    samples: np.ndarray
+    held: np.ndarray
+
+    def pseudo_labels(self) -> tuple[nn.Module, Acting]:
+        windows = {split: policy_windows(self.params, split) for split in self.videos}
+        settings = FitSettings.from_sections(section_of(self.params), self.params.training)
+        return clone_pseudo_labels(
+            partial(made_policy, self.params, windows["train"].shapes), windows, self.videos, self.samples, self.held,
+            settings, self.compute, scratch=self._scratch("pseudo_labels"),
+        )  # fmt: skip
+
+    def cloning(self) -> tuple[nn.Module, Acting]:
+        windows, labelled = policy_windows(self.params, "train"), self.videos["train"].actions.current[self.samples]
+        settings = FitSettings.from_sections(self.params.labelling, self.params.training)
+        return clone_few(
+            partial(made_policy, self.params, windows.shapes), windows, labelled, self.held, settings, self.compute,
+            scratch=self._scratch("cloning"),
+        )  # fmt: skip
+
+    def decoded(self) -> tuple[nn.Module, Acting]:
+        latent_policy = load_policy(LATENT_POLICY).to(self.compute.device)
+        return self._decoded(latent_policy, self.videos)
+
+    def shaped(self) -> tuple[nn.Module, Acting]:
+        folder = shaped_folder(len(self.samples), draw=0)
+        after = videos_in(self.params, folder)
+        latent_policy = learn_codes(
+            latent_policy_maker(self.params, after["train"]), *after.values(), self.params.labelling.ahead,
+            recurrent_settings(self.params), self.compute, scratch=self._scratch("latent_policy", folder),
+        )  # fmt: skip
+        return self._decoded(latent_policy, self.videos, after)
+
+    def _decoded(self, latent_policy: Policy, *kinds: dict[str, Video]) -> tuple[nn.Module, Acting]:
+        train, val = ([videos[split] for videos in kinds] for split in ("train", "val"))
+        return decode_latent_policy(latent_policy, train, val, self.samples, self.held, self.compute)
+
+    def _scratch(self, name: str, *further: Path) -> Path:
+        count = len(self.samples)
+        inputs = [policy_input(self.params), LATENT_STORE, chosen_file(count, self.params.labelling.choice), *further]
+        return scratch_of(self.params, f"{name}_{count}", inputs)
+
+
+def videos_in(params: Params, folder: Path) -> dict[str, Video]:
+    """The splits that are learned from and chosen by, with the latent actions in a folder."""
+    return {split: video_of(params, split, folder) for split in ("train", "val")}
+
+
+def play(params: Params, policy: nn.Module, acting: Acting, title: str) -> dict:
+    """The acting rule, the mean score of each on the validation seeds, and the returns of the test seeds in order."""
+    own, collect = params.play, params.collect
+    setting = GameSetting(
+        params.game, collect.width, collect.height, params.actions, own.max_episode_s, options_of(params)
+    )
+    make_agent = partial(agent_of, about_agent(params, acting), policy, params.device, params.precision)
+    games, rules = AgentGames(setting, make_agent, own.lanes), {rule: acting.by(rule).keys for rule in RULES}
+    val_seeds, test_seeds = (
+        game_seeds(base, own.seed, count)
+        for base, count in ((VALIDATION_SEEDS, own.val_episodes), (TEST_SEEDS, own.test_episodes))
+    )
+    with Workers(params.workers) as workers:
+        tried = games.by_rule(workers, rules, val_seeds, title=f"{title}, val")
+        means = {rule: float(np.mean([game.score for game in played])) for rule, played in tried.items()}
+        rule = max(RULES, key=means.__getitem__)
+        played = games.by_rule(workers, {rule: rules[rule]}, test_seeds, title=f"{title}, test")[rule]
+    return {"acting_rule": rule, "mean_score_by_rule": means, "returns": [game.score for game in played]}
+
+
+def about_agent(params: Params, acting: Acting) -> About:
+    store = EpisodeStore(EPISODES)
+    return About(
+        actions=params.actions, keys={action: params.keys[action] for action in params.actions}, fps=store.fps,
+        picture={name: store.attrs[name] for name in ("width", "height", "color")},
+        labels={"rule": params.labels.rule, "delay_ms": params.labels.delay_ms}, state_columns=store.state_columns,
+        learned_from="a few labels", acting=acting,
+    )  # fmt: skip
+
+
+def agent_of(about: About, policy: nn.Module, device: str, precision: str, lanes: int) -> Agent:
+    """For so many games at a time, on one thread."""
+    encoder = load_autoencoder(ENCODER) if "latents" in policy.reads else None
+    return Agent(about, policy, encoder, prepare_compute(device, precision, threads=1, seed=0), batch=lanes)
+
+
+if __name__ == "__main__":
+    run_stage(lambda: main(int(sys.argv[1]), sys.argv[2]))
