@@ -21,7 +21,7 @@ from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter
 from stages.episodes.windows import transition_indices
 from stages.latent_actions.transitions import BATCH
 from stages.learning.compute import prepare_compute
-from stages.learning.threads import in_threads
+from stages.learning.fast.threads import in_threads
 from stages.models.latent_action import codes_of, load_latent_action
 from stages.params import read_params
 from stages.paths import EPISODES, LATENT_ACTION_MODEL, LATENT_ACTIONS

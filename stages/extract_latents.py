@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter
 from stages.learning.compute import prepare_compute
-from stages.learning.threads import in_threads
+from stages.learning.fast.threads import in_threads
 from stages.models.autoencoder import encode_frames, load_autoencoder
 from stages.params import read_params
 from stages.paths import AUTOENCODER, ENCODER, EPISODES, LATENT_STORE, LATENTS

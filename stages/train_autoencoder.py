@@ -14,8 +14,8 @@ from stages.evaluation.images import psnr_db
 from stages.evaluation.probe import probe_columns
 from stages.learning.checkpoints import save_model, write_json
 from stages.learning.compute import prepare_compute
+from stages.learning.fast.threads import in_threads
 from stages.learning.losses import pixel_weights, weighted_mse
-from stages.learning.threads import in_threads
 from stages.learning.training import FitSettings, fit, open_live, scratch_folder
 from stages.models.autoencoder import Autoencoder, reconstruct_frames
 from stages.params import read_params

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stages.learning.compute import prepare_compute
-from stages.learning.dropout import Dropout, seed_dropout, uniform
+from stages.learning.fast.dropout import Dropout, seed_dropout, uniform
 from stages.learning.training import FitSettings, fit
 from stages.models.policies.recurrent import Recurrent
 

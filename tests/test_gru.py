@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from stages.models.gru import GRU, _Steps
+from stages.learning.fast.gru import GRU, _Steps
 
 
 def pair(inputs=5, units=4, dtype=torch.float64):

@@ -6,7 +6,7 @@ import torch
 
 from stages.learning.checkpoints import save_model
 from stages.learning.compute import prepare_compute
-from stages.learning.dropout import seed_dropout
+from stages.learning.fast.dropout import seed_dropout
 from stages.models.block_matching import BlockMatching, matched
 from stages.models.latent_action import (
     LatentActionDesign,

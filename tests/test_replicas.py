@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from stages.learning.replicas import Replicas
+from stages.learning.fast.replicas import Replicas
 
 
 def model_of():

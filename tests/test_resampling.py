@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from stages.models.resampling import Doubling, halved
+from stages.learning.fast.resampling import Doubling, halved
 
 
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])

@@ -20,7 +20,7 @@ from stages.latent_actions.rollouts import (
     rollout_starts,
 )
 from stages.latent_actions.transitions import Transitions
-from stages.learning.dropout import seed_dropout
+from stages.learning.fast.dropout import seed_dropout
 
 MEAN = np.full((1, 2, 2), 20.0)
 DRAWN = {"resamples": 50, "seed": 0}

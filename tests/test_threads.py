@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from stages.learning.threads import in_threads
+from stages.learning.fast.threads import in_threads
 
 
 @pytest.fixture(params=[1, 2, 3])

@@ -26,7 +26,7 @@ from stages.evaluation.probe import (
     raw_features,
     raw_size,
 )
-from stages.learning.threads import in_threads
+from stages.learning.fast.threads import in_threads
 
 Squeeze = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 SIGHTS = {"latent": "", "raw": "_raw"}  # what a probe sees (the latent, or the shrunken frame) -> its metrics' suffix

@@ -18,8 +18,8 @@ from stages.latent_actions.measures import gain_db, perplexity, shuffle_drop_db
 from stages.latent_actions.rollouts import OwnContexts
 from stages.latent_actions.transitions import Transitions, batches, codes_in, prediction_errors, spread_samples
 from stages.learning.compute import Compute
+from stages.learning.fast.threads import in_threads
 from stages.learning.losses import pixel_weights, weighted_mse
-from stages.learning.threads import in_threads
 from stages.learning.training import FitSettings, fit
 from stages.models.latent_action import LatentActionModel, codes_of, predict_next, vectors_in
 from stages.params import LatentActionParams

@@ -21,7 +21,7 @@ from torch.nn import functional
 from stages.latent_actions.measures import joined_codes
 from stages.latent_actions.transitions import Transitions, batches
 from stages.learning.compute import Compute
-from stages.learning.threads import in_threads
+from stages.learning.fast.threads import in_threads
 from stages.learning.training import FitSettings, fit
 from stages.models.transition_classifier import TransitionClassifier
 

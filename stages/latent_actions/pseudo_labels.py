@@ -20,8 +20,8 @@ from stages.latent_actions.probes import Labelled, LabelTask, logits_of
 from stages.latent_actions.transitions import Transitions, batches
 from stages.learning.checkpoints import load_tensors, save_tensors
 from stages.learning.compute import Compute
+from stages.learning.fast.threads import in_threads
 from stages.learning.losses import bce_loss
-from stages.learning.threads import in_threads
 from stages.learning.training import FitSettings, fit
 from stages.models.cloning import Windows
 from stages.models.latent_action import LatentActionModel, vectors_in

@@ -21,7 +21,7 @@ from stages.evaluation.intervals import Interval, finite, sums_interval
 from stages.latent_actions.measures import decibels, sums_by_episode
 from stages.latent_actions.transitions import PredictNext, Transitions, spread_samples
 from stages.learning.compute import Compute
-from stages.learning.dropout import uniform
+from stages.learning.fast.dropout import uniform
 from stages.models.latent_action import LatentActionModel, codes_of, predict_next
 
 DRIVEN = ("inferred", "random", "copy", "mean picture")

@@ -8,7 +8,7 @@ import numpy as np
 from stages.episodes.store import EpisodeStore
 from stages.episodes.windows import FrameBank, transition_indices
 from stages.evaluation.images import image_sums, moving_pixels
-from stages.learning.threads import in_threads
+from stages.learning.fast.threads import in_threads
 
 BATCH = 128  # transitions a pass
 

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from stages.learning.compute import Compute
-from stages.learning.dropout import seed_dropout
-from stages.learning.replicas import Replicas
+from stages.learning.fast.dropout import seed_dropout
+from stages.learning.fast.replicas import Replicas
 from stages.learning.resume import load_checkpoint, save_checkpoint, scratch_folder
 from stages.learning.task import FitResult, FitSettings, Task, learning_rate
 
@@ -276,7 +276,7 @@ def _replicas(task: Task, compute: Compute) -> int:
             raise ValueError(
                 f"{type(task.model).__name__} says independent_samples, but its part {name} is a "
                 f"{type(part).__name__}, which looks at the whole batch or draws from the generator that all threads "
-                f"share; take GroupNorm and learning/dropout.py, or say independent_samples = False"
+                f"share; take GroupNorm and learning/fast/dropout.py, or say independent_samples = False"
             )
     return 1 if compute.device.type != "cpu" or compute.processes > 1 else compute.threads
 

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from stages.learning.checkpoints import load_config, load_weights
 from stages.learning.compute import Compute
-from stages.models.resampling import Doubling, halved
+from stages.learning.fast.resampling import Doubling, halved
 
 KINDS = ("dense", "spatial")
 BATCH = 64  # frames a pass outside of training
@@ -35,7 +35,7 @@ class Autoencoder(nn.Module):
     2 ** len(channels), padded at the right and the bottom and cropped again.
     """
 
-    independent_samples = True  # parts of a batch may be learned in threads, see learning/replicas.py
+    independent_samples = True  # parts of a batch may be learned in threads, see learning/fast/replicas.py
 
     def __init__(
         self, *, kind: str, channels: Sequence[int], latent_dim: int, height: int, width: int, in_channels: int

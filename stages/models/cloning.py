@@ -14,8 +14,8 @@ from torch import nn
 
 from stages.episodes.store import EpisodeStore, action_columns
 from stages.episodes.windows import FrameBank, window_indices
+from stages.learning.fast.threads import in_threads
 from stages.learning.losses import inverse_share_weights, key_change_weights, rare_window_weights
-from stages.learning.threads import in_threads
 
 EVALUATION_BATCH = 256  # windows; spatial latents and frames are large
 

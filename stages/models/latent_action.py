@@ -32,7 +32,7 @@ from torch.utils.checkpoint import checkpoint
 
 from stages.learning.checkpoints import load_config, load_weights
 from stages.learning.compute import Compute
-from stages.learning.dropout import uniform
+from stages.learning.fast.dropout import uniform
 from stages.models.block_matching import BlockMatching, matched
 from stages.models.codebook import Codebook
 from stages.models.forward_model import ForwardModel
@@ -91,7 +91,7 @@ class Predicted(NamedTuple):
 class LatentActionModel(nn.Module):
     """frames [B, P + 2, C, H, W] in 0..1 -> Predicted. Any height and width; the output has the input's size."""
 
-    independent_samples = True  # parts of a batch may be learned in threads, see learning/replicas.py
+    independent_samples = True  # parts of a batch may be learned in threads, see learning/fast/replicas.py
 
     def __init__(self, design: LatentActionDesign):
         super().__init__()

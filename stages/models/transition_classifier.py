@@ -14,7 +14,7 @@ class TransitionClassifier(nn.Module):
     frame and nothing else of the transition.
     """
 
-    independent_samples = True  # parts of a batch may be learned in threads, see learning/replicas.py
+    independent_samples = True  # parts of a batch may be learned in threads, see learning/fast/replicas.py
 
     def __init__(self, like: LatentActionModel, *, whole: bool, classes: int):
         super().__init__()

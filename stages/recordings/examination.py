@@ -29,7 +29,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Examined:
-    """A session cut to its usable frames, the doctor's report, and its labels (of no action where no key was logged)."""
+    """A session cut to its usable frames, the doctor's report, and its labels (no action where no key was logged)."""
 
     session: Session
     report: dict

@@ -9,8 +9,8 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
-from stages.learning.dropout import Dropout
-from stages.models.gru import GRU
+from stages.learning.fast.dropout import Dropout
+from stages.learning.fast.gru import GRU
 from stages.models.policies.policy import Policy
 from stages.params import Channels, FitParams, Params
 
