@@ -12,8 +12,8 @@ class Task(Protocol):
     """What a training learns. An optional method `after_step(step: int)` runs after each optimizer step.
 
     Where the model says `independent_samples = True`, parts of a batch are learned at the same time (see
-    learning/fast/replicas.py): `loss` is then a mean over samples, changes nothing that other calls of it see, and draws no
-    random numbers but by learning/fast/dropout.py. What it keeps for `after_step` comes from the parts in any order.
+    fast/replicas.py): `loss` is then a mean over samples, changes nothing that other calls of it see, and draws no
+    random numbers but by fast/dropout.py. What it keeps for `after_step` comes from the parts in any order.
 
     State that must survive a kill lives in parameters and buffers of `model`, nowhere else.
     """
