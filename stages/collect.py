@@ -65,7 +65,7 @@ def _session(recording: Recording, game: Game, number: int, seeds: list[int]) ->
     metadata = {
         "game": setting.name,
         "keys": {action: [key] for action, key in game.keys.items()},
-        "recorder": "understudy 0.1.0",
+        "recorder": "understudy 0.2.0",
         "player": "script",
         "seeds": seeds,
     }

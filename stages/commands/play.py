@@ -81,7 +81,7 @@ def _metadata(options: argparse.Namespace, keys: Mapping[str, str]) -> dict:
     return {
         "game": options.window or "",
         "keys": {action: [key] for action, key in keys.items()},
-        "recorder": "understudy 0.1.0 (play)",
+        "recorder": "understudy 0.2.0 (play)",
         "player": "random" if options.random else "agent",
     }
 

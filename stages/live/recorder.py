@@ -220,7 +220,7 @@ def metadata_of(plan: Plan, game: str, keys: dict[str, tuple[str, ...]], player:
     return {
         "game": game,
         "keys": {action: list(held) for action, held in keys.items()},
-        "recorder": "understudy 0.1.0 (screen)",
+        "recorder": "understudy 0.2.0 (screen)",
         "player": player,
         "region": plan.region.as_dict(),
         "logged_keys": "all" if logged is None else sorted(logged),

@@ -79,7 +79,7 @@ def write_session(directory: Path, imported: Imported, keys: Mapping[str, Sequen
     metadata = {
         "game": "",
         "keys": {action: list(held) for action, held in keys.items()},
-        "recorder": "understudy 0.1.0 (import)",
+        "recorder": "understudy 0.2.0 (import)",
         "player": "unknown",
         "imported_from": Path(imported.source).name,
     }
