@@ -45,7 +45,7 @@ def test_a_workspace_has_params_of_its_own_and_keeps_what_trainings_left(project
     assert (project / "w/.resume").is_dir() and not (project / "w/data").exists()
     with pytest.raises(ValueError, match="a study sets collect.session, which params.yaml does not have"):
         Workspace("w", {"collect.session": 3})
-    with pytest.raises(ValueError, match="w/params.yaml .*latent_dim: found 0"):
+    with pytest.raises(ValueError, match=r"(?s)w.params.yaml .*latent_dim: found 0"):
         Workspace("w", {"latent_dim": 0})
 
 
