@@ -11,22 +11,23 @@ from stages.evaluation.figures.style import MUTED, action_color, grid, new_figur
 def minutes_figure(rows: Sequence[Mapping]) -> Figure:
     """Two panels over the minutes of training: return_fraction in test games with 95 % intervals, and onset F1.
 
-    A dot is a training; the line joins the means of those from as many sessions.
+    A dot is a training; the line joins the means of those from as many sessions. What is undefined (None) is left out.
     """
     figure, axes = new_figure(12, 4.6, cols=2)
-    counts = sorted({row["sessions"] for row in rows})
     for axis, name, words in zip(
         axes[0], ("return_fraction", "onset_f1"), ("Share of the way to the player, test games", "Onset F1, test"),
         strict=True,
     ):  # fmt: skip
+        known = [row for row in rows if row[name] is not None]
+        counts = sorted({row["sessions"] for row in known})
         minutes, values = (
-            [np.mean([row[key] for row in rows if row["sessions"] == count]) for count in counts]
+            [np.mean([row[key] for row in known if row["sessions"] == count]) for count in counts]
             for key in ("train_minutes", name)
         )
         axis.plot(minutes, values, "-", color=action_color(0))
-        for row in rows:
+        for row in known:
             axis.plot(row["train_minutes"], row[name], "o", color=action_color(0), markersize=4)
-            if f"{name}_low" in row:
+            if row.get(f"{name}_low") is not None:
                 ends = [row[f"{name}_low"], row[f"{name}_high"]]
                 axis.plot([row["train_minutes"]] * 2, ends, color=action_color(0), alpha=0.4)
         axis.set_xscale("log")

@@ -1,12 +1,14 @@
 """Study minutes, stage summarise: reports/minutes.json (a row a training), the curve, and val's figures for DVC."""
 
 import json
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from stages.evaluation.figures import style
 from stages.evaluation.figures.minutes import minutes_figure
 from stages.learning.checkpoints import read_json, write_json
+from stages.pages.glossary import with_interval
 from stages.params import read_params
 from stages.paths import MINUTES, REPORTS
 from stages.run import run_stage
@@ -25,9 +27,7 @@ def main() -> None:
     (REPORTS / "minutes.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8", newline="\n")
     style.save(minutes_figure(rows), REPORTS / "minutes" / "minutes.png")
     val = {
-        f"minutes_{count}_val_return_fraction": float(
-            np.mean([row["val_return_fraction"] for row in rows if row["sessions"] == count])
-        )
+        f"minutes_{count}_val_return_fraction": mean_of(row for row in rows if row["sessions"] == count)
         for count in params.minutes.sessions
     }
     write_json(REPORTS / "minutes" / "val.json", val)
@@ -35,13 +35,19 @@ def main() -> None:
     print(f"wrote {REPORTS / 'minutes.json'} and {REPORTS / 'minutes' / 'minutes.png'}")
 
 
+def mean_of(rows: Iterable[Mapping]) -> float | None:
+    """The mean share on validation games; None where a row has none, since its script is no better than blind."""
+    shares = [row["val_return_fraction"] for row in rows]
+    return None if None in shares else float(np.mean(shares))
+
+
 def table(rows: list[dict]) -> list[str]:
     """The rows as Markdown."""
     lines = ["| " + " | ".join(COLUMNS).replace("_", " ") + " |", "|---" * len(COLUMNS) + "|"]
     for row in rows:
-        fraction = "{return_fraction:.2f} ({return_fraction_low:.2f}-{return_fraction_high:.2f})".format(**row)
-        cells = [row["sessions"], f"{row['train_frames']:,}", row["train_minutes"], row["seed"], fraction]
-        lines.append("| " + " | ".join(map(str, [*cells, f"{row['onset_f1']:.2f}", f"{row['seconds']:.0f}"])) + " |")
+        fraction, onset = (with_interval(row, name, 2) for name in ("return_fraction", "onset_f1"))
+        cells = [row["sessions"], f"{row['train_frames']:,}", row["train_minutes"], row["seed"], fraction, onset]
+        lines.append("| " + " | ".join(map(str, [*cells, f"{row['seconds']:.0f}"])) + " |")
     return lines
 
 
