@@ -1,4 +1,4 @@
-"""Record a bundled game, played by its script human-like player, as sessions: data/raw/<game>/.
+"""Record a bundled game, played by its script with a person's delay and slips, as sessions: data/raw/<game>/.
 
 Seeds and clock are fixed, so that two runs write identical files. Sessions are made in parallel.
 """
@@ -76,15 +76,15 @@ def _session(recording: Recording, game: Game, number: int, seeds: list[int]) ->
     ) as writer:  # fmt: skip
         for seed in seeds:
             game.reset(seed)
-            player = human_like_script(setting.name, recording.script, game, np.random.default_rng([seed, 1]))
-            frames += _episode(writer, game, player, t, setting.frames(game))
+            script = human_like_script(setting.name, recording.script, game, np.random.default_rng([seed, 1]))
+            frames += _episode(writer, game, script, t, setting.frames(game))
             scores.append(game.score)
             writer.episode_result(game.score, game.outcome if game.done else "recording stopped")
             t += setting.max_episode_s + BETWEEN_EPISODES_S
     return frames, scores
 
 
-def _episode(writer: SessionWriter, game: Game, player: HumanLikeScript, start_t: float, limit: int) -> int:
+def _episode(writer: SessionWriter, game: Game, script: HumanLikeScript, start_t: float, limit: int) -> int:
     """Record one episode from `start_t` on; returns its frames. Key events stand at the tic they happen in."""
     tic, frames = 0, 0
     down: frozenset[str] = frozenset()
@@ -92,7 +92,7 @@ def _episode(writer: SessionWriter, game: Game, player: HumanLikeScript, start_t
     while not game.done and frames < limit:
         state = game.state()
         writer.frame(game.frame(), start_t + tic / game.tic_rate_hz, state=state)
-        held = player.keys(state)
+        held = script.keys(state)
         for now in held:
             down = _press(writer, game, down, now, start_t + tic / game.tic_rate_hz)
             tic += 1

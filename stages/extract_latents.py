@@ -33,7 +33,7 @@ def main() -> None:
         done = in_threads(extract, store.episodes())
         frames = sum(tqdm(done, total=len(store.episodes()), desc="latents", unit="episode"))
     print(f"read {frames} frames of {len(store.episodes())} episodes from {EPISODES}")
-    shutil.copytree(AUTOENCODER, ENCODER)
+    shutil.copytree(AUTOENCODER, ENCODER, copy_function=shutil.copyfile)
     print(f"wrote {LATENTS}: {' x '.join(map(str, model.latent_shape))} numbers a frame")
 
 

@@ -41,6 +41,7 @@ CARDS = {"return_fraction": "of the way from the best blind player (0) to the re
 def main() -> None:
     params = read_params()
     val, test = write_merged_metrics()
+    about_policy = page.read_json(POLICY / "policy" / "config.json")
     thresholds = page.read_json(POLICY / "agent.json")["acting"]["thresholds"]
     store = EpisodeStore(EPISODES)
     episode = shown_stretch(TEST_REPORTS / "policy" / "predictions.csv", seconds=OVERLAY_S)
@@ -81,7 +82,7 @@ def main() -> None:
         learned=learned,
         latent_words=f"{params.latent_dim} numbers" if params.autoencoder.kind == "dense" else "a small map",
         probe=params.autoencoder.probe,
-        sequence_length=params.sequence_length,
+        policy={"window": about_policy["window"], "reads": " and ".join(about_policy["shapes"])},
         tolerance_s=f"{params.evaluate.onset_tolerance_s:g}",
         judged=chapters.judged(REPORTS, val, test),
         overlay=budget.video(OVERLAY, f"{session}, episode {number}. Blue: the player. Orange: the model."),

@@ -36,13 +36,12 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_workspace_has_params_of_its_own_and_keeps_what_trainings_left(project):
-    (project / "w/.resume").mkdir(parents=True)
-    (project / "w/data").mkdir()
+def test_a_workspace_is_made_anew_with_params_of_its_own(project):
+    (project / "w/data").mkdir(parents=True)
     workspace = Workspace("w", {"latent_dim": 16, "collect.sessions": 3})
     found = read_params(workspace.folder / "params.yaml")
     assert (found.latent_dim, found.collect.sessions, read_params().latent_dim) == (16, 3, 128)
-    assert (project / "w/.resume").is_dir() and not (project / "w/data").exists()
+    assert not (project / "w/data").exists()
     with pytest.raises(ValueError, match="a study sets collect.session, which params.yaml does not have"):
         Workspace("w", {"collect.session": 3})
     with pytest.raises(ValueError, match=r"(?s)w.params.yaml .*latent_dim: found 0"):

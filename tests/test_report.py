@@ -103,6 +103,7 @@ def write_reports(folder, *, own):
         write_json(base / "latent_action/metrics.json", interval("lam_gain_db", 2.0) | {"lam_probe_skill": 0.4})
         fraction = {f"{prefix}return_fraction": None} if own else interval(f"{prefix}return_fraction", 0.8)
         write_json(base / "play/metrics.json", fraction | ({} if prefix or own else {"return": 14.0}))
+    write_json(folder / "data/models/policy/policy/config.json", {"window": 10, "shapes": {"latents": [128]}})
     write_json(folder / "data/models/policy/agent.json", {"acting": {"thresholds": dict.fromkeys(ACTIONS, 0.5)}})
     session = {"frames": FRAMES, "seconds": 2.4, "gaps": {"count": 1, "longest_s": 1.0, "list": []}, "repeats": 0,
                "unclosed_episodes": [{"episode": 0}], "unmapped_keys": {"x": 2, "y": 3}, "episodes": 1,
@@ -185,7 +186,7 @@ def test_the_page_of_a_bundled_game_holds_everything_inside(built):
     assert found.outside == [] and "script" not in found.tags
     assert found.links <= found.ids
     assert found.kinds.count("video/mp4") == 2 and "@import" not in found.words and "url(" not in found.words
-    assert found.tags.count("img") == 3  # a frame, the figure of explore, the curves of the head
+    assert found.tags.count("img") == 3  # a frame, the figure of explore, the curves of the policy
     for words in ("0.80 (0.70-0.90)", "14.00 (13.00-15.00)", "above the limit in the table", "square wave",
                   "DASH has 3 presses", "not certain",
                   "still down <at> the end", "latent_dim: 128"):  # fmt: skip

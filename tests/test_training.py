@@ -296,7 +296,14 @@ def test_a_training_is_as_long_as_its_steps_whatever_was_recorded(fp32, tmp_path
 
 def test_a_model_that_only_says_it_is_independent_is_refused(tmp_path):
     compute = prepare_compute("cpu", "no", threads=2, seed=3)
-    for part, words in ((nn.BatchNorm2d(8), "0.1 is a BatchNorm2d"), (nn.Dropout(0.1), "0.1 is a Dropout")):
+    parts = (
+        nn.BatchNorm2d(8),
+        nn.Dropout(0.1),
+        nn.InstanceNorm2d(8, track_running_stats=True),
+        nn.LSTM(8, 8, 2, dropout=0.5),
+    )
+    for part in parts:
+        words = f"0.1 is a {type(part).__name__}"
         task = ConvTask()
         task.model = nn.Sequential(nn.Sequential(nn.Conv2d(3, 8, 3), part), nn.Flatten(), nn.Linear(8 * 36, 1))
         task.model.independent_samples = True

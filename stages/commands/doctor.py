@@ -138,16 +138,16 @@ def table_lines(cases: list[Case]) -> list[str]:
     """A row a session; the sync column: by how many ms the picture follows the keys."""
     width = max(7, *(len(case.name) for case in cases))
     lines = [
-        f"{'session':<{width}} {'frames':>7} {'min':>5} {'episodes':>6} {'ms/frame':>8} {'p99':>6} {'repeats':>7} "
+        f"{'session':<{width}} {'frames':>7} {'min':>5} {'episodes':>8} {'ms/frame':>8} {'p99':>6} {'repeats':>7} "
         f"{'gaps':>4} {'presses':>7}  {'picture after keys, ms':<26} verdict"
     ]
     for case in cases:
         if case.examined is None:
-            lines.append(f"{case.name:<{width}} {'':>57}  {'':<26} {case.verdict.word}")
+            lines.append(f"{case.name:<{width}} {'':>59}  {'':<26} {case.verdict.word}")
             continue
         r = case.examined.report
         lines.append(
-            f"{case.name:<{width}} {r['frames']:>7} {r['seconds'] / 60:>5.1f} {r['episodes']:>6} "
+            f"{case.name:<{width}} {r['frames']:>7} {r['seconds'] / 60:>5.1f} {r['episodes']:>8} "
             f"{r['interval_ms']['median']:>8.1f} {r['interval_ms']['p99']:>6.1f} {r['repeats']:>7} "
             f"{r['gaps']['count']:>4} {sum(r['presses'].values()):>7}  {sync_words(case.sync):<26} {case.verdict.word}"
         )

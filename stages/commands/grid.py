@@ -73,7 +73,7 @@ def expected_params(settings: Mapping[str, str], rows: Sequence[Experiment]) -> 
     params = dict(next(row.params for row in rows if row.kind == "workspace"))
     for key, value in settings.items():
         if key not in params:
-            raise ValueError(f"params.yaml has no {key!r}; an axis is KEY=VALUE,VALUE, like recurrent.epochs=6,12")
+            raise ValueError(f"params.yaml has no {key!r}; an axis is KEY=VALUE,VALUE, like recurrent.steps=500,1000")
         params[key] = yaml.safe_load(value)
     return params
 

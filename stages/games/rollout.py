@@ -73,10 +73,10 @@ def play_script(setting: GameSetting, params: ScriptParams, seeds: Sequence[int]
     with setting.start(sighted=False) as game:
         for seed in seeds:
             game.reset(seed)
-            player = human_like_script(setting.name, params, game, np.random.default_rng([seed, 1]))
+            hands = human_like_script(setting.name, params, game, np.random.default_rng([seed, 1]))
             rows = []
             while not game.done and len(rows) < setting.frames(game):
-                held = player.keys(game.state())
+                held = hands.keys(game.state())
                 game.step(held)
                 rows.append(_row(frozenset().union(*held), setting.actions))
             results.append(Played(seed, game.score, np.array(rows, np.uint8)))

@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits
 
 from stages.evaluation.intervals import Interval, sums_interval
 from stages.evaluation.metrics import ratio
@@ -60,7 +61,8 @@ def chosen(how: str, features: np.ndarray, count: int, *, seed: int) -> np.ndarr
         return np.sort(np.random.default_rng(seed).permutation(len(features))[:count])
     if how != "spread":
         raise ValueError(f"labels are chosen {' or '.join(CHOICES)}, found {how!r}")
-    groups = KMeans(count, n_init=1, random_state=seed).fit(features)
+    with threadpool_limits(limits=1, user_api="openmp"):  # sums of several threads end in the order of the faster
+        groups = KMeans(count, n_init=1, random_state=seed).fit(features)
     distance = groups.transform(features)
     own = groups.labels_[:, None] == np.arange(count)
     # The nearest of its own group: two centres never share a transition.

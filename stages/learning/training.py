@@ -272,7 +272,10 @@ def _replicas(task: Task, compute: Compute) -> int:
     if not getattr(task.model, "independent_samples", False):
         return 1
     for name, part in task.model.named_modules():
-        if isinstance(part, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)):
+        draws = isinstance(part, (nn.modules.dropout._DropoutNd, nn.RReLU))
+        draws |= isinstance(part, (nn.RNNBase, nn.MultiheadAttention)) and part.dropout > 0
+        looks_around = isinstance(part, nn.modules.batchnorm._BatchNorm) or getattr(part, "track_running_stats", False)
+        if draws or looks_around:
             raise ValueError(
                 f"{type(task.model).__name__} says independent_samples, but its part {name} is a "
                 f"{type(part).__name__}, which looks at the whole batch or draws from the generator that all threads "

@@ -16,7 +16,7 @@ from stages.live.witness import Witness
 from stages.models.acting import Acting
 
 WAIT_S = 0.05
-ALIVE_S = 0.25  # how often a waiting player says that it is alive
+ALIVE_S = 0.25  # how often a waiting loop says that it is alive
 
 
 class Brain(Protocol):
@@ -71,7 +71,7 @@ class DecisionLoop:
         stop: threading.Event,
         alive: Callable[[], bool] = lambda: True,
     ):
-        """`alive()` is called before every decision, and at least every ALIVE_S while the player waits for one; it
+        """`alive()` is called before every decision, and at least every ALIVE_S while it waits for one; it
         answers False when the call before was so long ago that the keys have been released."""
         self._brain, self._decide, self._hands, self._clock = brain, decide, hands, clock
         self._fps, self._stop, self._alive, self._alive_at = fps, stop, alive, clock.now()

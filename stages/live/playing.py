@@ -68,15 +68,15 @@ def play(run: Run, brain: Brain, decide: Decider, stop: threading.Event, say: Ca
         if window is None:
             return Latencies()
         guard = parts.enter_context(FrontGuard(window, hands.let_go))
-        player = DecisionLoop(brain, decide, hands, clock, fps=run.fps, stop=stop, alive=lambda: _alive(guardian, say))
-        player.run(
+        loop = DecisionLoop(brain, decide, hands, clock, fps=run.fps, stop=stop, alive=lambda: _alive(guardian, say))
+        loop.run(
             camera,
             witness,
             in_front=GameWindow(window, desktop, guard, clock, stop, say),
             count_down_again=lambda: counted_down("playing", run.countdown_s, stop, say),
             seconds=run.seconds,
         )
-        return player.latencies
+        return loop.latencies
 
 
 class GameWindow:

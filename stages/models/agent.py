@@ -58,7 +58,7 @@ def write_agent(directory: str | Path, about: About, policy: Policy, encoder: st
     partial.mkdir(parents=True)
     save_policy(partial / POLICY, policy)
     if encoder is not None:
-        shutil.copytree(encoder, partial / ENCODER)
+        shutil.copytree(encoder, partial / ENCODER, copy_function=shutil.copyfile)
     write_json(partial / ABOUT, about.as_json())
     _put(partial, directory)
 
@@ -68,8 +68,7 @@ def copy_agent(source: str | Path, directory: str | Path, *, rule: str) -> None:
     directory, about = Path(directory), read_about(source)
     partial = directory.with_name(directory.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial)
-    (partial / ABOUT).unlink()  # it may be a link to DVC's cache
+    shutil.copytree(source, partial, copy_function=shutil.copyfile)  # not the mode: DVC's files are read-only
     write_json(partial / ABOUT, replace(about, acting=about.acting.by(rule)).as_json())
     _put(partial, directory)
 

@@ -36,12 +36,12 @@ EXPLORE = {
 }
 AUTOENCODER = {"reconstructions.png": "Frames, what comes back out of the latent, and the difference."}
 PICTURES = {
-    "onset_f1.png": "Key presses found at the right moment, beside players that see nothing.",
+    "onset_f1.png": "Key presses found at the right moment, beside policies that see nothing.",
     "timeline.png": "A stretch of a test episode, player against model.",
     "metrics_heatmap.png": "Scores of the model and the baselines for each key.",
     "confusion.png": "Keys held or not, player against model.",
 }
-PLAY = {"returns.png": "What each player earned in the same games."}
+PLAY = {"returns.png": "What each earned in the same games."}
 RULE_WORDS = {
     "threshold": "it holds a key above the limit in the table of keys",
     "likely": "it holds what the player more likely held than not",
@@ -248,7 +248,7 @@ def played(folder: Path, budget: VideoBudget) -> dict | None:
         "worst": "The worst episode.",
     }
     return {
-        "returns": Table(["player", "mean score", "games", "worst", "median", "best"], rows, strong=strong),
+        "returns": Table(["who plays", "mean score", "games", "worst", "median", "best"], rows, strong=strong),
         "paired": Table(["in the same games", "mean difference", "above 0?"], paired),
         "rule": RULE_WORDS.get(summary.get("acting_rule"), "not said"),
         "blind": _in_words(summary.get("blind_policy")),

@@ -114,7 +114,7 @@ def _file_data(files: dict | None, name: str) -> dict:
 
 
 def flat(tree: dict, prefix: str = "") -> dict[str, Any]:
-    """Nested params as one level with dotted keys: {"policy": {"epochs": 3}} becomes {"recurrent.epochs": 3}."""
+    """Nested params as one level with dotted keys: {"recurrent": {"steps": 3}} becomes {"recurrent.steps": 3}."""
     leaves: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, dict) and value:

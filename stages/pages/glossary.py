@@ -17,7 +17,7 @@ class Term:
 
 
 HEADLINE: Mapping[str, Term] = {
-    "val_return_fraction": Term("play: 0 = best blind player, 1 = the recorded player", ("return", "fract."), 2),
+    "val_return_fraction": Term("play: 0 = best blind policy, 1 = the recorded player", ("return", "fract."), 2),
     "val_onset_f1": Term("key presses found at the right moment (onset F1)", ("onset", "F1"), 3),
     "val_onset_skill": Term("onset F1 above the best playable baseline", ("onset", "skill"), 3),
     "val_composite_f1": Term("weighted F1 of the chosen actions", ("compos.", "F1"), 3),

@@ -16,13 +16,13 @@ from stages.paths import PARAMS
 class Workspace:
     """`folder` with a params.yaml of its own: the project's, with `changes` {key with dots: value} laid over.
 
-    What killed trainings left in it stays, so that they go on; the rest is made anew.
+    It is made anew: what a killed run left is gone.
     """
 
     def __init__(self, folder: str | Path, changes: Mapping[str, object]):
         self.folder = Path(folder)
-        for name in ("data", "reports"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         tree = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
         for key, value in changes.items():

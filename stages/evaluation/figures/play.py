@@ -1,4 +1,4 @@
-"""What each player earned in the game."""
+"""What everybody who plays earned in the game."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from stages.evaluation.figures import style
 
 
 def returns_figure(returns: Mapping[str, Sequence[float]]) -> Figure:
-    """One lane a player: every episode a dot, the mean a bar; `returns` maps a player to the scores of its episodes."""
+    """A lane for each who plays: every episode a dot, the mean a bar; `returns` {who: scores of the episodes}."""
     figure, axes = style.new_figure(8.5, 0.9 + 0.5 * len(returns), title="Score of every game played")
     axis = axes[0, 0]
     for lane, (name, scores) in enumerate(reversed(returns.items())):

@@ -62,9 +62,9 @@ def prepare(workspace: Workspace, params: Params, recorded: Path, names: list[st
     raw.mkdir(parents=True)
     for path in recorded.iterdir():
         if any(path.name.startswith((f"{name}.", f"{name}_")) for name in names):
-            shutil.copy2(path, raw)
+            shutil.copyfile(path, raw / path.name)
     (workspace.folder / PLAY_BASELINES).mkdir(parents=True)
-    shutil.copy2(PLAY_BASELINES / "choice.json", workspace.folder / PLAY_BASELINES)
+    shutil.copyfile(PLAY_BASELINES / "choice.json", workspace.folder / PLAY_BASELINES / "choice.json")
     played = set(game_seeds(TEST_SEEDS, params.play.seed, params.minutes.games))
     with (PLAY_BASELINES / "returns.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] != "test" or int(row["seed"]) in played]

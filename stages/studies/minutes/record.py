@@ -4,6 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from stages.games.catalog import records_bundled_game
 from stages.params import read_params
 from stages.paths import MINUTES, RAW, SCRATCH
 from stages.run import run_stage
@@ -14,6 +15,10 @@ RUNS = ("collect",)  # stages that run in the workspace
 
 def main() -> None:
     params, seed = read_params(), int(sys.argv[1])
+    if not records_bundled_game(params.recordings, params.game):
+        raise ValueError(
+            f"{params.recordings} holds no bundled game: the study minutes lets agents play, and cannot here"
+        )
     sessions = max(params.minutes.sessions) + params.minutes.test_sessions
     changes = {"collect.sessions": sessions, "collect.seed": seed, "recordings": f"{RAW.as_posix()}/{params.game}"}
     workspace = Workspace(SCRATCH / f"minutes-record-{seed}", changes)
