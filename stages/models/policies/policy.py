@@ -14,7 +14,7 @@ class Policy(nn.Module):
     `reads` are the arrays of the episode store that it is given, in this order: "latents" or "frames" first, then
     perhaps "state". `Section` validates the kind's section of params.yaml, which has the kind's name.
     `independent_samples` says that parts of a batch may be learned in threads: what comes out for a window depends on
-    no other window, and random numbers come from learning/fast/dropout.py alone (`fit` looks for modules that break it).
+    no other window, and random numbers come from learning/fast/dropout.py alone (`fit` looks for what breaks it).
 
     `config` builds the same network again: JSON, and the arguments of the constructor.
     """
