@@ -308,14 +308,6 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
-    def _studies_play_games_that_are_played(self):
-        if self.minutes.games > self.play.test_episodes:
-            raise ValueError(
-                f"minutes.games is {self.minutes.games}, more than the {self.play.test_episodes} of play.test_episodes"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _named_actions_exist(self):
         named = {
             "rare_actions": self.rare_actions,

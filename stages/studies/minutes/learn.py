@@ -32,6 +32,11 @@ def splits(known: list[str], test: list[str], last_episode: int) -> dict[str, ob
 
 def main() -> None:
     params, count, seed = read_params(), int(sys.argv[1]), int(sys.argv[2])
+    if params.minutes.games > params.play.test_episodes:
+        raise ValueError(
+            f"minutes.games is {params.minutes.games}: script and blind policies played only "
+            f"{params.play.test_episodes} test games (play.test_episodes); ask for fewer"
+        )
     recorded = MINUTES / f"seed{seed}"
     names = session_stems(recorded)
     known, test = names[:count], names[-params.minutes.test_sessions :]
