@@ -150,7 +150,7 @@ def test_a_state_table_may_begin_with_a_byte_order_mark(project):
     for path in Path("data/raw/mine").glob("*_state.csv"):
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     convert.main()
-    store = EpisodeStore(convert.STORE)
+    store = EpisodeStore("data/episodes.zarr")
     assert store.state_columns == ("x", "y") and not np.isnan(store.read("episode_00000", "state")).any()
 
 

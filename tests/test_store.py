@@ -117,7 +117,7 @@ def test_other_things_are_not_taken_for_a_store(tmp_path):
     with pytest.raises(ValueError, match="no episode store"):
         EpisodeStore(tmp_path / "folder")
     zarr.create_group(tmp_path / "other.zarr", attributes={"schema": "understudy-episodes/0"})
-    with pytest.raises(ValueError, match="schema 'understudy-episodes/0', expected 'understudy-episodes/1'"):
+    with pytest.raises(ValueError, match="schema 'understudy-episodes/0', expected 'understudy-episodes/2'"):
         EpisodeStore(tmp_path / "other.zarr")
 
 
