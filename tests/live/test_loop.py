@@ -12,7 +12,8 @@ FPS = 11.6667
 # More than the tiny params of the clone: enough to learn that keys are pressed at all, not enough to play well.
 LEARNED = (
     "recordings=data/raw/screen", "keys.SHOOT=[Key.ctrl]", "latent_dim=32",
-    "autoencoder.steps=130", "recurrent.steps=60", "recurrent.evaluate_every=10",
+    "autoencoder.steps=130", "recurrent.steps=60", "recurrent.evaluate_every=10", "latent_action.steps=60",
+    "latent_action.evaluate_every=60", "latent_action.quantize_after_steps=40",
 )  # fmt: skip
 
 
