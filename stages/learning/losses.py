@@ -67,14 +67,12 @@ def pixel_weights(current: Tensor, previous: Tensor, background: Tensor, *, thre
 
 def rare_window_weights(actions: Tensor, rare: list[int], factor: float) -> Tensor:
     """Weight of each window by its current frame's actions [N, A]: `factor` where one of the columns
-    `rare` is active, 1 elsewhere, scaled to mean 1; float32 [N]."""
-    holds_one = actions[:, rare].bool().any(dim=1)
-    weights = 1 + (factor - 1) * holds_one.float()
-    return weights / weights.mean()
+    `rare` is active, 1 elsewhere; float32 [N]."""
+    return 1 + (factor - 1) * actions[:, rare].bool().any(dim=1).float()
 
 
 def key_change_weights(actions: Tensor, lengths: Sequence[int], frames: int, factor: float) -> Tensor:
-    """Weight of each frame [N]: `factor` up to `frames` away from one where a key goes down or up, else 1; mean 1.
+    """Weight of each frame [N]: `factor` up to `frames` away from one where a key goes down or up, else 1.
 
     actions 0/1 [N, A], the frames of episodes with these `lengths` end to end. Most frames only go on with the keys
     of the one before, which a policy then learns to repeat; where keys change it must look (Wen et al. 2021, "Keyframe-
@@ -88,8 +86,7 @@ def key_change_weights(actions: Tensor, lengths: Sequence[int], frames: int, fac
         around = (changes[:, None] + torch.arange(-frames, frames + 1)).clamp(0, max(length - 1, 0))
         near[start + around.flatten()] = True
         start += length
-    weights = 1 + (factor - 1) * near.float()
-    return weights / weights.mean()
+    return 1 + (factor - 1) * near.float()
 
 
 def inverse_share_weights(actions: Tensor) -> Tensor:

@@ -33,7 +33,8 @@ class Windows:
                 f"{store.path} has no {missing[0]}, which the policy reads; see policy_reads in params.yaml"
             )
         self.banks = [FrameBank(store, split, name, limit_gb) for name in reads]
-        self.rows = window_indices(self.banks[0].lengths, length)
+        self.lengths = self.banks[0].lengths  # of the episodes that the windows end in, in frames
+        self.rows = window_indices(self.lengths, length)
         held, _ = store.concatenated("actions", split)
         self.actions = torch.from_numpy(held[:, action_columns(store, actions)]).bool()
 
@@ -46,12 +47,8 @@ class Windows:
             raise ValueError(f"{len(samples)} windows need as many rows of labels, found {len(actions)}")
         chosen = copy.copy(self)
         chosen.rows, chosen.actions = self.rows[samples], torch.from_numpy(np.asarray(actions))
+        chosen.lengths = [1] * len(samples)  # each stands alone
         return chosen
-
-    @property
-    def lengths(self) -> list[int]:
-        """Of the episodes that the windows end in, in frames."""
-        return self.banks[0].lengths
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -112,7 +109,7 @@ def mean_average_precision(truth: np.ndarray, logits: np.ndarray) -> float:
 def window_weights(
     windows: Windows, rare: list[int], rare_factor: float, *, by_class: bool, change_weight: float, change_frames: int
 ) -> torch.Tensor:
-    """The weights [N, A] or [N, 1] of the loss terms of train windows, from their actions alone."""
+    """The weights [N, A] or [N, 1] of the loss terms of train windows, of mean 1, from their actions alone."""
     weights = rare_window_weights(windows.actions, rare, rare_factor)
     weights = weights * key_change_weights(windows.actions, windows.lengths, change_frames, change_weight)
     weights = (weights / weights.mean())[:, None]

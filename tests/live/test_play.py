@@ -190,16 +190,6 @@ def test_a_window_that_comes_to_the_front_between_two_presses_gets_no_key(deskto
         assert not down(desktop) and not hands.may_press
 
 
-def test_looking_before_a_press_costs_next_to_nothing(desktop, target):
-    looks = []
-    for _ in range(500):
-        start = time.perf_counter()
-        desktop.front()
-        looks.append((time.perf_counter() - start) * 1000)
-    print(f"a look: median {np.median(looks):.3f} ms, p99 {np.percentile(looks, 99):.3f} ms")
-    assert np.median(looks) < 0.5
-
-
 def test_nothing_is_pressed_while_another_window_is_in_front_from_the_start(desktop, target, agent):
     with PlainWindow(700, 400, 200, 200, "another") as other:
         other.take_focus()

@@ -75,7 +75,7 @@ def latent_size(
         axis.plot(sizes, means, "-", color=style.MODEL, linewidth=1.5)
         axis.plot(*np.transpose(points), "o", color=style.MODEL, label="dense latent")
         for i, (words, value) in enumerate(levels.get(name, {}).items()):
-            axis.axhline(value, color=style.BASELINES[i], linestyle=("--", ":")[i % 2], label=words)
+            axis.axhline(value, color=style.MUTED, linestyle=("--", ":", "-.")[i % 3], label=words)
         axis.set_xscale("log", base=2)
         axis.set_xticks(sizes, [str(int(size)) for size in sizes])
         axis.minorticks_off()

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stages.evaluation.figures.style import BASELINES, MUTED, action_color, grid, legend, new_figure, title
+from stages.evaluation.figures.style import MUTED, action_color, grid, legend, new_figure, title
 
 Line = Sequence[tuple[int, float, float | None, float | None]]  # labels, value, low, high
 
@@ -26,8 +26,8 @@ def returns_figure(returns: Mapping[str, Line], marks: Mapping[str, float]) -> F
     """Mean return over labels, a line for each policy; `marks` are levels that need no labels or all."""
     figure, axes = new_figure(9, 5.4)
     axis = axes[0, 0]
-    for (name, value), color in zip(marks.items(), (MUTED, *BASELINES), strict=False):
-        axis.axhline(value, color=color, linewidth=1, linestyle="--")
+    for name, value in marks.items():
+        axis.axhline(value, color=MUTED, linewidth=1, linestyle="--")
         axis.annotate(name, (0.995, value), xycoords=("axes fraction", "data"), ha="right", va="bottom",
                       fontsize=9, color=MUTED)  # fmt: skip
     _lines(axis, returns)

@@ -165,10 +165,14 @@ def score_bars(
     """
     figure, axes = style.new_figure(max(6.0, 1.6 + 2.1 * len(actions)), 4.0, title=title)
     panel, width = axes[0, 0], 0.86 / len(predictors)
-    greys = iter(style.BASELINES)
+    greys = iter(style.greys(max(sum(playable) - 1, 0)))
     for number, name in enumerate(predictors):
-        color = style.MODEL if number == 0 else next(greys, style.BASELINES[-1])
-        look = {"color": color} if playable[number] else {"color": "white", "edgecolor": style.MUTED, "hatch": "////"}
+        if number == 0:
+            look = {"color": style.MODEL}
+        elif playable[number]:
+            look = {"color": next(greys)}
+        else:
+            look = {"color": "white", "edgecolor": style.MUTED, "hatch": "////"}
         x = np.arange(len(actions)) + (number - (len(predictors) - 1) / 2) * width
         shown = np.isfinite(values[number])
         label_of = name if playable[number] else f"{name} (not playable)"

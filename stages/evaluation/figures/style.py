@@ -19,7 +19,6 @@ MUTED = "#767676"
 GRID = "#e4e4e4"
 HUMAN = "#0072B2"
 MODEL = "#D55E00"
-BASELINES = ("#4d4d4d", "#7f7f7f", "#a6a6a6", "#c8c8c8", "#dedede")
 NOT_PLAYABLE = "#CC79A7"
 GOOD, BAD = "#009E73", "#D55E00"
 ACTION_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7A6A00", "#5D3A9B")
@@ -61,6 +60,11 @@ def new_figure(
 def action_color(index: int) -> str:
     """The colour of the action in this column, the same in every figure; colours repeat after eight."""
     return ACTION_COLORS[index % len(ACTION_COLORS)]
+
+
+def greys(count: int) -> list[str]:
+    """So many greys for baselines, from dark to light, as far apart as they can be."""
+    return [f"#{level:02x}{level:02x}{level:02x}" for level in np.linspace(0x40, 0xDC, count).round().astype(int)]
 
 
 def grid(axes: Axes, axis: str = "y") -> None:
