@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from stages.recordings.actions import ActionVocabulary, key_name
+from stages.recordings.actions import ActionVocabulary
+from stages.recordings.keys import key_name
 
 KEYS = {"LEFT": ["Key.left", "a"], "SHOOT": ["Key.space"], "DASH": ["'F'"], "MENU": ["Key.esc", "Key.space"]}
 

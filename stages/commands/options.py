@@ -8,7 +8,7 @@ from pathlib import Path
 from stages.live.desktop import Desktop
 from stages.live.screen import Region, monitor_region, parsed_region
 from stages.params import Params, read_params
-from stages.recordings.files import REQUIRED
+from stages.recordings.files import OPTIONAL, REQUIRED, VIDEOS
 
 
 def read_project() -> Params:
@@ -69,10 +69,10 @@ def actions_of(options: argparse.Namespace, params: Params) -> tuple[str, ...]:
 def session_of(text: str) -> tuple[Path, str]:
     """Folder and name of a session that is given by name, by any of its files, or as a folder of pictures."""
     path = Path(text)
-    for suffix in (*REQUIRED.values(), "_session.json"):
+    for suffix in (REQUIRED["frames"], REQUIRED["events"], *OPTIONAL.values()):
         if path.name.endswith(suffix):
             return path.parent, path.name.removesuffix(suffix)
-    return path.parent, path.name
+    return path.parent, path.stem if path.suffix.lower() in VIDEOS else path.name
 
 
 def on_signals(handler: Callable[[], None]) -> None:

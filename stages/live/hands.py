@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from stages.live.desktop import open_desktop
-from stages.recordings.actions import key_name
+from stages.recordings.keys import key_name
 
 GUARD_S = 0.01  # how often the guard looks which window is in front
 

@@ -8,7 +8,7 @@ from contextlib import closing
 
 from stages.live.clock import SteadyClock
 from stages.live.screen import INSTALL, require_display
-from stages.recordings.actions import key_name
+from stages.recordings.keys import key_name
 
 OnKey = Callable[[str, bool, float], None]  # (canonical name, down?, t)
 

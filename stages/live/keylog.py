@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Collection
 
-from stages.recordings.actions import key_name
+from stages.recordings.keys import key_name
 
 Write = Callable[[str, str, float], None]  # ("keydown" | "keyup", key, t)
 

@@ -18,7 +18,7 @@ from stages.live.screen import Camera, Region
 from stages.live.slots import require_fps
 from stages.live.tape import Tape
 from stages.live.witness import PlayLog, Witness
-from stages.recordings.actions import key_name
+from stages.recordings.keys import key_name
 
 WAITING_PICTURES = 30
 LOOK_S = 1.0  # how often to look whether the window is still where it was

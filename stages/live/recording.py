@@ -13,7 +13,7 @@ from stages.live.keylog import KeyLog
 from stages.live.recorder import Plan, Recorder, Status, Switches, metadata_of
 from stages.live.screen import Camera
 from stages.live.tape import Tape
-from stages.recordings.actions import key_name
+from stages.recordings.keys import key_name
 
 PICTURE_BYTES = 256e6  # of pictures that may wait for the encoder
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.recordings.actions import key_name
+from stages.recordings.keys import key_name
 from stages.recordings.files import KEY_EVENTS, MARKERS, new_session_paths
 from stages.recordings.video import VideoWriter
 

@@ -1,33 +1,12 @@
-"""The one vocabulary of actions: what is learned, in which column, and which keys stand for it.
+"""The one vocabulary of actions: what is learned, in which column, and which keys (named as in keys.py) stand for it."""
 
-Keys are named as pynput's `str(key)` names them: `Key.space`, `Key.shift`, `f`. A quoted character
-(`'f'`) is the same key as the bare one, and `F` the same key as `f`: Shift held while a letter goes
-up or down changes the character that the recorder sees, not the key under the finger.
-"""
-
-import ast
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-
-def key_name(raw: str) -> str:
-    """The canonical name of a key: `"'f'"`, `"F"` and `"f"` are `"f"`, `"Key.space"` stays."""
-    name = _unquoted(raw)
-    return name.lower() if len(name) == 1 and len(name.lower()) == 1 else name
-
-
-def _unquoted(raw: str) -> str:
-    if len(raw) < 3 or raw[0] != raw[-1] or raw[0] not in "'\"":
-        return raw
-    try:
-        inner = ast.literal_eval(raw)
-    except (ValueError, SyntaxError):
-        inner = raw[1:-1]
-    return inner if inner.isprintable() else raw
-
+from stages.recordings.keys import key_name
 
 @dataclass(frozen=True)
 class ActionVocabulary:

@@ -1,6 +1,6 @@
 """The files of a session: what they are called and what stands in them.
 
-    <s>.mp4             the video
+    <s>.mp4             the video, or another container that FFmpeg reads (VIDEOS, in small or capital letters)
     <s>_frames.jsonl    {"t": 1700000000.5} a video frame, in order; "repeat": true where it repeats the one before
     <s>_events.jsonl    {"event": "keydown" | "keyup", "key": "Key.space", "t": ...}
                         {"event": "marker", "type": "fight_start" | "fight_end", "t": ...}
@@ -16,12 +16,29 @@ from pathlib import Path
 KEY_EVENTS = ("keydown", "keyup")
 MARKERS = ("fight_start", "fight_end")
 REQUIRED = {"video": ".mp4", "frames": "_frames.jsonl", "events": "_events.jsonl"}
+VIDEOS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".ts", ".flv")
 OPTIONAL = {"session": "_session.json", "state": "_state.csv"}
 
 
 def session_path(directory: str | Path, stem: str, part: str) -> Path:
-    """The path of one file of a session; `part` is video, frames, events, session or state."""
+    """The path of one file of a session; `part` is video, frames, events, session or state.
+
+    ValueError when two files could be its video.
+    """
+    if part == "video" and (found := video_files(directory).get(stem)):
+        if len(found) > 1:
+            raise ValueError(f"{found[0]} and {found[1].name} are both the video of {stem}; take one of them away")
+        return found[0]
     return Path(directory) / f"{stem}{(REQUIRED | OPTIONAL)[part]}"
+
+
+def video_files(directory: str | Path) -> dict[str, list[Path]]:
+    """{stem: its videos} of a folder; hidden files (macOS writes ._name beside each) are none."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(Path(directory).glob("[!.]*")):
+        if path.suffix.lower() in VIDEOS:
+            found.setdefault(path.name[: -len(path.suffix)], []).append(path)
+    return found
 
 
 def new_session_paths(directory: str | Path, stem: str) -> dict[str, Path]:

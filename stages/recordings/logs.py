@@ -1,39 +1,44 @@
 """The log files of a session, line by line; every error names file, line, what was found and what to do."""
 
+import codecs
 import json
 import math
+from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
 
-from stages.recordings.actions import key_name
+from stages.recordings.keys import key_name
 from stages.recordings.files import KEY_EVENTS, MARKERS
 
 OnBadLine = Literal["error", "skip"]
 Row = TypeVar("Row")
-BOM = b"\xef\xbb\xbf"  # with which some editors begin a file
+BOM = codecs.BOM_UTF8  # with which some editors begin a file
+MOST_SECONDS = 1e11  # the year 5138: larger times are milli- or nanoseconds
+LONGEST_KIND = 40  # letters in the name of a kind of event
 
 
 class JsonLog:
-    """A JSON-lines file; `skipped` counts the lines left out."""
+    """A JSON-lines file: `lines` (number, text) without the blank ones; `skipped` counts the lines left out."""
 
     def __init__(self, path: Path, whole: bool):
         self.path = path
-        self.lines, self.skipped = _lines(path, whole)
+        lines, self.skipped = _lines(path, whole)
+        self.lines = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
     def rows(self, parse: Callable[[dict], Row], on_bad_line: OnBadLine) -> list[tuple[int, Row]]:
-        """(line number, what `parse` makes of it) for every good line."""
+        """(place among the lines, what `parse` makes of it) for every good line."""
         rows = []
-        for number, line in enumerate(self.lines, start=1):
+        for place, (number, line) in enumerate(self.lines):
             try:
-                rows.append((number, parse(_json_object(line))))
+                rows.append((place, parse(_json_object(line))))
             except (ValueError, OverflowError) as error:
                 if on_bad_line == "error":
-                    found = line[:80].decode("utf-8", errors="replace")
                     raise ValueError(
-                        f"{self.path}, line {number}: {error}; found {found!r}. "
+                        f"{self.path}, line {number}: {error}; found {_shown(line)}. "
                         f"Repair the line, or set align.on_bad_line: skip"
                     ) from None
                 self.skipped += 1
@@ -43,8 +48,16 @@ class JsonLog:
 
 
 def _lines(path: Path, whole: bool) -> tuple[list[bytes], int]:
-    """The lines of a file and how many half-written ones were cut off (only of a session that crashed)."""
+    """The lines of a file and how many half-written ones were cut off (only of a session that crashed).
+
+    ValueError for UTF-16 that cannot be read as such; where it can it is.
+    """
     data, cut = path.read_bytes().removeprefix(BOM), 0
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            data = data.decode("utf-16").encode()
+        except UnicodeError:
+            raise ValueError(f"{path} begins as UTF-16 and does not go on so; save it as UTF-8") from None
     if not whole and data and not data.endswith(b"\n"):
         data, cut = data[: data.rfind(b"\n") + 1], 1
     return data.rstrip().split(b"\n"), cut
@@ -52,19 +65,51 @@ def _lines(path: Path, whole: bool) -> tuple[list[bytes], int]:
 
 def _json_object(line: bytes) -> dict:
     try:
-        row = json.loads(line.decode("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
+        row = json.loads(line.decode("utf-8"), object_pairs_hook=_unique)
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         raise ValueError("this is not JSON") from None
     if not isinstance(row, dict):
         raise ValueError(f"expected a JSON object, not a {type(row).__name__}")
     return row
 
 
+def _unique(pairs: list[tuple]) -> dict:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        raise ValueError("a name stands twice in it")
+    return row
+
+
+def _shown(found) -> str:
+    """What was found, cut to what a person reads, in characters that every terminal shows."""
+    text = found[:80].decode("utf-8", errors="replace") if isinstance(found, bytes) else str(found)[:80]
+    return repr(text.encode("utf-8", errors="backslashreplace").decode())
+
+
 def _time(row: dict) -> float:
+    """Seconds, kept to the microsecond: a number, the same in quotes, or ISO 8601 with its time zone."""
     t = row.get("t")
+    if isinstance(t, str):
+        t = _seconds_of(t)
     if isinstance(t, bool) or not isinstance(t, int | float) or not math.isfinite(t):
-        raise ValueError(f't is {"missing" if t is None else t}, expected seconds, like {{"t": 1700000000.5}}')
+        found = "missing" if row.get("t") is None else _shown(row["t"])
+        raise ValueError(f't is {found}, expected seconds, like {{"t": 1700000000.5}}')
+    if abs(t) >= MOST_SECONDS:
+        raise ValueError(f"t is {float(t):.6g}, no UTC seconds (milli- or nanoseconds?); divide all times of the log")
     return round(float(t), 6)
+
+
+def _seconds_of(text: str) -> float | None:
+    """The seconds that a text stands for, None where that is not certain."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.timestamp() if moment.tzinfo else None
 
 
 def _frame(row: dict) -> tuple[float, bool]:
@@ -77,22 +122,25 @@ def _frame(row: dict) -> tuple[float, bool]:
 def _event(row: dict) -> dict:
     kind = row.get("event")
     if kind in KEY_EVENTS:
-        if not isinstance(row.get("key"), str) or not row["key"]:
-            raise ValueError(f"key is {row.get('key')!r}, expected a name like 'Key.space' or 'f'")
+        key = row.get("key")
+        if not isinstance(key, str) or not key or any("\ud800" <= letter <= "\udfff" for letter in key):
+            raise ValueError(f"key is {_shown(key)}, expected a name like 'Key.space' or 'f'")
         return {"event": kind, "key": key_name(row["key"]), "t": _time(row)}
     if kind == "marker":
         if row.get("type") not in MARKERS:
-            raise ValueError(f"marker of type {row.get('type')!r}, expected one of {list(MARKERS)}")
+            raise ValueError(f"marker of type {_shown(row.get('type'))}, expected one of {list(MARKERS)}")
         return {"event": kind, "type": row["type"], "t": _time(row)}
-    raise ValueError(f"unknown event {kind!r}, expected one of {[*KEY_EVENTS, 'marker']}")
+    if isinstance(kind, str) and 0 < len(kind) <= LONGEST_KIND and kind.isprintable():
+        return {"event": "other", "kind": kind}  # other recorders log more: moves of the mouse, clicks
+    raise ValueError(f"event is {_shown(kind)}, expected one of {[*KEY_EVENTS, 'marker']}, or another's name")
 
 
 def read_frame_log(log: JsonLog, on_bad_line: OnBadLine) -> tuple[np.ndarray, np.ndarray]:
     """Times float64 [T] and repeats bool [T] of all lines; those of skipped lines come from their neighbours."""
     rows = log.rows(_frame, on_bad_line)
-    good = np.array([line - 1 for line, _ in rows])
+    good = np.array([place for place, _ in rows])
     known = np.array([t for _, (t, _) in rows])
-    _require_order(log.path, [(line, t) for line, (t, _) in rows])
+    _require_order(log, [(place, t) for place, (t, _) in rows])
     index = np.arange(len(log.lines))
     times = np.interp(index, good, known)
     if len(known) > 1:  # np.interp keeps the first and the last time still beyond the known lines
@@ -104,21 +152,24 @@ def read_frame_log(log: JsonLog, on_bad_line: OnBadLine) -> tuple[np.ndarray, np
     return np.round(times, 6), repeats
 
 
-def read_event_log(log: JsonLog, on_bad_line: OnBadLine) -> list[tuple[int, dict]]:
-    """(line number, {"event", "key" or "type", "t"}) of every event."""
+def read_event_log(log: JsonLog, on_bad_line: OnBadLine) -> tuple[list[tuple[int, dict]], Counter[str]]:
+    """(line number, {"event", "key" or "type", "t"}) of every event, and how many there are of each other kind."""
     rows = log.rows(_event, on_bad_line)
-    _require_order(log.path, [(line, event["t"]) for line, event in rows])
-    return rows
+    others = Counter(event["kind"] for _, event in rows if event["event"] == "other")
+    own = [(place, event) for place, event in rows if event["event"] != "other"]
+    _require_order(log, [(place, event["t"]) for place, event in own])
+    return [(log.lines[place][0], event) for place, event in own], others
 
 
-def _require_order(path: Path, times: list[tuple[int, float]]) -> None:
+def _require_order(log: JsonLog, times: list[tuple[int, float]]) -> None:
     t = np.array([t for _, t in times])
     back = np.flatnonzero(np.diff(t) < 0)
     if len(back):
-        (before, earlier), (line, later) = times[back[0]], times[back[0] + 1]
+        (before, earlier), (place, later) = times[back[0]], times[back[0] + 1]
         raise ValueError(
-            f"{path}, line {line}: time runs backwards, from {earlier:.6f} in line {before} to {later:.6f}. "
-            f"If the lines were only written out of order, sort them; if the clock was set back, cut the session there"
+            f"{log.path}, line {log.lines[place][0]}: time runs backwards, from {earlier:.6f} in line "
+            f"{log.lines[before][0]} to {later:.6f}. If the lines were only written out of order, sort them; if the "
+            f"clock was set back, cut the session there"
         )
 
 

@@ -1,11 +1,12 @@
 """A session as it is read, every value checked; the writer and the video reader stand here too, as the wing's door."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from stages.recordings.files import KEY_EVENTS, OPTIONAL, REQUIRED, session_path
+from stages.recordings.files import KEY_EVENTS, OPTIONAL, REQUIRED, session_path, video_files
 from stages.recordings.logs import JsonLog, OnBadLine, read_event_log, read_frame_log, read_metadata, read_state
 from stages.recordings.pictures import numbered_pictures, picture_folders
 from stages.recordings.video import count_frames, read_frames
@@ -72,6 +73,7 @@ class Session:
     closed: bool | None
     skipped_lines: int
     keys_logged: bool = True
+    other_events: Mapping[str, int] = field(default_factory=dict)  # kinds of events that are neither key nor marker
 
     @property
     def video(self) -> Path:
@@ -105,12 +107,9 @@ def session_stems(directory: str | Path) -> list[str]:
     directory = Path(directory)
     if not directory.is_dir():
         raise ValueError(f"recordings: there is no directory {directory}; record a session or set the param recordings")
-    stems = {
-        path.name.removesuffix(suffix)
-        for suffix in REQUIRED.values()
-        for path in directory.glob(f"*{suffix}")
-        if not path.name.startswith(".")
-    }
+    stems = set(video_files(directory))
+    for suffix in (REQUIRED["frames"], REQUIRED["events"]):
+        stems |= {path.name.removesuffix(suffix) for path in directory.glob(f"[!.]*{suffix}")}
     folders = picture_folders(directory)
     if stems and folders:
         raise ValueError(
@@ -145,7 +144,7 @@ def read_session(directory: str | Path, stem: str, *, on_bad_line: OnBadLine, pi
     frame_log = JsonLog(session_path(directory, stem, "frames"), whole)
     event_log = JsonLog(session_path(directory, stem, "events"), whole)
     times, repeats = read_frame_log(frame_log, on_bad_line)
-    events = read_event_log(event_log, on_bad_line)
+    events, others = read_event_log(event_log, on_bad_line)
     return Session(
         directory=directory,
         stem=stem,
@@ -157,6 +156,7 @@ def read_session(directory: str | Path, stem: str, *, on_bad_line: OnBadLine, pi
         state=_state(session_path(directory, stem, "state"), whole, len(times)),
         closed=closed,
         skipped_lines=frame_log.skipped + event_log.skipped,
+        other_events=dict(others),
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.recordings.actions import key_name
+from stages.recordings.keys import key_name
 from stages.recordings.importers.imported import Imported, events_of, matched_actions
 from stages.recordings.pictures import numbered_pictures, picture_folders, read_pictures
 

@@ -1,0 +1,77 @@
+"""One name for each key, whatever system, layout or recorder it was heard on.
+
+Names are those of pynput's `str(key)` (`Key.space`, `Key.shift`, `f`), made canonical:
+
+- quotes are taken off, letters are small and composed (Unicode NFC); a dead key (`['´']`) is its character;
+- with Ctrl held a letter is heard as a control character: it is that letter again (ASCII: code 1 is A);
+- the left Ctrl, Shift, Alt and Cmd have one name (`Key.ctrl`; Windows says `Key.ctrl_l`), AltGr is `Key.alt_r`;
+- the keys of the number pad are `Numpad.0` to `Numpad.9`, `Numpad.add`, ...: X servers number them by keysym (another
+  one while NumLock is off), Windows and macOS by virtual key.
+
+Other numbers (`<173>`) stay: below MOST_VIRTUAL_KEYS one is a virtual key of Windows or macOS, above a keysym of X11.
+"""
+
+import ast
+import re
+import unicodedata
+from collections.abc import Iterable
+
+MOST_VIRTUAL_KEYS = 256
+ALIASES = {
+    **{f"Key.{name}_l": f"Key.{name}" for name in ("ctrl", "shift", "alt", "cmd")},
+    "Key.alt_gr": "Key.alt_r",
+    "<65027>": "Key.alt_r",  # ISO_Level3_Shift
+    "<65406>": "Key.alt_r",  # Mode_switch
+}
+NUMPAD = (*"0123456789", "multiply", "add", "separator", "subtract", "decimal", "divide", "enter")
+# X11/keysymdef.h; Microsoft, "Virtual-Key Codes"; Apple, HIToolbox/Events.h.
+KEYSYMS = dict(zip(NUMPAD, (*range(65456, 65466), 65450, 65451, 65452, 65453, 65454, 65455, 65421), strict=True))
+WITHOUT_NUMLOCK = dict(zip("0123456789", (65438, 65436, 65433, 65435, 65430, 65437, 65432, 65429, 65431, 65434), strict=True))  # fmt: skip
+WINDOWS = dict(zip(NUMPAD[:-1], range(96, 112), strict=True))
+MACOS = dict(zip(NUMPAD[:10], (82, 83, 84, 85, 86, 87, 88, 89, 91, 92), strict=True)) | {
+    "multiply": 67, "add": 69, "subtract": 78, "decimal": 65, "divide": 75, "enter": 76,
+}  # fmt: skip
+_NUMPAD_OF = {
+    f"<{number}>": f"Numpad.{name}"
+    for table in (MACOS, WINDOWS, WITHOUT_NUMLOCK, KEYSYMS)
+    for name, number in table.items()
+}
+_OWN_KEYS = "\b\t\n\r\x1b"  # Backspace, Tab, Enter, Esc, or a letter with Ctrl: nobody knows
+LAYOUT_SWITCHES = range(65032, 65039)  # keysyms ISO_Next_Group and the like: Shift or Alt while another layout is chosen
+
+
+def key_name(raw: str) -> str:
+    """The canonical name of a key: `"'f'"`, `"F"`, `"\\x06"` are `"f"`, `"Key.ctrl_l"` is `"Key.ctrl"`."""
+    name = _unquoted(raw)
+    if len(name) >= 3 and name[0] == "[" and name[-1] == "]":
+        name = _unquoted(name[1:-1])
+    name = unicodedata.normalize("NFC", name)
+    if len(name) == 1:
+        return _character(name)
+    if re.fullmatch(r"(?i)(key|button|numpad)\.\w+", name):
+        kind, _, rest = name.partition(".")
+        name = f"{kind.capitalize()}.{rest.lower()}"
+    return _NUMPAD_OF.get(name) or ALIASES.get(name, name)
+
+
+def _unquoted(raw: str) -> str:
+    """Without the quotes of Python's repr."""
+    if len(raw) < 3 or raw[0] != raw[-1] or raw[0] not in "'\"":
+        return raw
+    try:
+        inner = ast.literal_eval(raw)
+    except (ValueError, SyntaxError):
+        inner = raw[1:-1]
+    return inner if isinstance(inner, str) and inner else raw
+
+
+def _character(name: str) -> str:
+    if name == " ":
+        return "Key.space"
+    if "\x01" <= name <= "\x1a" and name not in _OWN_KEYS:
+        return chr(ord(name) + 96)
+    if "\x1c" <= name <= "\x1f":
+        return chr(ord(name) + 64)
+    if not name.isprintable():
+        return repr(name)
+    return name.lower() if len(name.lower()) == 1 else name
