@@ -16,7 +16,7 @@ from stages.games.rollout import GameSetting, Workers, human_like_script
 from stages.games.scripts import HumanLikeScript
 from stages.params import ScriptParams, read_params
 from stages.paths import RAW
-from stages.recordings.session import SessionWriter
+from stages.recordings.writer import SessionWriter
 from stages.run import run_stage
 
 FIRST_SESSION_T = 1_767_225_600.0  # 2026-01-01 00:00 UTC: recordings of a script need no real clock

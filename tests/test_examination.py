@@ -14,9 +14,10 @@ from stages.evaluation.figures.recording import session_figure
 from stages.recordings.actions import ActionVocabulary
 from stages.recordings.examination import Reading, examined_session
 from stages.recordings.repair import repaired
-from stages.recordings.session import SessionWriter, read_session
+from stages.recordings.session import read_session
 from stages.recordings.timeline import Timeline, presses
 from stages.recordings.verdict import BAD, GOOD, USABLE, refusal, repaired_twins, require_no_twins, verdict_of
+from stages.recordings.writer import SessionWriter
 
 VOCABULARY = ActionVocabulary.from_params(["LEFT", "SHOOT"], {"LEFT": ["Key.left"], "SHOOT": ["x"]})
 READING = Reading(rule="interval", delay_ms=0, on_bad_line="error", picture_fps=10)

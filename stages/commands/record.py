@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from stages.commands.options import add_keys, add_place, keys_of, on_signals, place_of, read_project
+from stages.live.clock import counted_down
 from stages.live.desktop import open_desktop
 from stages.live.keyboard import require_known
-from stages.live.playing import counted_down
 from stages.live.recorder import Plan, Status, Switches
 from stages.live.recording import Order, record, require_free_hot_keys
 from stages.live.window import TITLE, ControlWindow, status_text

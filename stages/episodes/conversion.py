@@ -17,8 +17,9 @@ from stages.episodes.decode import read_small_frames
 from stages.episodes.preprocess import CHANNELS
 from stages.episodes.splits import SPLITS
 from stages.episodes.store import SHARD, EpisodeInfo, create_episode, episode_name, write_rows
+from stages.recordings.files import session_path
 from stages.recordings.logs import state_columns
-from stages.recordings.session import Session, read_session, session_path
+from stages.recordings.session import Session, read_session
 from stages.recordings.timeline import Timeline, read_timeline
 
 

@@ -23,7 +23,8 @@ import numpy as np
 from stages.live.desktop import Desktop, open_desktop
 from stages.live.recorder import Plan, Status, Switches
 from stages.live.recording import Order, record
-from stages.recordings.session import Session, read_frames, read_session
+from stages.recordings.session import Session, read_session
+from stages.recordings.video import read_frames
 
 KEY = "Key.f8"
 TITLE = "understudy calibration"

@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.live.clock import SteadyClock
+from stages.live.clock import SteadyClock, counted_down
 from stages.live.deciding import Brain, Decider, DecisionLoop
 from stages.live.desktop import Desktop, open_desktop
 from stages.live.encoder import Encoder
@@ -133,15 +133,6 @@ def _panic(panic_key: str, hands: Hands, stop: threading.Event) -> Callable[[str
             hands.let_go()
 
     return on_key
-
-
-def counted_down(what: str, seconds: int, stop: threading.Event, say: Callable[[str], None]) -> bool:
-    """Whether to go on after the seconds before `what` ("playing") begins."""
-    for left in range(seconds, 0, -1):
-        say(f"{what} in {left} ... (bring the game to the front)")
-        if stop.wait(1):
-            return False
-    return True
 
 
 def _agreed_window(run: Run, desktop, stop: threading.Event, say: Callable[[str], None]) -> int | None:

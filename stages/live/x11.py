@@ -9,13 +9,14 @@ from collections.abc import Collection, Iterator
 
 from Xlib import X, display, error
 
-from stages.live.keyboard import pynput_key
+from stages.live.desktop import Desktop
+from stages.live.keyboard import key_code
 from stages.live.screen import Region, even_region
 
 GONE = (error.BadWindow, error.BadDrawable, error.BadMatch)
 
 
-class X11Desktop:
+class X11Desktop(Desktop):
     def __init__(self):
         try:
             self._display = display.Display()
@@ -24,7 +25,6 @@ class X11Desktop:
                 f"the display {os.environ.get('DISPLAY')!r} does not answer ({problem}): is it this user's desktop?"
             ) from None
         self._root = self._display.screen().root
-        self._codes: dict[str, int] = {}
 
     def window_titled(self, title: str) -> int:
         titled = {top: name for top in self._root.query_tree().children for name in self._titles(top)}
@@ -113,15 +113,8 @@ class X11Desktop:
         return top
 
     def _code(self, key: str) -> int:
-        if key not in self._codes:
-            self._codes[key] = self._display.keysym_to_keycode(_keysym(key))
-        return self._codes[key]
-
-
-def _keysym(key: str) -> int:
-    """The X keysym of a key, 0 for one that does not exist here."""
-    try:
-        found = pynput_key(key)
-    except ValueError:
-        return 0
-    return getattr(found, "value", found).vk
+        """The keycode of a key, 0 for one that does not exist here."""
+        try:
+            return self._display.keysym_to_keycode(key_code(key))
+        except ValueError:
+            return 0

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from stages.recordings.doctor import usable_frames
 from stages.recordings.examination import Reading
-from stages.recordings.session import Session, SessionWriter, read_session
+from stages.recordings.session import Session, read_session
 from stages.recordings.timeline import end_of, episode_spans, presses
 from stages.recordings.video import read_frames, readable_frames
+from stages.recordings.writer import SessionWriter
 
 Event = tuple[float, int, str, str]  # t, order among equal times, keydown | keyup | marker, key or type
 UP, MARK, DOWN, TAP_UP = 0, 1, 2, 3  # at one and the same time

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from stages.recordings.files import new_session_paths
-from stages.recordings.session import SessionWriter
+from stages.recordings.writer import SessionWriter
 
 KeyEvents = Sequence[tuple[float, str, str]]  # (t, "keydown" | "keyup", key), in order
 
