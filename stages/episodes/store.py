@@ -9,6 +9,7 @@ killed writer leaves nothing that could be taken for a whole store.
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def episode_name(number: int) -> str:
     return f"episode_{number:05d}"
 
 
-class StoreWriter:
+class StoreWriter(AbstractContextManager):
     """Builds `<path>.partial` and renames it on close; as a context manager it removes it on an error.
 
     attrs: `action_names` (action names in column order), `state_columns`, `fps`, `recordings`, and for
@@ -70,9 +71,6 @@ class StoreWriter:
         root.update_attributes({**self._attrs, "schema": SCHEMA})
         _remove(self.path)
         self.partial.rename(self.path)
-
-    def __enter__(self) -> "StoreWriter":
-        return self
 
     def __exit__(self, kind, error, traceback) -> None:
         if kind is None:
