@@ -22,7 +22,7 @@ from stages.recordings.repair import repaired
 from stages.recordings.session import session_stems
 from stages.recordings.sync import Certificate, certificate, change_of, pooled_lag
 from stages.recordings.timeline import end_of, episode_spans, presses
-from stages.recordings.verdict import BAD, Verdict, beside_twin, refusal, repaired_twins, verdict_of
+from stages.recordings.verdict import BAD, Verdict, repaired_twins, twin_words, verdict_of
 from stages.recordings.video import read_frames
 
 ABOUT = """Looks at a folder of recordings, or at one session, and says for each: good, usable with warnings, or do not
@@ -113,7 +113,7 @@ def case_of(folder: Path, stem: str, vocabulary: ActionVocabulary, params: Param
     try:
         examined = examined_session(folder, stem, vocabulary, Reading.from_params(params))
     except ValueError as error:
-        return Case(stem, None, refusal(error), Certificate(why_not="it cannot be read"))
+        return Case(stem, None, Verdict(BAD, (str(error),)), Certificate(why_not="it cannot be read"))
     found = certificate_of(examined, params.seed) if sync else Certificate(why_not="not asked for")
     return Case(stem, examined, verdict_of(examined.report), found)
 
@@ -122,7 +122,9 @@ def twins_refused(cases: list[Case]) -> list[Case]:
     """The same cases, those refused whose repaired session is among them: both are one recording."""
     twins = repaired_twins({case.name: case.examined.session.metadata for case in cases if case.examined})
     return [
-        replace(case, verdict=beside_twin(case.verdict, twins[case.name])) if case.name in twins else case
+        replace(case, verdict=Verdict(BAD, (twin_words(twins[case.name]), *case.verdict.reasons)))
+        if case.name in twins
+        else case
         for case in cases
     ]
 

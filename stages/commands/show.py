@@ -6,6 +6,7 @@ The rows are those of `dvc exp show`; columns are the params that differ and the
 import argparse
 import textwrap
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from stages.pages.experiments import Experiment, changed_params, finished, ranked, show_experiments
@@ -60,13 +61,8 @@ def _width(column: list[str]) -> int:
 
 
 def _fitting(columns: list[list[str]], width: int) -> list[list[str]]:
-    kept = []
-    for column in columns:
-        width -= _width(column)
-        if width < 0:
-            break
-        kept.append(column)
-    return kept
+    ends = accumulate(map(_width, columns))
+    return [column for column, end in zip(columns, ends, strict=True) if end <= width]
 
 
 def _param_heading(name: str) -> tuple[str, str]:

@@ -185,11 +185,8 @@ class EpisodeStore:
         return values, lengths
 
     def _array(self, name: str, array: str) -> zarr.Array:
-        if (name, array) not in self._opened:
-            self._opened[name, array] = self._open(name, array)
-        return self._opened[name, array]
-
-    def _open(self, name: str, array: str) -> zarr.Array:
+        if (name, array) in self._opened:
+            return self._opened[name, array]
         if name not in self._groups:
             raise ValueError(
                 f"{self.path} has no episode {name!r}; it has {len(self._groups)}, {episode_name(0)} first"
@@ -198,7 +195,8 @@ class EpisodeStore:
             raise ValueError(
                 f"{self.path}: {name} has no array {array!r}, only {sorted(self._groups[name].array_keys())}"
             )
-        return self._groups[name][array]
+        self._opened[name, array] = self._groups[name][array]
+        return self._opened[name, array]
 
 
 def action_columns(store: EpisodeStore, actions: Sequence[str]) -> list[int]:

@@ -39,7 +39,7 @@ class Run:
     seconds: float | None
     dry: bool
     log: Path | None
-    session: tuple[Path, str] | None  # where the run is recorded
+    record: Path | None  # the folder and the name of the session that the run is recorded as
     metadata: Mapping[str, object]
     crf: int
 
@@ -104,11 +104,10 @@ class GameWindow:
 
 def _witness(run: Run, actions: tuple[str, ...], clock: SteadyClock, parts: ExitStack, say) -> Witness:
     log = parts.enter_context(closing(PlayLog(run.log, actions))) if run.log else None
-    if run.session is None:
+    if run.record is None:
         return Witness(clock, log, None, None, say)
-    folder, stem = run.session
     tape = Tape(
-        folder, stem, width=run.region.width, height=run.region.height, fps=run.fps, crf=run.crf,
+        run.record.parent, run.record.name, width=run.region.width, height=run.region.height, fps=run.fps, crf=run.crf,
         metadata={**run.metadata, "dry_run": run.dry},
     )  # fmt: skip
     encoder = Encoder(tape, pictures=WAITING_PICTURES)

@@ -5,7 +5,7 @@ whatever decorates it count as one.
 """
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from Xlib import X, display, error
 
@@ -27,7 +27,7 @@ class X11Desktop(Desktop):
         self._root = self._display.screen().root
 
     def window_titled(self, title: str) -> int:
-        titled = {top: name for top in self._root.query_tree().children for name in self._titles(top)}
+        titled = {top: name for top in self._root.query_tree().children if (name := self._shown_title(top))}
         found = [top.id for top, name in titled.items() if title.casefold() in name.casefold()]
         if not found:
             raise ValueError(f"no window is called {title!r}; there are {sorted(set(titled.values())) or 'none'}")
@@ -41,7 +41,7 @@ class X11Desktop(Desktop):
         return child.id if child else None
 
     def title_of(self, window: int) -> str:
-        return next(self._titles(self._display.create_resource_object("window", window)), "")
+        return self._shown_title(self._display.create_resource_object("window", window))
 
     def region_of(self, window: int) -> Region | None:
         try:
@@ -87,14 +87,12 @@ class X11Desktop(Desktop):
                 return window.id
             window = parent
 
-    def _titles(self, top) -> Iterator[str]:
+    def _shown_title(self, top) -> str:
         try:
-            if top.get_attributes().map_state == X.IsViewable:
-                name = self._title(self._client(top)) or self._title(top)
-                if name:
-                    yield name
+            shown = top.get_attributes().map_state == X.IsViewable
+            return (self._title(self._client(top)) or self._title(top)) if shown else ""
         except GONE:
-            return
+            return ""
 
     def _title(self, window) -> str:
         utf8 = window.get_full_text_property(self._display.intern_atom("_NET_WM_NAME"))

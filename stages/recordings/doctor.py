@@ -30,8 +30,7 @@ def usable_frames(session: Session, video_frames: int, damage: str | None) -> in
     """
     logged = len(session.times)
     if session.closed is False:
-        rows = logged if session.state is None else len(session.state.values)
-        usable = min(video_frames, logged, rows)
+        usable = common_frames(session, video_frames)
         if not usable:
             raise ValueError(damage or f"{session.video}: this session crashed before its first frame; take it out")
         return usable
@@ -46,6 +45,12 @@ def usable_frames(session: Session, video_frames: int, damage: str | None) -> in
             f"Frames and times cannot be matched: restore both files, or take the session out"
         )
     return min(video_frames, logged)
+
+
+def common_frames(session: Session, video_frames: int) -> int:
+    """How many frames stand in the video, the frame log and the state table alike, if they all begin with the first."""
+    rows = [] if session.state is None else [len(session.state.values)]
+    return min(video_frames, len(session.times), *rows)
 
 
 def check(
