@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from stages.evaluation.intervals import Interval, sums_interval
-from stages.evaluation.metrics import ratio
+from stages.evaluation.metrics import mean_of_sums
 
 WHITE = 255.0
 WINDOW = 7  # pixels on a side of SSIM's window
@@ -102,21 +102,13 @@ def image_scores(sums: Mapping[str, np.ndarray], *, resamples: int, seed: int) -
     """SCORES with intervals from a bootstrap over episodes; sums as `image_sums` has them, per episode [F]."""
     return {
         name: sums_interval(
-            _psnr_of_sums if name.endswith("psnr_db") else _mean_of_sums,
+            (lambda sums: psnr_db(mean_of_sums(sums))) if name.endswith("psnr_db") else mean_of_sums,
             np.stack([sums[part] for part in _SUMS[name]], axis=1),
             resamples=resamples,
             seed=seed,
         )
         for name in SCORES
     }
-
-
-def _mean_of_sums(sums: np.ndarray) -> np.ndarray:
-    return ratio(sums[..., 0], sums[..., 1])
-
-
-def _psnr_of_sums(sums: np.ndarray) -> np.ndarray:
-    return psnr_db(_mean_of_sums(sums))
 
 
 def _check(images: np.ndarray, others: np.ndarray) -> None:

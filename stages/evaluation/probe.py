@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from stages.evaluation.intervals import Interval, interval_of, resample_weights, sums_interval
-from stages.evaluation.metrics import average_precision, per_episode, ratio
+from stages.evaluation.metrics import average_precision, mean_of_sums, per_episode
 
 RAW_PIXELS = 48 * 27  # a raw frame is shrunk to about so many pixels
 MOST_FRAMES = 8192  # a probe is fitted on at most so many frames ...
@@ -129,7 +129,7 @@ def location_error_px(
         return None
     error = np.where(placed, np.abs(predicted - x_px), 0.0)
     counts = per_episode(np.stack([error, placed], axis=1), episode)
-    return sums_interval(lambda sums: ratio(sums[..., 0], sums[..., 1]), counts, resamples=resamples, seed=seed)
+    return sums_interval(mean_of_sums, counts, resamples=resamples, seed=seed)
 
 
 def held_back(episode: np.ndarray, *, seed: int) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.metrics import adjusted_mutual_info_score
 
 from stages.evaluation.intervals import Interval, bootstrap_interval, finite, sums_interval
-from stages.evaluation.metrics import nanmean, ratio
+from stages.evaluation.metrics import mean_of_sums, nanmean, ratio
 
 # The columns of the sums of errors: squared ones, then absolute ones. The first four are those of PICTURE_SUMS, too.
 ERRORS = ("model", "copy", "shuffled", "zeroed", "model_absolute", "copy_absolute")
@@ -149,12 +149,8 @@ def picture_metrics(sums: np.ndarray, episode: np.ndarray, *, resamples: int, se
     for name, score in {"gain": gain_db, "shuffle_drop": shuffle_drop_db, "zeroed_drop": zeroed_drop_db}.items():
         found |= sums_interval(score, by_episode, **drawn).as_metrics(f"lam_moving_{name}_db")
     for name, column in {"lam_ssim": -3, "lam_copy_ssim": -2}.items():
-        found |= sums_interval(_quotient, by_episode[:, [column, -1]], **drawn).as_metrics(name)
+        found |= sums_interval(mean_of_sums, by_episode[:, [column, -1]], **drawn).as_metrics(name)
     return found
-
-
-def _quotient(sums: np.ndarray) -> np.ndarray:
-    return ratio(sums[..., 0], sums[..., 1])
 
 
 def code_metrics(
@@ -198,7 +194,7 @@ def _agreement(classes: np.ndarray, codes: np.ndarray, episode: np.ndarray, **dr
         kept = np.concatenate([rows[episode] for episode in chosen])
         return adjusted_mutual_info_score(classes[kept], codes[kept])
 
-    return bootstrap_interval(of_episodes, len(rows), **drawn)
+    return bootstrap_interval(lambda drawn: np.apply_along_axis(of_episodes, -1, drawn), len(rows), **drawn)
 
 
 def no_probe_metrics(name: str) -> dict[str, None]:
