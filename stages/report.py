@@ -16,7 +16,7 @@ from stages.episodes.store import EpisodeStore
 from stages.evaluation.figures.policy_figures import eventful_stretch
 from stages.evaluation.overlay import overlay_frames, write_video
 from stages.evaluation.predictions import Predictions, parse_predictions
-from stages.evaluation.tables import write_metrics
+from stages.learning.checkpoints import write_json
 from stages.pages import chapters, page, score_tables
 from stages.pages.glossary import HEADLINE, TEST_FIRST, headline_first, headline_rows, test_name, with_interval
 from stages.pages.latent_action_chapter import latent_action_chapter
@@ -103,7 +103,7 @@ def write_merged_metrics() -> tuple[dict[str, float | None], dict[str, float | N
     merged = []
     for folder, first in orders.items():
         merged.append(merged_metrics([folder / part / "metrics.json" for part in PARTS], first))
-        write_metrics(folder / "metrics.json", merged[-1])
+        write_json(folder / "metrics.json", merged[-1])
     return merged[0], merged[1]
 
 
