@@ -22,7 +22,7 @@ from stages.pages.glossary import HEADLINE, TEST_FIRST, headline_first, headline
 from stages.pages.latent_action_chapter import latent_action_chapter
 from stages.pages.targets import targets, weaknesses
 from stages.params import read_params
-from stages.paths import EPISODES, PAGE, POLICY, REPORTS, TEST_REPORTS, TIMELINES
+from stages.paths import EPISODES, METRICS, PAGE, PARAMS, POLICY, REPORTS, TEST_REPORTS, TIMELINES
 from stages.recordings.files import session_path
 from stages.recordings.timeline import read_timeline
 from stages.recordings.video import read_frames
@@ -47,7 +47,8 @@ def main() -> None:
     episode = shown_stretch(TEST_REPORTS / "policy" / "predictions.csv", seconds=OVERLAY_S)
     session, number, _ = episode.keys[0]
     video, timeline = session_path(params.recordings, session, "video"), TIMELINES / f"{session}.csv"
-    write_overlay(OVERLAY, episode, frames_at(video, timeline, episode.times), store.fps)
+    keys = (episode.truth, episode.probabilities, episode.pressed)
+    write_video(OVERLAY, overlay_frames(frames_at(video, timeline, episode.times), episode.actions, *keys), store.fps)
 
     half = len(episode.times) // 2
     middle = next(frames_at(video, timeline, episode.times[half : half + 1]))
@@ -88,10 +89,10 @@ def main() -> None:
         overlay=budget.video(OVERLAY, f"{session}, episode {number}. Blue: the player. Orange: the model."),
         played=played,
         latent=latent_action_chapter(REPORTS, val, test, budget),
-        params_text=Path("params.yaml").read_text(encoding="utf-8"),
+        params_text=PARAMS.read_text(encoding="utf-8"),
     )
     size = page.write_page(PAGE, html)
-    print(f"wrote {PAGE} ({size:.1f} MB), {OVERLAY}, {REPORTS / 'metrics.json'} ({len(val)} metrics)")
+    print(f"wrote {PAGE} ({size:.1f} MB), {OVERLAY}, {METRICS} ({len(val)} metrics)")
     for target in found:
         print(f"  {target.answer}: {target.words}: {target.found} (wanted {target.wanted})")
 
@@ -105,12 +106,6 @@ def write_merged_metrics() -> tuple[dict[str, float | None], dict[str, float | N
         merged.append(merged_metrics([folder / part / "metrics.json" for part in PARTS], first))
         write_json(folder / "metrics.json", merged[-1])
     return merged[0], merged[1]
-
-
-def write_overlay(path: Path, episode: Predictions, images: Iterator[np.ndarray], fps: float) -> None:
-    """The video of a stretch: the game, the keys of player and model, a timeline."""
-    frames = overlay_frames(images, episode.actions, episode.truth, episode.probabilities, episode.pressed)
-    write_video(path, frames, fps)
 
 
 def merged_metrics(paths: Sequence[Path], first: Sequence[str]) -> dict[str, float | None]:

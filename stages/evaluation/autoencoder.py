@@ -8,13 +8,14 @@ a time, which bounds the memory however long an episode is.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from tqdm import tqdm
 
 from stages.episodes.store import CHUNK, EpisodeStore
 from stages.evaluation.images import SCORES, image_scores, image_sums, moving_pixels, psnr_db, squared_error
-from stages.evaluation.intervals import finite
+from stages.evaluation.intervals import UNDEFINED, finite
 from stages.evaluation.probe import (
     ObjectProbe,
     detection_ap,
@@ -117,10 +118,14 @@ def judge_split(
             prefix: {name: values.sum() for name, values in image_sums(frames, shown, moving).items()}
             for prefix, shown in (("", pictures), ("background_", empty))
         }
-        if not found.probes:
-            return block.episode, sums, {}
-        seen = {"latent": latents.reshape(len(latents), -1), "raw": raw_features(frames)}
-        return block.episode, sums, _predictions(found.probes, seen)
+        seen = {"latent": latents.reshape(len(latents), -1), "raw": raw_features(frames)} if found.probes else {}
+        said_here = {
+            (sight, name): probe.predict(features)
+            for sight, features in seen.items()
+            for name, probe in vars(found.probes[sight]).items()
+            if probe is not None
+        }
+        return block.episode, sums, said_here
 
     for episode, sums, predictions in _in_blocks(judged, store, split):
         for prefix, own in sums.items():
@@ -132,10 +137,9 @@ def judge_split(
     metrics = {key: value for name in SCORES for key, value in scores[name].as_metrics(f"ae_{name}").items()}
     blind = image_scores(totals["background_"], resamples=1, seed=scoring.seed)
     metrics |= {f"ae_background_{name}": finite(blind[name].value) for name in SCORES}
-    if not found.probes:
-        return metrics | _unscored_probe()
+    truth = _objects(store, split, scoring.prefix) if found.probes else (np.zeros(0),) * 3
     joined = {key: np.concatenate(values) for key, values in said.items()}
-    return metrics | _probe_metrics(joined, *_objects(store, split, scoring.prefix), found.median_x_px, scoring)
+    return metrics | _probe_metrics(joined, *truth, found.median_x_px, scoring)
 
 
 @dataclass(frozen=True)
@@ -181,24 +185,6 @@ def _objects(store: EpisodeStore, split: str, prefix: str) -> tuple[np.ndarray, 
     return *object_state(state, store.state_columns, prefix), np.repeat(np.arange(len(lengths)), lengths)
 
 
-def _predictions(probes: dict[str, ObjectProbe], seen: dict[str, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
-    """(sight, "detector" | "locator") -> what that probe says of each frame, [n]."""
-    return {
-        (sight, name): probe.predict(seen[sight])
-        for sight in SIGHTS
-        for name in ("detector", "locator")
-        if (probe := getattr(probes[sight], name)) is not None
-    }
-
-
-def _unscored_probe() -> dict[str, float | None]:
-    scores = [f"ae_object_{score}{suffix}" for score in ("ap", "error_px") for suffix in SIGHTS.values()]
-    return dict.fromkeys(
-        [f"{score}{end}" for score in scores for end in ("", "_low", "_high")]
-        + ["ae_object_ap_blind", "ae_object_error_px_blind"]
-    )
-
-
 def _probe_metrics(
     said: dict[tuple[str, str], np.ndarray],
     in_view: np.ndarray,
@@ -207,14 +193,12 @@ def _probe_metrics(
     median_x_px: float,
     scoring: Scoring,
 ) -> dict[str, float | None]:
-    metrics = _unscored_probe()
-    for (sight, name), values in said.items():
-        if name == "detector":
-            interval = detection_ap(in_view, values, episode, **scoring.bootstrap)
-        else:
-            interval = location_error_px(x_px, values, episode, **scoring.bootstrap)
-        score = {"detector": "ap", "locator": "error_px"}[name]
-        metrics |= interval.as_metrics(f"ae_object_{score}{SIGHTS[sight]}") if interval else {}
+    scores = {"ap": ("detector", detection_ap, in_view), "error_px": ("locator", location_error_px, x_px)}
+    metrics = {}
+    for (score, (probe, judged, truth)), (sight, suffix) in product(scores.items(), SIGHTS.items()):
+        known = (sight, probe) in said
+        interval = judged(truth, said[sight, probe], episode, **scoring.bootstrap) if known else UNDEFINED
+        metrics |= interval.as_metrics(f"ae_object_{score}{suffix}")
     known, placed = in_view[np.isfinite(in_view)], x_px[np.isfinite(x_px)]
     metrics["ae_object_ap_blind"] = finite((known > 0).mean()) if len(known) else None
     metrics["ae_object_error_px_blind"] = finite(np.abs(placed - median_x_px).mean()) if len(placed) else None

@@ -28,6 +28,9 @@ class Interval(NamedTuple):
         return {name: finite(self.value), f"{name}_low": finite(self.low), f"{name}_high": finite(self.high)}
 
 
+UNDEFINED = Interval(math.nan, math.nan, math.nan)
+
+
 def finite(value: float) -> float | None:
     """The value as a plain float, or None where it is NaN or infinite: JSON knows neither."""
     value = float(value)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.metrics import adjusted_mutual_info_score
 
-from stages.evaluation.intervals import Interval, bootstrap_interval, finite, sums_interval
+from stages.evaluation.intervals import UNDEFINED, Interval, bootstrap_interval, finite, sums_interval
 from stages.evaluation.metrics import mean_of_sums, nanmean, ratio
 
 # The columns of the sums of errors: squared ones, then absolute ones. The first four are those of PICTURE_SUMS, too.
@@ -123,8 +123,7 @@ def prediction_metrics(
     found: dict[str, float | None] = {"lam_identical_pairs": int(identical.sum())}
     scores = {"lam_gain_db": gain_db, "lam_shuffle_drop_db": shuffle_drop_db, "lam_zeroed_drop_db": zeroed_drop_db}
     if not kept.any():
-        empty = Interval(math.nan, math.nan, math.nan)
-        intervals = {key: value for name in scores for key, value in empty.as_metrics(name).items()}
+        intervals = {key: value for name in scores for key, value in UNDEFINED.as_metrics(name).items()}
         return intervals | dict.fromkeys(MEANS) | found
     sums = sums_by_episode(counts, episode[kept])
     for name, score in scores.items():
