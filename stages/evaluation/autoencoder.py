@@ -69,30 +69,22 @@ def study_train(store: EpisodeStore, squeeze: Squeeze, latent_size: int, scoring
     chosen = {"latent": np.zeros(total, bool), "raw": np.zeros(total, bool)}
     chosen["latent"][probe_rows(total, latent_size)] = True
     chosen["raw"][probe_rows(total, raw_size(store.row_layout("frames")[0]))] = True
-    features: dict[str, list[np.ndarray]] = {"latent": [], "raw": []}
-    errors = []
 
-    def studied(block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def studied(block: Block) -> tuple[np.ndarray, ...]:
         frames = block.read(store)
         latent, raw = (frames[rows[block.row : block.row + len(frames)]] for rows in chosen.values())
         latents, pictures = squeeze(latent)
         error = squared_error(latent, pictures).mean(axis=(1, 2), dtype=np.float64)
-        return error, latents.reshape(len(latents), -1), raw_features(raw) if probing else None
+        return error, *((latents.reshape(len(latents), -1), raw_features(raw)) if probing else ())
 
-    for error, latents, raw in _in_blocks(studied, store, "train"):
-        errors.append(error)
-        if probing:
-            features["latent"].append(latents)
-            features["raw"].append(raw)
-    psnr = float(psnr_db(np.concatenate(errors).mean()))
+    errors, *seen = (np.concatenate(each) for each in zip(*_in_blocks(studied, store, "train"), strict=True))
+    psnr = float(psnr_db(errors.mean()))
     if not probing:
         return TrainFindings(psnr, None, math.nan)
     in_view, x_px, episode = _objects(store, "train", scoring.prefix)
     probes = {
-        sight: fit_object_probe(
-            np.concatenate(features[sight]), in_view[rows], x_px[rows], episode[rows], seed=scoring.seed
-        )
-        for sight, rows in chosen.items()
+        sight: fit_object_probe(features, in_view[rows], x_px[rows], episode[rows], seed=scoring.seed)
+        for (sight, rows), features in zip(chosen.items(), seen, strict=True)
     }
     placed = x_px[np.isfinite(x_px)]
     return TrainFindings(psnr, probes, float(np.median(placed)) if len(placed) else math.nan)

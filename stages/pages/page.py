@@ -121,6 +121,12 @@ def number(value, digits: int = 3) -> str:
     return f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:,.0f}".replace(",", "\u202f")
 
 
+def markdown(head: Sequence[str], *rows: Sequence[str]) -> str:
+    """A table in Markdown."""
+    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
+
+
 def render(template: str, **values) -> str:
     """The page of a template under `templates/`; a name that the template needs and does not get is an error."""
     environment = jinja2.Environment(
