@@ -17,14 +17,14 @@ from stages.models.cloning import Windows
 from stages.models.policies.policy import Policy
 from stages.models.policies.registry import load_policy, policy_input
 from stages.params import Params, read_params
-from stages.paths import POLICY, REPORTS, TEST_REPORTS
+from stages.paths import POLICY, POLICY_NETWORK, REPORTS, TEST_REPORTS
 from stages.run import run_stage
 
 
 def main() -> None:
     params = read_params()
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
-    about, policy = read_about(POLICY), load_policy(POLICY / "policy").to(compute.device)
+    about, policy = read_about(POLICY), load_policy(POLICY_NETWORK).to(compute.device)
     if about.actions != params.actions:
         raise ValueError(
             f"{POLICY} was trained for {list(about.actions)}, not for {list(params.actions)}; run dvc repro"

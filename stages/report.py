@@ -22,7 +22,7 @@ from stages.pages.glossary import HEADLINE, TEST_FIRST, headline_first, headline
 from stages.pages.latent_action_chapter import latent_action_chapter
 from stages.pages.targets import targets, weaknesses
 from stages.params import read_params
-from stages.paths import EPISODES, METRICS, PAGE, PARAMS, POLICY, REPORTS, TEST_REPORTS, TIMELINES
+from stages.paths import EPISODES, METRICS, PAGE, PARAMS, POLICY, POLICY_NETWORK, REPORTS, TEST_REPORTS, TIMELINES
 from stages.recordings.files import session_path
 from stages.recordings.timeline import read_timeline
 from stages.recordings.video import read_frames
@@ -41,7 +41,7 @@ CARDS = {"return_fraction": "of the way from the best blind player (0) to the re
 def main() -> None:
     params = read_params()
     val, test = write_merged_metrics()
-    about_policy = page.read_json(POLICY / "policy" / "config.json")
+    about_policy = page.read_json(POLICY_NETWORK / "config.json")
     thresholds = page.read_json(POLICY / "agent.json")["acting"]["thresholds"]
     store = EpisodeStore(EPISODES)
     episode = shown_stretch(TEST_REPORTS / "policy" / "predictions.csv", seconds=OVERLAY_S)
