@@ -34,11 +34,6 @@ class Labelled:
     samples: np.ndarray
     targets: Tensor
 
-    @classmethod
-    def all_of(cls, transitions: Transitions, classes: np.ndarray) -> "Labelled":
-        """Every transition with its class."""
-        return cls(transitions, np.arange(len(transitions)), torch.from_numpy(classes))
-
 
 class LabelTask:
     """Learn what the labels of transitions say, from all frames of each; the best weights are chosen on `val`."""
@@ -87,7 +82,10 @@ def classifier_answers(
     settings: FitSettings, compute: Compute, *, name: str, scratch: Path,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """Fits the classifier on train; what it says of every transition of the other splits, int64 [N] each."""
-    train, val = (Labelled.all_of(transitions[split], classes[split]) for split in ("train", "val"))
+    train, val = (
+        Labelled(transitions[split], np.arange(len(transitions[split])), torch.from_numpy(classes[split]))
+        for split in ("train", "val")
+    )
     task = LabelTask(model, train, val, compute, loss=functional.cross_entropy, monitor="accuracy")
     fit(task, settings, compute, live=None, scratch=scratch, name=name)
     return {

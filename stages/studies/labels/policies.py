@@ -14,7 +14,7 @@ from torch import nn
 from stages.episodes.store import EpisodeStore
 from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, options_of, records_bundled_game
 from stages.games.rollout import AgentGames, GameSetting, Workers
-from stages.latent_actions.few_label_policies import clone_few, clone_pseudo_labels, decode_latent_policy, learn_codes
+from stages.latent_actions.few_label_policies import clone_pseudo_labels, decode_latent_policy, learn_codes
 from stages.latent_actions.few_labels import absent_actions
 from stages.latent_actions.pseudo_labels import Video
 from stages.learning.checkpoints import write_json
@@ -33,8 +33,10 @@ from stages.studies.labels.inputs import (
     PLAYED,
     UNSHAPED,
     chosen_file,
+    cloned_folder,
     labels_of,
     latent_policy_maker,
+    load_cloned,
     played_file,
     policy_windows,
     recurrent_settings,
@@ -79,12 +81,7 @@ class Learning:
         )  # fmt: skip
 
     def cloning(self) -> tuple[nn.Module, Acting]:
-        windows, labelled = policy_windows(self.params, "train"), self.videos["train"].actions.current[self.samples]
-        settings = FitSettings.from_sections(self.params.labelling, self.params.training)
-        return clone_few(
-            partial(made_policy, self.params, windows.shapes), windows, labelled, self.held, settings, self.compute,
-            scratch=self._scratch("cloning"),
-        )  # fmt: skip
+        return load_cloned(cloned_folder(len(self.samples), draw=0), self.params.actions)
 
     def decoded(self) -> tuple[nn.Module, Acting]:
         latent_policy = load_policy(LATENT_POLICY).to(self.compute.device)
