@@ -17,8 +17,8 @@ from stages.run import run_stage
 
 # The params that the weights are a function of, beside the section of the policy's kind.
 LEARNED_FROM = {
-    *("actions", "policy", "cell", "loss", "focal", "sequence_length", "rare_actions", "rare_factor", "class_weights"),
-    *("key_change_weight", "key_change_frames"),
+    *("actions", "policy", "policy_members", "cell", "loss", "focal", "sequence_length"),
+    *("rare_actions", "rare_factor", "class_weights", "key_change_weight", "key_change_frames"),
     *("seed", "threads", "device", "precision", "training"),
 }
 
