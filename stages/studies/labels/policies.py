@@ -117,7 +117,9 @@ def play(params: Params, policy: nn.Module, acting: Acting, title: str) -> dict:
     setting = GameSetting(
         params.game, collect.width, collect.height, params.actions, own.max_episode_s, options_of(params)
     )
-    make_agent = partial(agent_of, about_agent(params, acting), policy, params.device, params.precision)
+    store = EpisodeStore(EPISODES)
+    about = About.of(params, store, acting, state_columns=store.state_columns, learned_from="a few labels")
+    make_agent = partial(agent_of, about, policy, params.device, params.precision)
     games, rules = AgentGames(setting, make_agent, own.lanes), {rule: acting.by(rule).keys for rule in RULES}
     val_seeds, test_seeds = (
         game_seeds(base, own.seed, count)
@@ -129,16 +131,6 @@ def play(params: Params, policy: nn.Module, acting: Acting, title: str) -> dict:
         rule = max(RULES, key=means.__getitem__)
         played = games.by_rule(workers, {rule: rules[rule]}, test_seeds, title=f"{title}, test")[rule]
     return {"acting_rule": rule, "mean_score_by_rule": means, "returns": [game.score for game in played]}
-
-
-def about_agent(params: Params, acting: Acting) -> About:
-    store = EpisodeStore(EPISODES)
-    return About(
-        actions=params.actions, keys={action: params.keys[action] for action in params.actions}, fps=store.fps,
-        picture={name: store.attrs[name] for name in ("width", "height", "color")},
-        labels={"rule": params.labels.rule, "delay_ms": params.labels.delay_ms}, state_columns=store.state_columns,
-        learned_from="a few labels", acting=acting,
-    )  # fmt: skip
 
 
 def agent_of(about: About, policy: nn.Module, device: str, precision: str, lanes: int) -> Agent:
