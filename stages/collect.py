@@ -12,11 +12,11 @@ import numpy as np
 
 from stages.games.catalog import RECORDING_SEEDS, bundled, game_seeds, options_of
 from stages.games.game import Game
-from stages.games.rollout import GameSetting, Workers, human_like_script
+from stages.games.rollout import GameSetting, Workers
 from stages.games.scripts import HumanLikeScript
 from stages.params import ScriptParams, read_params
 from stages.paths import RAW
-from stages.recordings.session import SessionWriter
+from stages.recordings.writer import SessionWriter
 from stages.run import run_stage
 
 FIRST_SESSION_T = 1_767_225_600.0  # 2026-01-01 00:00 UTC: recordings of a script need no real clock
@@ -76,7 +76,7 @@ def _session(recording: Recording, game: Game, number: int, seeds: list[int]) ->
     ) as writer:  # fmt: skip
         for seed in seeds:
             game.reset(seed)
-            script = human_like_script(setting.name, recording.script, game, np.random.default_rng([seed, 1]))
+            script = HumanLikeScript(game, recording.script, np.random.default_rng([seed, 1]))
             frames += _episode(writer, game, script, t, setting.frames(game))
             scores.append(game.score)
             writer.episode_result(game.score, game.outcome if game.done else "recording stopped")

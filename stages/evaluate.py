@@ -5,10 +5,10 @@ Every frame is predicted from the frames before it and its own; no key of the pl
 
 from stages.episodes.store import EpisodeStore
 from stages.evaluation import tables
-from stages.evaluation.baselines import Recorded, blind_policies, press_statistics
+from stages.evaluation.baselines import PlayedSplit, blind_policies, press_statistics
 from stages.evaluation.blind import candidates
 from stages.evaluation.onsets import episode_index
-from stages.evaluation.scorecard import PlayedSplit, ScoreSettings
+from stages.evaluation.scorecard import ScoreSettings
 from stages.evaluation.split_report import PredictedSplit, evaluate_split, train_scores
 from stages.learning.compute import Compute, prepare_compute
 from stages.models.acting import Acting
@@ -17,14 +17,14 @@ from stages.models.cloning import Windows
 from stages.models.policies.policy import Policy
 from stages.models.policies.registry import load_policy, policy_input
 from stages.params import Params, read_params
-from stages.paths import POLICY, REPORTS, TEST_REPORTS
+from stages.paths import POLICY, POLICY_NETWORK, REPORTS, TEST_REPORTS
 from stages.run import run_stage
 
 
 def main() -> None:
     params = read_params()
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
-    about, policy = read_about(POLICY), load_policy(POLICY / "policy").to(compute.device)
+    about, policy = read_about(POLICY), load_policy(POLICY_NETWORK).to(compute.device)
     if about.actions != params.actions:
         raise ValueError(
             f"{POLICY} was trained for {list(about.actions)}, not for {list(params.actions)}; run dvc repro"
@@ -40,10 +40,9 @@ def main() -> None:
     train, val, test = (
         predict_split(params, split, policy, about.acting, compute) for split in ("train", "val", "test")
     )
-    recorded = Recorded(train.played.truth, train.played.times, train.played.episode)
-    known = press_statistics(recorded.truth, recorded.episode)
+    known = press_statistics(train.played.truth, train.played.episode)
     grid = candidates(len(params.actions), params.play.blind_shares, params.play.blind_periods, params.play.blind_taps)
-    blind = blind_policies(recorded, grid, tolerance_s=settings.tolerance_s)
+    blind = blind_policies(train.played, grid, tolerance_s=settings.tolerance_s)
     gap = train_scores(train, settings)
     for split, directory, prefix in ((val, REPORTS / "policy", "val_"), (test, TEST_REPORTS / "policy", "")):
         flat = evaluate_split(split, known, blind, settings, directory, prefix, gap if split is val else {})

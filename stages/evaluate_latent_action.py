@@ -132,13 +132,19 @@ def probed(case: Case, probes: dict, params: Params) -> dict[str, float | None]:
     return metrics
 
 
+def predicted(case: Case, predict, params: Params, *, most: int) -> dict:
+    """How well the next frame of at most so many transitions is predicted."""
+    found, chosen = case.transitions, spread_samples(len(case.transitions), most)
+    errors, identical = prediction_errors(found, chosen, case.codes[chosen], predict, seed=params.seed)
+    pixels = int(np.prod(found.bank.shape))
+    return prediction_metrics(errors, identical, found.episode[chosen], pixels, **drawn_by(params))
+
+
 def judged(case: Case, predict, model, params: Params) -> tuple[dict, np.ndarray]:
     """The metrics of a split that need no labels, and PSNRs of roll-outs [S, 4]."""
     found, codes = case.transitions, case.codes
     own, drawn = params.latent_action, drawn_by(params)
-    chosen = spread_samples(len(found), JUDGED)
-    errors, identical = prediction_errors(found, chosen, codes[chosen], predict, seed=params.seed)
-    metrics = prediction_metrics(errors, identical, found.episode[chosen], int(np.prod(found.bank.shape)), **drawn)
+    metrics = predicted(case, predict, params, most=JUDGED)
     looked_at = spread_samples(len(found), LOOKED_AT)
     pictures = picture_sums(found, looked_at, codes, predict, threshold=own.change_threshold, seed=params.seed)
     metrics |= picture_metrics(pictures, found.episode[looked_at], **drawn)
@@ -204,10 +210,7 @@ def main() -> None:
 
 def seen_in_training(case: Case, predict, model, params: Params) -> dict:
     """Some metrics on a part of train: far better ones than on val would mean that the model learned by heart."""
-    found, chosen = case.transitions, spread_samples(len(case.transitions), LOOKED_AT)
-    errors, identical = prediction_errors(found, chosen, case.codes[chosen], predict, seed=params.seed)
-    pixels = int(np.prod(found.bank.shape))
-    metrics = prediction_metrics(errors, identical, found.episode[chosen], pixels, **drawn_by(params))
+    metrics = predicted(case, predict, params, most=LOOKED_AT)
     return {name: metrics[name] for name in BESIDE} | {"lam_perplexity": perplexity(case.codes, model.codes)}
 
 

@@ -252,6 +252,7 @@ class Params(Section):
     actions: Annotated[tuple[str, ...], Field(min_length=1)]
     latent_dim: Count
     policy: str
+    policy_members: Count
     policy_reads: Literal["data/latents", "data/episodes.zarr"]
     cell: Literal["gru", "lstm"]
     loss: Literal["focal", "bce"]

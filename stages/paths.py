@@ -13,6 +13,7 @@ ENCODER = LATENTS / "encoder"
 LATENT_ACTIONS = Path("data/latent_actions.zarr")
 AUTOENCODER = Path("data/models/autoencoder")
 POLICY = Path("data/models/policy")  # an agent that has not played yet
+POLICY_NETWORK = POLICY / "policy"  # its weights and config
 LATENT_ACTION_MODEL = Path("data/models/latent_action")
 AGENT = Path("data/agent")  # the same with the acting rule chosen in the game: what `understudy play` takes
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.episodes.store import EpisodeStore, action_columns
-from stages.evaluation.baselines import MatchedRandom, Recorded, best_metronome, press_statistics
+from stages.evaluation.baselines import MatchedRandom, PlayedSplit, best_metronome, press_statistics
 from stages.evaluation.blind import Independent, Nothing, Replay, candidates
 from stages.evaluation.onsets import episode_index
 from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, options_of, records_bundled_game
@@ -57,7 +57,7 @@ def play_all(params: Params, setting: GameSetting, seeds: Mapping[str, Sequence[
     }
     grid = [
         *named.values(),
-        Replay(recorded.episodes()),
+        Replay(recorded.by_episode()),
         best_metronome(recorded, params.evaluate.onset_tolerance_s),
         *candidates(len(params.actions), play.blind_shares, play.blind_periods, play.blind_taps),
     ]
@@ -87,11 +87,12 @@ def play_blind(setting: GameSetting, tasks: Sequence, *, workers: Workers, title
     return workers.run(partial(play_rows, setting), tasks, title=title)
 
 
-def recordings_of(store: EpisodeStore, actions: Sequence[str]) -> Recorded:
+def recordings_of(store: EpisodeStore, actions: Sequence[str]) -> PlayedSplit:
     """The keys of the recorded training episodes."""
     values, lengths = store.concatenated("actions", "train")
     times, _ = store.concatenated("t", "train")
-    return Recorded(values[:, action_columns(store, actions)].astype(bool), times, episode_index(lengths))
+    held = values[:, action_columns(store, actions)].astype(bool)
+    return PlayedSplit(tuple(actions), held, times, episode_index(lengths))
 
 
 def best_blind(blind: Callable, grid: list, seeds: Sequence[int]) -> tuple[Callable, list[tuple[Callable, float]]]:

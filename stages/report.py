@@ -16,13 +16,13 @@ from stages.episodes.store import EpisodeStore
 from stages.evaluation.figures.policy_figures import eventful_stretch
 from stages.evaluation.overlay import overlay_frames, write_video
 from stages.evaluation.predictions import Predictions, parse_predictions
-from stages.evaluation.tables import write_metrics
+from stages.learning.checkpoints import write_json
 from stages.pages import chapters, page, score_tables
 from stages.pages.glossary import HEADLINE, TEST_FIRST, headline_first, headline_rows, test_name, with_interval
 from stages.pages.latent_action_chapter import latent_action_chapter
 from stages.pages.targets import targets, weaknesses
 from stages.params import read_params
-from stages.paths import EPISODES, PAGE, POLICY, REPORTS, TEST_REPORTS, TIMELINES
+from stages.paths import EPISODES, METRICS, PAGE, PARAMS, POLICY, POLICY_NETWORK, REPORTS, TEST_REPORTS, TIMELINES
 from stages.recordings.files import session_path
 from stages.recordings.timeline import read_timeline
 from stages.recordings.video import read_frames
@@ -41,13 +41,14 @@ CARDS = {"return_fraction": "of the way from the best blind player (0) to the re
 def main() -> None:
     params = read_params()
     val, test = write_merged_metrics()
-    about_policy = page.read_json(POLICY / "policy" / "config.json")
+    about_policy = page.read_json(POLICY_NETWORK / "config.json")
     thresholds = page.read_json(POLICY / "agent.json")["acting"]["thresholds"]
     store = EpisodeStore(EPISODES)
     episode = shown_stretch(TEST_REPORTS / "policy" / "predictions.csv", seconds=OVERLAY_S)
     session, number, _ = episode.keys[0]
     video, timeline = session_path(params.recordings, session, "video"), TIMELINES / f"{session}.csv"
-    write_overlay(OVERLAY, episode, frames_at(video, timeline, episode.times), store.fps)
+    keys = (episode.truth, episode.probabilities, episode.pressed)
+    write_video(OVERLAY, overlay_frames(frames_at(video, timeline, episode.times), episode.actions, *keys), store.fps)
 
     half = len(episode.times) // 2
     middle = next(frames_at(video, timeline, episode.times[half : half + 1]))
@@ -88,10 +89,10 @@ def main() -> None:
         overlay=budget.video(OVERLAY, f"{session}, episode {number}. Blue: the player. Orange: the model."),
         played=played,
         latent=latent_action_chapter(REPORTS, val, test, budget),
-        params_text=Path("params.yaml").read_text(encoding="utf-8"),
+        params_text=PARAMS.read_text(encoding="utf-8"),
     )
     size = page.write_page(PAGE, html)
-    print(f"wrote {PAGE} ({size:.1f} MB), {OVERLAY}, {REPORTS / 'metrics.json'} ({len(val)} metrics)")
+    print(f"wrote {PAGE} ({size:.1f} MB), {OVERLAY}, {METRICS} ({len(val)} metrics)")
     for target in found:
         print(f"  {target.answer}: {target.words}: {target.found} (wanted {target.wanted})")
 
@@ -103,14 +104,8 @@ def write_merged_metrics() -> tuple[dict[str, float | None], dict[str, float | N
     merged = []
     for folder, first in orders.items():
         merged.append(merged_metrics([folder / part / "metrics.json" for part in PARTS], first))
-        write_metrics(folder / "metrics.json", merged[-1])
+        write_json(folder / "metrics.json", merged[-1])
     return merged[0], merged[1]
-
-
-def write_overlay(path: Path, episode: Predictions, images: Iterator[np.ndarray], fps: float) -> None:
-    """The video of a stretch: the game, the keys of player and model, a timeline."""
-    frames = overlay_frames(images, episode.actions, episode.truth, episode.probabilities, episode.pressed)
-    write_video(path, frames, fps)
 
 
 def merged_metrics(paths: Sequence[Path], first: Sequence[str]) -> dict[str, float | None]:

@@ -3,76 +3,27 @@
 from functools import partial
 
 import numpy as np
-import torch
 
 from stages.episodes.store import EpisodeStore
-from stages.episodes.windows import FrameBank, window_indices
+from stages.episodes.windows import FrameBank
 from stages.evaluation.autoencoder import Scoring, TrainFindings, has_probe_columns, judge_split, study_train
 from stages.evaluation.figures.autoencoder import reconstructions_figure
 from stages.evaluation.figures.style import save
-from stages.evaluation.images import psnr_db
 from stages.evaluation.probe import probe_columns
 from stages.learning.checkpoints import save_model, write_json
 from stages.learning.compute import prepare_compute
-from stages.learning.fast.threads import in_threads
-from stages.learning.losses import pixel_weights, weighted_mse
+from stages.learning.losses import pixel_weights
 from stages.learning.training import FitSettings, fit, open_live, scratch_folder
 from stages.models.autoencoder import Autoencoder, reconstruct_frames
+from stages.models.reconstruction import ReconstructionTask, background_of
 from stages.params import read_params
 from stages.paths import AUTOENCODER, EPISODES, REPORTS, TEST_REPORTS
 from stages.run import run_stage
 
 REPORT, TEST_REPORT = REPORTS / "autoencoder", TEST_REPORTS / "autoencoder"
-BACKGROUND_FRAMES = 1024  # the median is taken over so many frames of train
 PICTURED_FRAMES = 6
 # The params that the weights are a function of.
 LEARNED_FROM = {"latent_dim", "seed", "threads", "device", "precision", "training", "autoencoder"}
-
-
-class ReconstructionTask:
-    """Learn to give frames back; pixels that move or stand out weigh more (see `pixel_weights`)."""
-
-    monitor = "loss"
-    maximise = False
-
-    def __init__(self, model: Autoencoder, train: FrameBank, val: FrameBank, *, weigh, batch: int, device, seed: int):
-        self.model, self._train, self._val = model, train, val
-        self._weigh, self._batch, self._device, self._seed = weigh, batch, device, seed
-        self._pairs = {bank: window_indices(bank.lengths, 2) for bank in (train, val)}
-
-    def order(self, number: int) -> np.ndarray:
-        return np.random.default_rng([self._seed, number]).permutation(len(self._train))
-
-    def loss(self, model, samples):
-        return self._errors(model, self._train, samples)[0], {}
-
-    def validate(self, model) -> dict[str, float]:
-        parts = np.split(np.arange(len(self._val)), range(self._batch, len(self._val), self._batch))
-        sizes = [len(part) for part in parts]
-        errors = list(in_threads(partial(self._validation_errors, model), parts))
-        loss, plain = np.average(errors, axis=0, weights=sizes)
-        return {"loss": loss, "psnr_db": float(psnr_db(plain * 255**2))}
-
-    @torch.no_grad()
-    def _validation_errors(self, model, part: np.ndarray) -> list[float]:
-        return [error.item() for error in self._errors(model, self._val, part)]
-
-    def _errors(self, model, bank: FrameBank, samples: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weighted squared error in units of the frames' variance, and the plain one of frames in 0..1."""
-        previous, current = torch.from_numpy(bank.take(self._pairs[bank][samples])).to(self._device).unbind(1)
-        frames = current.float() / 255
-        pictures = model(frames)
-        loss = weighted_mse(pictures, frames, self._weigh(current, previous, self.model.background))
-        return loss / self.model.scale**2, weighted_mse(pictures.detach(), frames)
-
-
-def background_of(bank: FrameBank) -> tuple[torch.Tensor, float]:
-    """The per-pixel median [C, H, W] of frames spread over the bank, in 0..1, and the deviation around it."""
-    most = min(len(bank), BACKGROUND_FRAMES)
-    frames = bank.take(np.arange(most) * len(bank) // most)
-    median = np.median(frames, axis=0).astype(np.float32)
-    spread = float(np.sqrt(np.square(frames - median, dtype=np.float32).mean(dtype=np.float64)))
-    return torch.from_numpy(median / 255), max(spread, 1.0) / 255  # a still video divides by a grey level, not by 0
 
 
 def pictured(store: EpisodeStore, split: str) -> np.ndarray:

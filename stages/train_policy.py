@@ -7,7 +7,7 @@ from stages.learning.checkpoints import write_json
 from stages.learning.compute import prepare_compute
 from stages.learning.losses import bce_loss, focal_loss
 from stages.learning.training import FitSettings, fit, open_live, scratch_folder
-from stages.models.acting import Acting, fit_acting
+from stages.models.acting import fit_acting
 from stages.models.agent import About, write_agent
 from stages.models.cloning import CloningTask, Windows, window_weights
 from stages.models.policies.registry import kind_of, made_policy, policy_input, section_of
@@ -17,26 +17,19 @@ from stages.run import run_stage
 
 # The params that the weights are a function of, beside the section of the policy's kind.
 LEARNED_FROM = {
-    *("actions", "policy", "cell", "loss", "focal", "sequence_length", "rare_actions", "rare_factor", "class_weights"),
-    *("key_change_weight", "key_change_frames"),
+    *("actions", "policy", "policy_members", "cell", "loss", "focal", "sequence_length"),
+    *("rare_actions", "rare_factor", "class_weights", "key_change_weight", "key_change_frames"),
     *("seed", "threads", "device", "precision", "training"),
 }
 
 
-def about_agent(params: Params, store: EpisodeStore, acting: Acting, *, reads_state: bool) -> About:
-    """What the agent must know beside its weights, and a few words on what it learned from."""
+def learned_from(params: Params, store: EpisodeStore) -> str:
+    """A few words on it."""
     episodes = store.episodes("train")
     frames, sessions = sum(each.length for each in episodes), len({each.session for each in episodes})
-    return About(
-        actions=params.actions,
-        keys={action: params.keys[action] for action in params.actions},
-        fps=store.fps,
-        picture={name: store.attrs[name] for name in ("width", "height", "color")},
-        labels={"rule": params.labels.rule, "delay_ms": params.labels.delay_ms},
-        state_columns=store.state_columns if reads_state else (),
-        learned_from=f"{frames} frames ({frames / store.fps / 60:.1f} minutes) of {sessions} sessions in "
-        f"{store.attrs['recordings']}, policy {params.policy}, seed {params.seed}",
-        acting=acting,
+    return (
+        f"{frames} frames ({frames / store.fps / 60:.1f} minutes) of {sessions} sessions in "
+        f"{store.attrs['recordings']}, policy {params.policy}, seed {params.seed}"
     )
 
 
@@ -59,15 +52,16 @@ def main() -> None:
         device=compute.device, seed=params.seed,
     )  # fmt: skip
     settings = FitSettings.from_sections(section, params.training)
-    learned_from = {**params.model_dump(mode="json", include=LEARNED_FROM), "section": section.model_dump(mode="json")}
-    scratch = scratch_folder("policy", learned_from, [source])
+    function_of = {**params.model_dump(mode="json", include=LEARNED_FROM), "section": section.model_dump(mode="json")}
+    scratch = scratch_folder("policy", function_of, [source])
     with open_live(POLICY_TRAINING / "live", compute) as live:
         result = fit(task, settings, compute, live=live, scratch=scratch, name=f"policy {params.policy}")
     if not compute.is_main:
         return
     write_json(POLICY_TRAINING / "training.json", result.told())
     acting = fit_acting(val.actions.numpy(), val.logits(policy, compute.device).numpy())
-    about = about_agent(params, store, acting, reads_state="state" in kind.reads)
+    state_columns = store.state_columns if "state" in kind.reads else ()
+    about = About.of(params, store, acting, state_columns=state_columns, learned_from=learned_from(params, store))
     write_agent(POLICY, about, policy, ENCODER if "latents" in kind.reads else None)
     thresholds = ", ".join(f"{name} {p:.2f}" for name, p in zip(params.actions, acting.thresholds, strict=True))
     print(f"read {source}: {len(train)} train and {len(val)} val windows of {window} frames")

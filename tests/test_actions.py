@@ -1,6 +1,5 @@
 """The vocabulary: columns, keys and names that mean the same key."""
 
-import numpy as np
 import pytest
 
 from stages.recordings.actions import ActionVocabulary
@@ -47,15 +46,6 @@ def test_keys_of_actions_that_are_not_learned_are_ignored_unless_a_learned_actio
     assert vocabulary.action_of("Key.space") == "SHOOT"
 
 
-def test_encode_and_decode_are_inverse(vocabulary):
-    row = vocabulary.encode({"DASH", "LEFT"})
-    assert row.dtype == np.uint8
-    assert row.tolist() == [1, 0, 1]
-    assert vocabulary.decode(row) == ("LEFT", "DASH")
-    assert vocabulary.decode(vocabulary.encode([])) == ()
-    assert vocabulary.keys_for(row) == ("Key.left", "f")
-
-
 def test_columns_are_in_the_order_of_the_params(vocabulary):
     assert [vocabulary.index(name) for name in ("LEFT", "SHOOT", "DASH")] == [0, 1, 2]
     assert len(vocabulary) == 3
@@ -64,10 +54,6 @@ def test_columns_are_in_the_order_of_the_params(vocabulary):
 def test_what_is_not_learned_is_an_error(vocabulary):
     with pytest.raises(ValueError, match="'MENU' is not among the learned actions"):
         vocabulary.index("MENU")
-    with pytest.raises(ValueError, match="'JUMP'"):
-        vocabulary.encode(["JUMP"])
-    with pytest.raises(ValueError, match="2 values"):
-        vocabulary.decode(np.zeros(2))
 
 
 @pytest.mark.parametrize(

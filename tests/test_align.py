@@ -8,8 +8,8 @@ import pytest
 from stages.align import align
 from stages.recordings.actions import ActionVocabulary
 from stages.recordings.examination import Reading
-from stages.recordings.session import SessionWriter
 from stages.recordings.timeline import read_timeline
+from stages.recordings.writer import SessionWriter
 
 START = 1_700_000_000.0
 KEYS = {"LEFT": ["Key.left"], "FIRE": ["f"], "MENU": ["Key.esc"]}

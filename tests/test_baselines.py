@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stages.evaluation import baselines, metrics
-from stages.evaluation.baselines import PressStatistics, Recorded, best_metronome, blind_policies, press_statistics
+from stages.evaluation.baselines import PlayedSplit, PressStatistics, best_metronome, blind_policies, press_statistics
 from stages.evaluation.blind import Independent, Metronome, SquareWave, candidates, rows_on
 from stages.evaluation.onsets import episode_index, onset_counts
 
@@ -38,10 +38,17 @@ def test_press_statistics_by_hand():
     assert known.hold_frames == pytest.approx([5 / 3, 0, 1])
 
 
+def predictors(known, frames):
+    truth = np.zeros((frames, len(known.share)), dtype=bool)
+    made = baselines.baseline_predictors(known, {}, truth, episode_index([frames]), seed=0)
+    return {predictor.name: predictor.pressed for predictor in made}
+
+
 def test_majority_and_always_on():
     known = PressStatistics(np.array([0.7, 0.5, 0.1]), np.ones(3))
-    assert baselines.majority(known, 2).tolist() == [[True, False, False]] * 2
-    assert baselines.always_on(known, 2).all()
+    made = predictors(known, 2)
+    assert made["majority"].tolist() == [[[True, False, False]] * 2]
+    assert made["always_on"].all()
 
 
 def test_matched_random_has_the_share_and_the_hold():
@@ -62,7 +69,7 @@ def test_keys_that_are_hardly_ever_up_keep_their_share():
 
 def test_iid_random_has_the_share_and_no_memory():
     known = PressStatistics(np.array([0.3]), np.array([7.0]))
-    pressed = baselines.iid_random(known, 20_000, seed=0, draws=1)[0]
+    pressed = predictors(known, 20_000)["iid_random"][0]
     found = press_statistics(pressed, episode_index([20_000]))
     assert found.share[0] == pytest.approx(0.3, abs=0.01)
     assert found.hold_frames[0] == pytest.approx(1 / 0.7, rel=0.03)
@@ -86,7 +93,7 @@ def test_only_repeating_is_not_playable():
 
 def recorded(truth, lengths):
     truth, episode = np.asarray(truth, bool), episode_index(lengths)
-    return Recorded(truth, np.arange(len(truth)) * 0.1 + episode * 50.0, episode)
+    return PlayedSplit(("A", "B", "C")[: truth.shape[1]], truth, np.arange(len(truth)) * 0.1 + episode * 50.0, episode)
 
 
 def test_a_player_who_taps_in_time_is_found_by_the_metronome():

@@ -42,9 +42,9 @@ def found(session, shown):
 def test_presses_and_releases_are_measured_each_for_themselves():
     each = found(*recording())
     assert (each.presses, each.lost, each.invented) == (3, 0, 0)
-    assert each.key_error == pytest.approx([1, 1, 1]) and each.release_key_error == pytest.approx([3, 3, 3])
-    assert each.effect == pytest.approx([10] * 3) and each.release_effect == pytest.approx([20] * 3)
-    assert not each.picture_error.any() and not each.release_picture_error.any()
+    assert each.at_presses.key == pytest.approx([1, 1, 1]) and each.at_releases.key == pytest.approx([3, 3, 3])
+    assert each.at_presses.effect == pytest.approx([10] * 3) and each.at_releases.effect == pytest.approx([20] * 3)
+    assert not each.at_presses.picture.any() and not each.at_releases.picture.any()
     first, *_ = calibration_lines(each)[1:]
     assert first.endswith("median 1.0 ms, p99 1.0 ms at presses; median 3.0 ms, p99 3.0 ms at releases")
 
@@ -55,15 +55,15 @@ def test_a_frame_that_shows_a_release_too_late_is_an_error_at_releases_only():
     shown[late] -= 1  # shows the key still down, from 85 ms or less after the release was drawn
     each = found(session, shown)
     wrong_ms = (session.times[late] - RELEASED[0] - 0.02) * 1000
-    assert each.picture_error.max() == pytest.approx(wrong_ms) and not each.release_picture_error.any()
+    assert each.at_presses.picture.max() == pytest.approx(wrong_ms) and not each.at_releases.picture.any()
     shown[late], shown[late - 1] = shown[late] + 1, shown[late] + 1
     each = found(session, shown)
-    assert each.release_picture_error.max() == pytest.approx((RELEASED[0] + 0.02 - session.times[late - 1]) * 1000)
-    assert not each.picture_error.any()
+    assert each.at_releases.picture.max() == pytest.approx((RELEASED[0] + 0.02 - session.times[late - 1]) * 1000)
+    assert not each.at_presses.picture.any()
 
 
 def test_what_is_lost_at_releases_counts():
     assert found(*recording(lost_ups=1)).lost == 1
     far = found(*recording(ups_late_s=0.2))
-    assert far.lost == 3 and not len(far.release_key_error)
+    assert far.lost == 3 and not len(far.at_releases.key)
     assert "nan" in calibration_lines(far)[1]

@@ -8,8 +8,9 @@ from stages.collect import Recording, record_sessions
 from stages.games.rollout import GameSetting
 from stages.params import read_params
 from stages.recordings.actions import ActionVocabulary
-from stages.recordings.session import count_frames, read_session, session_stems
+from stages.recordings.session import read_session, session_stems
 from stages.recordings.timeline import episode_ids, labels
+from stages.recordings.video import count_frames
 
 ACTIONS = ("LEFT", "RIGHT", "SHOOT", "DASH")
 

@@ -22,10 +22,10 @@ from stages.live.latency import Latencies
 from stages.models.agent import Agent, copy_agent
 from stages.models.policies import registry
 from stages.models.policies.policy import Policy
-from stages.recordings.session import SessionWriter
 from stages.recordings.sync import Certificate
 from stages.recordings.verdict import Verdict
 from stages.recordings.video import count_frames
+from stages.recordings.writer import SessionWriter
 from tests.agents import KEYS, LATENT, acting_of, write_small_agent
 
 ROOT = Path(__file__).parents[1]
@@ -78,6 +78,12 @@ def test_without_the_live_libraries_everything_but_the_screen_works():
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
         assert ended.returncode == 0, ended.stderr
         assert "torch" not in ended.stderr
+
+
+def test_the_recorder_starts_without_the_libraries_of_learning():
+    blocked = "import sys; sys.modules.update(dict.fromkeys(['torch', 'sklearn'])); import stages.commands.record"
+    ended = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, cwd=ROOT)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_outside_of_a_project_it_says_where_to_start_it(tmp_path, monkeypatch, capsys):

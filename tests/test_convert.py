@@ -10,8 +10,9 @@ from stages.episodes.conversion import SessionJob, Span, convert_session, descri
 from stages.episodes.preprocess import preprocess
 from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter
 from stages.episodes.timelines import episode_spans, frame_rate, read_timelines
-from stages.recordings.session import SessionWriter, read_frames
 from stages.recordings.timeline import Timeline, write_timeline
+from stages.recordings.video import read_frames
+from stages.recordings.writer import SessionWriter
 
 FPS = 10.0
 # Two episodes of 12 and 7 frames, three frames outside: -1 -1 0... -1 1...

@@ -13,11 +13,11 @@ import yaml
 from stages.episodes.store import EpisodeInfo, StoreWriter, episode_name
 from stages.evaluate import main, predict_split
 from stages.evaluation import tables
-from stages.evaluation.baselines import Predictor, PressStatistics, baseline_predictors, matched_random
+from stages.evaluation.baselines import PlayedSplit, Predictor, PressStatistics, baseline_predictors, matched_random
 from stages.evaluation.blind import Metronome, SquareWave
 from stages.evaluation.figures import policy_figures, style
 from stages.evaluation.onsets import episode_index
-from stages.evaluation.scorecard import PlayedSplit, ScoreSettings, score_split
+from stages.evaluation.scorecard import ScoreSettings, score_split
 from stages.evaluation.split_report import PredictedSplit, evaluate_split, train_scores
 from stages.learning.compute import prepare_compute
 from stages.models.acting import Acting

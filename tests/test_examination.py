@@ -14,9 +14,10 @@ from stages.evaluation.figures.recording import session_figure
 from stages.recordings.actions import ActionVocabulary
 from stages.recordings.examination import Reading, examined_session
 from stages.recordings.repair import repaired
-from stages.recordings.session import SessionWriter, read_session
+from stages.recordings.session import read_session
 from stages.recordings.timeline import Timeline, presses
-from stages.recordings.verdict import BAD, GOOD, USABLE, refusal, repaired_twins, require_no_twins, verdict_of
+from stages.recordings.verdict import BAD, GOOD, USABLE, repaired_twins, require_no_twins, verdict_of
+from stages.recordings.writer import SessionWriter
 
 VOCABULARY = ActionVocabulary.from_params(["LEFT", "SHOOT"], {"LEFT": ["Key.left"], "SHOOT": ["x"]})
 READING = Reading(rule="interval", delay_ms=0, on_bad_line="error", picture_fps=10)
@@ -78,11 +79,6 @@ def test_verdicts(tmp_path, changes, word, reason):
     verdict = verdict_of(examined(tmp_path).report)
     assert verdict.word == word
     assert any(reason in words for words in verdict.reasons), verdict.reasons
-
-
-def test_what_cannot_be_read_is_refused_with_its_reason():
-    assert refusal(ValueError("a.mp4 is missing")).word == BAD
-    assert refusal(ValueError("a.mp4 is missing")).reasons == ("a.mp4 is missing",)
 
 
 def test_repairs_stand_beside_the_old_session(tmp_path):

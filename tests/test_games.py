@@ -1,6 +1,7 @@
 """The bundled games: same seed, same episode; what state rows say; the scripts and their handicaps."""
 
 import math
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
@@ -40,10 +41,9 @@ def enemy_state(*things: tuple[float, float]) -> dict[str, float]:
 
 
 def player(script, params, seed=0) -> HumanLikeScript:
-    return HumanLikeScript(
-        script, params, ("LEFT", "RIGHT", "SHOOT", "DASH"),
-        tic_rate_hz=35, tics_per_frame=3, generator=np.random.default_rng(seed),
-    )  # fmt: skip
+    keys = dict.fromkeys(("LEFT", "RIGHT", "SHOOT", "DASH"))
+    game = SimpleNamespace(script=lambda: script, keys=keys, tic_rate_hz=35, tics_per_frame=3)
+    return HumanLikeScript(game, params, np.random.default_rng(seed))
 
 
 def setting(name: str) -> GameSetting:

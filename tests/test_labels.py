@@ -33,7 +33,15 @@ from stages.pages import labels_page
 from stages.params import read_params
 from stages.paths import ENCODER, EPISODES, LATENT_ACTION_MODEL, LATENT_STORE
 from stages.studies.labels import latent_actions, policies, report
-from stages.studies.labels.inputs import UNSHAPED, chosen_file, played_file, shaped_folder, transitions, video_of
+from stages.studies.labels.inputs import (
+    UNSHAPED,
+    chosen_file,
+    cloned_folder,
+    played_file,
+    shaped_folder,
+    transitions,
+    video_of,
+)
 
 ROOT = Path(__file__).parents[1]
 STUDY = "stages/studies/labels/dvc.yaml"
@@ -178,7 +186,7 @@ def found(done):
 
 def test_every_row_is_a_stage(study):
     assert sorted(name for name, *_ in study[1]) == sorted([
-        "latent_actions", "latent_policy", "report", "shape@2", "shape@20",
+        "latent_actions", "latent_policy", "report", "shape@2", "shape@20", "clone@2", "clone@20",
         *(f"{stage}@{count}-{choice}" for stage in ("choose", "decoders") for count in (2, 20)
           for choice in ("random", "spread")),
         *(f"networks@{count}-{labeller}" for count in (2, 20) for labeller in SLOW_LABELLERS),
@@ -234,6 +242,7 @@ def test_rows_repeat_themselves_bit_for_bit(done, monkeypatch):
         chosen_file(20, "spread"): "choose 20 spread",
         shaped_folder(20, 0) / "train.safetensors": "shape 20",
         Path("data/labels/latent_policy/model.safetensors"): "latent_policy",
+        cloned_folder(20, 0) / "0" / "model.safetensors": "clone 20",
         Path("data/labels/accuracy/20-spread-cloning.json"): "accuracy 20 spread cloning",
         Path("data/labels/accuracy/20-spread-inverse.json"): "accuracy 20 spread inverse",
         played_file(20, "shaped"): "policies 20 shaped",

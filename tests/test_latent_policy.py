@@ -6,13 +6,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from stages.models.latent_policy import CodeTask, DecodedPolicy, MeanPolicy
+from stages.models.cloning import CodeTask
+from stages.models.latent_policy import DecodedPolicy
+from stages.models.policies.ensemble import Ensemble
 
 
 class Constant(nn.Module):
     """A policy that always gives the same logits."""
 
-    reads, shapes, window = ("latents",), {"latents": (2,)}, 3
+    reads, shapes, window, independent_samples = ("latents",), {"latents": (2,)}, 3, True
 
     def __init__(self, logits):
         super().__init__()
@@ -63,6 +65,6 @@ def test_the_task_leaves_out_moments_without_a_code():
 
 
 def test_a_mean_policy_is_the_mean():
-    mean = MeanPolicy([Constant([1.0, -2]), Constant([3.0, 4])])
+    mean = Ensemble([Constant([1.0, -2]), Constant([3.0, 4])]).eval()
     assert mean(torch.zeros(1, 3, 2)).tolist() == [[2, 1]]
     assert (mean.reads, mean.shapes, mean.window) == (("latents",), {"latents": (2,)}, 3)

@@ -9,8 +9,8 @@ import pytest
 
 from stages.live.encoder import Encoder
 from stages.live.tape import Tape
-from stages.recordings.session import read_frames, read_session
-from stages.recordings.video import readable_frames
+from stages.recordings.session import read_session
+from stages.recordings.video import read_frames, readable_frames
 
 
 def picture(value: int) -> np.ndarray:

@@ -52,8 +52,8 @@ def test_scores_equal_scikit_learn(frames, share, seed):
         return
     counts = counts_of(truth, pressed, episode_index([frames]))
     tp, fp, fn = (int(counts[name][0]) for name in ("tp", "fp", "fn"))
-    assert metrics.precision(tp, fp) == pytest.approx(precision_score(truth, pressed))
-    assert metrics.recall(tp, fn) == pytest.approx(recall_score(truth, pressed))
+    assert metrics.ratio(tp, tp + fp) == pytest.approx(precision_score(truth, pressed))
+    assert metrics.ratio(tp, tp + fn) == pytest.approx(recall_score(truth, pressed))
     assert metrics.f1(tp, tp + fp, tp + fn) == pytest.approx(f1_score(truth, pressed))
     assert metrics.average_precision(truth, score) == pytest.approx(average_precision_score(truth, score))
 
@@ -85,20 +85,20 @@ def test_a_perfect_prediction_scores_one():
     truth = np.random.default_rng(1).random(100) < 0.3
     counts = counts_of(truth, truth, episode_index([100]))
     tp, fp, fn = (counts[name].sum() for name in ("tp", "fp", "fn"))
-    assert metrics.precision(tp, fp) == metrics.recall(tp, fn) == metrics.f1(tp, tp + fp, tp + fn) == 1
+    assert metrics.ratio(tp, tp + fp) == metrics.ratio(tp, tp + fn) == metrics.f1(tp, tp + fp, tp + fn) == 1
     assert metrics.average_precision(truth, truth) == 1
 
 
 def test_without_positives_scores_are_undefined_not_zero():
     counts = counts_of([0] * 8, [0, 1, 0, 0, 0, 0, 0, 0])
     tp, fp, fn = (counts[name].sum() for name in ("tp", "fp", "fn"))
-    assert math.isnan(metrics.recall(tp, fn)) and math.isnan(metrics.f1(tp, tp + fp, tp + fn))
-    assert metrics.precision(tp, fp) == 0
+    assert math.isnan(metrics.ratio(tp, tp + fn)) and math.isnan(metrics.f1(tp, tp + fp, tp + fn))
+    assert metrics.ratio(tp, tp + fp) == 0
     assert math.isnan(metrics.average_precision(np.zeros(8), np.arange(8)))
 
 
 def test_pressing_nothing_has_no_precision_and_f1_zero():
-    assert math.isnan(metrics.precision(0, 0))
+    assert math.isnan(metrics.ratio(0, 0))
     assert metrics.f1(0, 0, 4) == 0
 
 

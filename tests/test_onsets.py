@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.evaluation.onsets import episode_index, match_onsets, onset_counts, onset_frames
+from stages.evaluation.onsets import episode_index, holds, match_onsets, onset_counts, onset_frames
 
 SECONDS = st.lists(st.integers(0, 30).map(lambda tenth: tenth / 10), max_size=6).map(sorted)
 
@@ -122,3 +122,8 @@ def test_frame_steps_on_the_tolerance_are_inside_whatever_the_clock():
     truth[10::20], pressed[12::20] = True, True
     counts = onset_counts(truth, pressed, times, episode_index([400]), tolerance_s=0.2)
     assert counts["matched"].sum() == counts["onsets"].sum() == 20
+
+
+def test_holds_are_the_stretches_of_ones():
+    assert holds(np.array([1, 1, 0, 1, 0, 0, 1])) == [(0, 2), (3, 4), (6, 7)]
+    assert holds(np.zeros(3)) == []

@@ -3,20 +3,23 @@ import numpy as np
 import pytest
 
 from stages.evaluation import overlay
-from stages.evaluation.overlay import KeyTimeline, draw_overlay, overlay_frames, write_video
+from stages.evaluation.overlay import draw_overlay, overlay_frames, write_video
 
 NAMES = ("LEFT", "SHOOT")
-TIMELINE = KeyTimeline(np.array([[1, 0], [1, 1], [0, 0], [0, 0]]), np.array([[0, 0], [0, 1], [0, 1], [0, 0]]))
+HUMAN, PRESSED = np.array([[1, 0], [1, 1], [0, 0], [0, 0]]), np.array([[0, 0], [0, 1], [0, 1], [0, 0]])
 
 
 def frame(height=90, width=160):
     return np.full((height, width, 3), 40, np.uint8)
 
 
-def drawn(human=(1, 0), probabilities=(0.2, 0.9), pressed=(0, 1), timeline=TIMELINE, playhead=0, image=None):
-    human = None if human is None else np.array(human)
+def drawn(human=(1, 0), probabilities=(0.2, 0.9), pressed=(0, 1), playhead=0, image=None):
+    """An episode of four frames; the values are those of the frame at the playhead."""
+    others = np.arange(4)[:, None] != playhead
+    human = None if human is None else np.where(others, HUMAN, human)
+    pressed = np.where(others, PRESSED, pressed) if len(pressed) == 2 else np.tile(pressed, (4, 1))
     image = frame() if image is None else image
-    return draw_overlay(image, NAMES, human, np.array(probabilities), np.array(pressed), timeline, playhead)
+    return draw_overlay(image, NAMES, human, np.tile(probabilities, (4, 1)), pressed, playhead)
 
 
 def share_of(image, color):
@@ -58,26 +61,21 @@ def test_the_playhead_moves_from_left_to_right():
 
 
 def test_without_a_person_there_is_one_lane_and_no_blue():
-    timeline = KeyTimeline(None, TIMELINE.pressed)
-    image = drawn(human=None, timeline=timeline)
+    image = drawn(human=None)
     assert share_of(image, overlay.HUMAN) == 0
     assert image.shape[0] < drawn().shape[0]
 
 
-def test_runs_are_the_stretches_of_ones():
-    assert overlay._runs(np.array([1, 1, 0, 1, 0, 0, 1])) == [(0, 2), (3, 4), (6, 7)]
-    assert overlay._runs(np.zeros(3)) == []
-
-
 def test_keys_of_another_shape_are_an_error():
-    with pytest.raises(ValueError, match=r"pressed has shape \(3,\), expected \(2,\)"):
+    with pytest.raises(ValueError, match=r"pressed has shape \(4, 3\), expected \(4, 2\)"):
         drawn(pressed=(0, 1, 1))
 
 
 def test_overlay_frames_draws_each_frame_with_its_keys():
-    images = list(overlay_frames([frame()] * 4, NAMES, TIMELINE.human, np.full((4, 2), 0.5), TIMELINE.pressed))
+    keys = HUMAN, np.full((4, 2), 0.5), PRESSED
+    images = list(overlay_frames([frame()] * 4, NAMES, *keys))
     assert len(images) == 4
-    again = draw_overlay(frame(), NAMES, TIMELINE.human[1], np.full(2, 0.5), TIMELINE.pressed[1], TIMELINE, 1)
+    again = draw_overlay(frame(), NAMES, *keys, 1)
     assert (images[1] == again).all()
 
 

@@ -64,10 +64,10 @@ def test_pictures_come_in_the_known_order_then_the_rest(tmp_path):
     for name in ("b.png", "z_y.png", "a.png"):
         style.save(figure, tmp_path / name)
     (tmp_path / "note.txt").write_text("not a picture")
-    found = page.pictures(tmp_path, ["z_y.png", "missing.png"], {"a.png": "The a."})
-    assert [picture.words for picture in found] == ["z y", "The a.", "b"]
+    found = page.pictures(tmp_path, {"z_y.png": "The z.", "missing.png": "None."})
+    assert [picture.words for picture in found] == ["The z.", "a", "b"]
     assert all(picture.uri.startswith("data:image/png;base64,iVBOR") for picture in found)
-    assert page.pictures(tmp_path / "nowhere") == []
+    assert page.pictures(tmp_path / "nowhere", {}) == []
     with pytest.raises(ValueError, match="note.txt: a page holds files"):
         page.data_uri(tmp_path / "note.txt")
 

@@ -5,7 +5,7 @@ import pytest
 
 from stages.evaluation.figures.codes import codes_figure, effects_figure, tsne_figure
 from stages.evaluation.figures.latent_action import every_code_figure, predictions_figure, rollout_figure
-from stages.latent_actions.pictures import captioned, tiled
+from stages.latent_actions.pictures import tiled
 from stages.latent_actions.rollouts import DRIVEN
 
 
@@ -13,7 +13,6 @@ def test_films_are_shown_side_by_side_with_even_sides():
     frames = np.repeat(np.array([11, 13, 16], np.uint8), 40).reshape(3, 1, 5, 8)
     shown = list(tiled({"true": frames, "a": frames, "b": frames, "c": frames, "d": frames}))
     assert len(shown) == 3 and all(side % 2 == 0 for side in shown[0].shape[:2]) and shown[0].dtype == np.uint8
-    assert len(list(captioned(frames, ["x", "y", "z"]))) == 3
 
 
 def test_a_roll_out_is_drawn_with_a_line_for_each_way_of_driving():

@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional
 
 from stages.learning.checkpoints import save_model
+from stages.models.policies.ensemble import Ensemble
 from stages.models.policies.recurrent import Recurrent
 from stages.models.policies.registry import kind_of, load_policy, made_policy, policy_input, save_policy
 from stages.params import read_params
@@ -66,10 +67,11 @@ def test_round_trip_through_a_folder(tmp_path):
     saved, x = policy().eval(), torch.rand(4, 10, 6)
     save_policy(tmp_path / "policy", saved)
     loaded = load_policy(tmp_path / "policy")
-    assert loaded.config == saved.config and loaded.window == 10
+    assert loaded.policies[0].config == saved.config and loaded.window == 10
     assert not loaded.training
     assert torch.equal(loaded(x), saved(x))
-    save_model(tmp_path / "policy", saved, {"kind": "recurrent", **saved.config, "hidden": [5, 8]})
+    config = {"kind": "recurrent", "members": 1, **saved.config}
+    save_model(tmp_path / "policy", Ensemble([saved]), {**config, "hidden": [5, 8]})
     with pytest.raises(ValueError, match="holds weights of another model"):
         load_policy(tmp_path / "policy")
     save_model(tmp_path / "policy", saved, {"latent_shape": [6], **CONFIG})
@@ -79,9 +81,23 @@ def test_round_trip_through_a_folder(tmp_path):
 
 def test_the_default_policy_is_what_params_yaml_says():
     params = read_params()
-    made = made_policy(params, {"latents": (params.latent_dim,)})
-    assert isinstance(made, Recurrent) and made.window == params.sequence_length
+    made = made_policy(params, {"latents": (params.latent_dim,)}).eval()
+    assert {type(member) for member in made.policies} == {Recurrent} and made.window == params.sequence_length
+    assert len(made.policies) == params.policy_members
     assert made(torch.zeros(2, made.window, params.latent_dim)).shape == (2, len(params.actions))
+
+
+def test_the_members_of_an_ensemble_learn_alone_and_decide_together(tmp_path):
+    members, x = [policy(), policy()], torch.rand(4, 10, 6)
+    torch.nn.init.normal_(members[1].output.weight)
+    together = Ensemble(members)
+    assert together.train()(x).shape == (2, 4, 3)
+    together.train()(x)[0].sum().backward()
+    assert members[0].output.weight.grad.any() and not members[1].output.weight.grad.any()
+    expected = (members[0].eval()(x) + members[1].eval()(x)) / 2
+    assert torch.allclose(together.eval()(x), expected, atol=1e-6)
+    save_policy(tmp_path / "policy", together)
+    assert torch.equal(load_policy(tmp_path / "policy")(x), together(x))
 
 
 def test_kinds_are_known_by_name_and_read_what_the_params_say():

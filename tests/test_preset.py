@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from stages.commands.preset import PRESETS, latent_action_cost, names, with_preset
+from stages.commands.preset import latent_action_cost, names, read_preset, with_preset
 from stages.models.latent_action import LatentActionDesign, LatentActionModel
 from stages.params import read_params
 
@@ -23,7 +23,7 @@ def flat(tree, prefix=""):
 
 @pytest.mark.parametrize("name", names())
 def test_a_preset_sets_what_it_names_and_keeps_the_rest_and_its_comments(name, tmp_path):
-    preset = yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
+    preset = read_preset(name)
     text = with_preset(TEXT, preset)
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     read_params(tmp_path / "params.yaml")
@@ -36,7 +36,7 @@ def test_a_preset_sets_what_it_names_and_keeps_the_rest_and_its_comments(name, t
 @pytest.mark.parametrize("name", names())
 @pytest.mark.parametrize(("height", "width"), [(45, 61), (39, 50)])
 def test_the_latent_action_model_of_every_preset_fits_odd_sizes(name, height, width, tmp_path):
-    preset = yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
+    preset = read_preset(name)
     (tmp_path / "params.yaml").write_text(with_preset(TEXT, preset), encoding="utf-8")
     own = read_params(tmp_path / "params.yaml").latent_action
     design = LatentActionDesign.from_section(own, labels=0, height=height, width=width, in_channels=3)
@@ -62,7 +62,7 @@ def test_the_network_of_the_literature_makes_its_grid_of_the_console_s_picture(t
     """Five strides make 5 x 7 cells of 160 x 210 px, a code each; the prediction has the picture's size."""
     text = TEXT
     for name in ("breakout", "literature"):
-        text = with_preset(text, yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8")))
+        text = with_preset(text, read_preset(name))
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     params = read_params(tmp_path / "params.yaml")
     own, size = params.latent_action, (params.convert.height, params.convert.width)

@@ -3,6 +3,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from stages.evaluation import probe
+from stages.evaluation.intervals import UNDEFINED
 from stages.evaluation.probe import (
     detection_ap,
     fit_object_probe,
@@ -68,8 +69,9 @@ def test_without_both_cases_there_is_no_detector_and_without_objects_no_locator(
     assert never.detector is None and never.locator is None
     always = fit_object_probe(features, np.ones(600), np.nan_to_num(x_px), episode, seed=0)
     assert always.detector is None and always.locator is not None
-    assert detection_ap(np.zeros(600), features[:, 0], episode, resamples=5, seed=0) is None
-    assert location_error_px(np.full(600, np.nan), features[:, 0], episode, resamples=5, seed=0) is None
+    assert detection_ap(np.zeros(600), features[:, 0], episode, resamples=5, seed=0) is UNDEFINED
+    nowhere = location_error_px(np.full(600, np.nan), features[:, 0], episode, resamples=5, seed=0)
+    assert np.isnan(nowhere).all()
 
 
 def test_frames_of_unknown_state_are_left_out():

@@ -244,7 +244,7 @@ def run(folder, **changes):
     """A dry run of a second."""
     asked = {
         "region": REGION, "window": GAME, "fps": 50.0, "panic_key": "Key.esc", "countdown_s": 0, "seconds": 0.5,
-        "dry": True, "log": None, "session": (folder, "a"), "metadata": {"player": "agent"}, "crf": 20,
+        "dry": True, "log": None, "record": folder / "a", "metadata": {"player": "agent"}, "crf": 20,
     }  # fmt: skip
     return Run(**asked | changes)
 
@@ -303,10 +303,10 @@ def test_a_run_that_never_played_keeps_no_session(machine, tmp_path):
     assert list(tmp_path.iterdir()) == [] and "no session was kept" in said[-1]
 
 
-@pytest.mark.parametrize("changes", [{"session": "here"}, {"log": "here"}])
+@pytest.mark.parametrize("changes", [{"record": "here"}, {"log": "here"}])
 def test_where_nothing_can_be_written_is_told_before_it_plays(machine, tmp_path, changes):
     (tmp_path / "file").write_text("no folder")
-    here = {"session": (tmp_path / "file/raw", "a"), "log": tmp_path / "file/log.csv"}
+    here = {"record": tmp_path / "file/raw/a", "log": tmp_path / "file/log.csv"}
     with pytest.raises(ValueError, match="written"):
         played(run(tmp_path, **{name: here[name] for name in changes}))
     with pytest.raises(ValueError, match="no session can be written to"):

@@ -13,8 +13,8 @@ from stages import report
 from stages.commands import headline
 from stages.episodes.store import EpisodeInfo, StoreWriter
 from stages.evaluation.figures import style
-from stages.recordings.session import SessionWriter
 from stages.recordings.timeline import Timeline, write_timeline
+from stages.recordings.writer import SessionWriter
 
 ROOT = Path(__file__).parent.parent
 ACTIONS = ("LEFT", "RIGHT", "SHOOT", "DASH")

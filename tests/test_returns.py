@@ -14,7 +14,7 @@ def test_a_share_is_of_means_and_is_paired():
     assert (half.low, half.value, half.high) == pytest.approx((0.5, 0.5, 0.5))
     assert share_of([0.0, 2], [1.0, 4], **BOOTSTRAP).value == pytest.approx(0.4)
     assert np.isnan(share_of([1.0, 1], [0.0, 0], **BOOTSTRAP).value)
-    with pytest.raises(ValueError, match="the same games twice"):
+    with pytest.raises(ValueError, match="the same games of all"):
         share_of([1.0], [1.0, 2], **BOOTSTRAP)
 
 

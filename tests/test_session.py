@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from stages.recordings.session import SessionWriter, count_frames, read_frames, read_session, session_stems
+from stages.recordings.session import read_session, session_stems
+from stages.recordings.video import count_frames, read_frames
+from stages.recordings.writer import SessionWriter
 
 START = 1_700_000_000.0
 SIZE = {"width": 64, "height": 48}

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.recordings.session import count_frames, read_frames, session_stems
-from stages.recordings.video import VideoWriter, readable_frames
+from stages.recordings.session import session_stems
+from stages.recordings.video import VideoWriter, count_frames, read_frames, readable_frames
 from tests.test_session import START, foreign, lines_of, put_lines, read, write
 
 

@@ -11,9 +11,10 @@ from stages.collect import Recording, record_sessions
 from stages.games.doom import Doom
 from stages.games.rollout import GameSetting
 from stages.params import read_params
-from stages.recordings.session import KeyEvent, read_frames, read_session
+from stages.recordings.session import KeyEvent, read_session
 from stages.recordings.sync import CELLS, Certificate, _limits, certificate, change_of, held_share, in_step, pooled_lag
 from stages.recordings.timeline import episode_ids
+from stages.recordings.video import read_frames
 
 LENGTH_S = 240
 

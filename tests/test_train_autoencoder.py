@@ -14,7 +14,8 @@ from stages.episodes.windows import FrameBank
 from stages.evaluation.autoencoder import Scoring, TrainFindings, judge_split
 from stages.evaluation.figures.autoencoder import reconstructions_figure
 from stages.models.autoencoder import encode_frames, load_autoencoder
-from stages.train_autoencoder import background_of, pictured
+from stages.models.reconstruction import background_of
+from stages.train_autoencoder import pictured
 
 PARAMS = Path("params.yaml").resolve()
 HEIGHT, WIDTH, FRAMES = 25, 38, 40

@@ -132,20 +132,40 @@ def test_same_seed_gives_the_same_bits(compute, tmp_path):
 
 
 # 6 steps a pass and an evaluation: in the first, at its end, in the second
-@pytest.mark.parametrize(("die_at", "precision"), [(2, "no"), (6, "bf16"), (9, "no"), (9, "bf16")])
-def test_a_killed_run_ends_with_the_same_weights(tmp_path, die_at, precision):
+@pytest.mark.parametrize(
+    ("die_at", "precision", "ema_decay"), [(2, "no", 0.0), (6, "bf16", 0.0), (9, "no", 0.9), (9, "bf16", 0.0)]
+)
+def test_a_killed_run_ends_with_the_same_weights(tmp_path, die_at, precision, ema_decay):
     compute = prepare_compute("cpu", precision, threads=1, seed=3)
     whole = ConvTask()
-    expected = train(whole, compute, tmp_path / "whole")
+    expected = train(whole, compute, tmp_path / "whole", ema_decay=ema_decay)
     killed = ConvTask(die_at=die_at)
     with pytest.raises(Killed):
-        train(killed, compute, tmp_path / "scratch", checkpoint_s=1e-9)
+        train(killed, compute, tmp_path / "scratch", checkpoint_s=1e-9, ema_decay=ema_decay)
     resumed = ConvTask(seed=99)  # other initial weights: everything must come from the checkpoint
-    found = train(resumed, compute, tmp_path / "scratch", checkpoint_s=1e-9)
+    found = train(resumed, compute, tmp_path / "scratch", checkpoint_s=1e-9, ema_decay=ema_decay)
     assert found.resumed_from_step == die_at - 1
     assert same(weights(whole), weights(resumed))
     assert (found.history, found.best, found.best_step) == (expected.history, expected.best, expected.best_step)
     assert not (tmp_path / "scratch").exists()
+
+
+def test_the_average_of_the_weights_is_judged_and_kept_and_learning_goes_on_from_the_last_ones(fp32, tmp_path):
+    def followed(**changes):
+        task, after = LineTask(scores=[1, 2, 3]), []
+        task.after_step = lambda step: after.append(task.model.weight.item())
+        train(task, fp32, tmp_path / str(len(changes)), steps=6, evaluate_every=2, batch_size=12, **changes)
+        return task, after
+
+    plain, weight = followed()
+    averaged, weight_too = followed(ema_decay=0.5)
+    assert weight_too == weight
+    average = weight[0]
+    for step, latest in enumerate(weight[1:], start=1):
+        decay = min(0.5, (step + 1) / (step + 10))
+        average = decay * average + (1 - decay) * latest
+    assert averaged.model.weight.item() == pytest.approx(average, rel=1e-6) != plain.model.weight.item()
+    assert averaged.seen[-1]["weight"].item() == averaged.model.weight.item()
 
 
 def test_without_a_checkpoint_in_the_middle_a_run_goes_on_from_an_evaluation(fp32, tmp_path):

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,12 +16,13 @@ from stages.evaluation.figures import style
 from stages.evaluation.figures.recording import session_figure
 from stages.params import Params
 from stages.recordings.actions import ActionVocabulary
+from stages.recordings.doctor import totals
 from stages.recordings.examination import Examined, Reading, examined_session
 from stages.recordings.repair import repaired
 from stages.recordings.session import session_stems
 from stages.recordings.sync import Certificate, certificate, change_of, pooled_lag
 from stages.recordings.timeline import end_of, episode_spans, presses
-from stages.recordings.verdict import BAD, Verdict, beside_twin, refusal, repaired_twins, verdict_of
+from stages.recordings.verdict import BAD, Verdict, repaired_twins, twin_words, verdict_of
 from stages.recordings.video import read_frames
 
 ABOUT = """Looks at a folder of recordings, or at one session, and says for each: good, usable with warnings, or do not
@@ -112,7 +113,7 @@ def case_of(folder: Path, stem: str, vocabulary: ActionVocabulary, params: Param
     try:
         examined = examined_session(folder, stem, vocabulary, Reading.from_params(params))
     except ValueError as error:
-        return Case(stem, None, refusal(error), Certificate(why_not="it cannot be read"))
+        return Case(stem, None, Verdict(BAD, (str(error),)), Certificate(why_not="it cannot be read"))
     found = certificate_of(examined, params.seed) if sync else Certificate(why_not="not asked for")
     return Case(stem, examined, verdict_of(examined.report), found)
 
@@ -121,7 +122,9 @@ def twins_refused(cases: list[Case]) -> list[Case]:
     """The same cases, those refused whose repaired session is among them: both are one recording."""
     twins = repaired_twins({case.name: case.examined.session.metadata for case in cases if case.examined})
     return [
-        replace(case, verdict=beside_twin(case.verdict, twins[case.name])) if case.name in twins else case
+        replace(case, verdict=Verdict(BAD, (twin_words(twins[case.name]), *case.verdict.reasons)))
+        if case.name in twins
+        else case
         for case in cases
     ]
 
@@ -195,14 +198,15 @@ def supply_lines(cases: list[Case], params: Params) -> list[str]:
     timelines = {name: found.timeline for name, found in usable.items()}
     if not timelines:
         return ["nothing here can be learned from"]
-    split = {"unit": params.split.unit, "val": params.split.val, "test": params.split.test, "seed": params.split.seed}
-    limits = {"min_presses": params.explore.min_presses, "reflex_hold_s": params.explore.reflex_hold_s}
     try:
-        splits = splits_of(timelines, **split)
-    except ValueError as error:
-        return [f"not enough yet: {error}", *totals_lines(usable)]
-    found = supplies(timelines, splits, **limits)
-    return [*enough_lines(found, min_presses=limits["min_presses"]), "", *share_lines(found)]
+        splits = splits_of(timelines, **params.split.model_dump())
+    except ValueError as error:  # too few sessions to split
+        so_far = totals(found.report for found in usable.values())["presses"]
+        words = ", ".join(f"{action} {count}" for action, count in so_far.items())
+        return [f"not enough yet: {error}", f"presses so far: {words}"]
+    min_presses = params.explore.min_presses
+    found = supplies(timelines, splits, min_presses=min_presses, reflex_hold_s=params.explore.reflex_hold_s)
+    return [*enough_lines(found, min_presses=min_presses), "", *share_lines(found)]
 
 
 def share_lines(found: Sequence[Supply]) -> list[str]:
@@ -212,15 +216,6 @@ def share_lines(found: Sequence[Supply]) -> list[str]:
     for row in found:
         lines.append(f"{row.action:<{width}}  " + " ".join(f"{row.share[split]:>6.1%}" for split in (ALL, *SPLITS)))
     return lines
-
-
-def totals_lines(usable: Mapping[str, Examined]) -> list[str]:
-    """Presses of every action so far, where there are too few sessions to split."""
-    totals: dict[str, int] = {}
-    for found in usable.values():
-        for action, count in found.report["presses"].items():
-            totals[action] = totals.get(action, 0) + count
-    return ["presses so far: " + ", ".join(f"{action} {count}" for action, count in totals.items())]
 
 
 def repairs(folder: Path, stems: list[str], params: Params, *, cut_end: bool):

@@ -66,15 +66,11 @@ def run(options: argparse.Namespace) -> None:
     on_signals(stop.set)
     asked = Run(
         region, window, about.fps if options.fps is None else options.fps, options.panic_key, options.countdown,
-        options.seconds, options.dry_run, options.log, _session(options.record), _metadata(options, keys),
+        options.seconds, options.dry_run, options.log, options.record, _metadata(options, keys),
         options.crf,
     )  # fmt: skip
     latencies = play(asked, brain, decide, stop, lambda line: print(line, flush=True))
     print("\n".join(summary_lines(latencies)))
-
-
-def _session(path: Path | None) -> tuple[Path, str] | None:
-    return None if path is None else (path.parent, path.name)
 
 
 def _metadata(options: argparse.Namespace, keys: Mapping[str, str]) -> dict:

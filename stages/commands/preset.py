@@ -27,6 +27,11 @@ def names() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
+def read_preset(name: str) -> Mapping[str, object]:
+    """The values of a preset, each in the style in which its file has it: [a, b], {a: b}."""
+    return YAML().load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
 def with_preset(text: str, preset: Mapping[str, object]) -> str:
     """params.yaml's text with the values of a preset, checked; ValueError for a key that params.yaml does not have.
 
@@ -42,7 +47,7 @@ def with_preset(text: str, preset: Mapping[str, object]) -> str:
             node = node.get(section, {})
         if last not in node and key != preset.get("game"):
             raise ValueError(f"the preset sets {key}, which params.yaml does not have; is it of another version?")
-        node[last] = _flowing(value)
+        node[last] = value
     written = io.StringIO()
     kind.dump(tree, written)
     validated(yaml.safe_load(written.getvalue()), PARAMS)
@@ -65,19 +70,6 @@ def latent_action_cost(params: Params) -> tuple[int, int]:
     return sum(parameter.numel() for parameter in model.parameters()), counter.get_total_flops()
 
 
-def _flowing(value):
-    """Lists and maps in the style of params.yaml: [a, b], {a: b}."""
-    if not isinstance(value, list | dict):
-        return value
-    made = YAML().map() if isinstance(value, dict) else YAML().seq()
-    if isinstance(value, dict):
-        made.update({key: _flowing(each) for key, each in value.items()})
-    else:
-        made.extend(value)
-    made.fa.set_flow_style()
-    return made
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Set what belongs together in params.yaml.")
     parser.add_argument("name", nargs="?", choices=names(), help="without one: the list of presets")
@@ -87,7 +79,7 @@ def main() -> None:
             comment = (PRESETS / f"{each}.yaml").read_text(encoding="utf-8").splitlines()[0]
             print(f"{each:<12} {comment.removeprefix('# ')}")
         return
-    preset = yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
+    preset = read_preset(name)
     PARAMS.write_text(with_preset(PARAMS.read_text(encoding="utf-8"), preset), encoding="utf-8")
     print(f"set {len(preset)} values in {PARAMS}: {', '.join(preset)}")
     weights, operations = latent_action_cost(read_params(PARAMS))

@@ -78,11 +78,6 @@ def between_marks(page: str, tables: str, marks: tuple[str, str] = (BEGIN, END))
     return f"{before}{begin}\n{tables}\n{end}{after}"
 
 
-def middle_frame(path: Path):
-    """The frame uint8 BGR [H, W, 3] in the middle of a video."""
-    return next(islice(read_frames(path), count_frames(path) // 2, None))
-
-
 def main() -> None:
     test, summary, blind = (read_json(path) for path in (TEST_METRICS, SUMMARY, BLIND))
     if test is None or summary is None or blind is None or test.get("return_fraction") is None:
@@ -98,7 +93,8 @@ def main() -> None:
     if labels is not None:
         page = between_marks(page, readme_table(labels), LABEL_MARKS)
     README.write_text(page, encoding="utf-8", newline="\n")
-    cv2.imwrite(str(PICTURE), middle_frame(VIDEO))
+    middle_frame = next(islice(read_frames(VIDEO), count_frames(VIDEO) // 2, None))
+    cv2.imwrite(str(PICTURE), middle_frame)
     print(f"wrote the results in {README} and {PICTURE}")
 
 

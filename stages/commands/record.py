@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from stages.commands.options import add_keys, add_place, keys_of, on_signals, place_of, read_project
+from stages.live.clock import counted_down
 from stages.live.desktop import open_desktop
 from stages.live.keyboard import require_known
-from stages.live.playing import counted_down
 from stages.live.recorder import Plan, Status, Switches
 from stages.live.recording import Order, record, require_free_hot_keys
 from stages.live.window import TITLE, ControlWindow, status_text
@@ -63,7 +63,8 @@ def run(options: argparse.Namespace) -> None:
             return
         status = record(_watched(order), switches, lambda recorder: _say(f"recording {order.stem}"))
     else:
-        window = ControlWindow(order.stem, _hot_key_words(order), partial(_named, order))
+        hot_keys = "   ".join(f"{key.removeprefix('Key.').upper()} {what}" for key, what in order.hot_keys.items())
+        window = ControlWindow(order.stem, hot_keys, partial(_named, order))
         on_signals(window.stop)
         status = window.run()
         if status is None:
@@ -131,7 +132,3 @@ def _watched(order: Order) -> Order:
 
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-def _hot_key_words(order: Order) -> str:
-    return "   ".join(f"{key.removeprefix('Key.').upper()} {what}" for key, what in order.hot_keys.items())

@@ -4,7 +4,9 @@ The rows are those of `dvc exp show`; columns are the params that differ and the
 """
 
 import argparse
+import textwrap
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from stages.pages.experiments import Experiment, changed_params, finished, ranked, show_experiments
@@ -14,6 +16,7 @@ from stages.run import run_stage
 WIDTH = 120
 NAME_WIDTH = 16
 VALUE_WIDTH = 14
+LEFT_OUT = "no room for: "
 METRICS_AT_LEAST = 4  # columns of metrics that are kept when many params differ
 
 
@@ -37,7 +40,8 @@ def table_lines(rows: Sequence[Experiment], width: int = WIDTH) -> list[str]:
     lines = ["".join(cells).rstrip() for cells in zip(*columns, strict=True)]
     lines.insert(2, "-" * max(len(line) for line in lines))
     left_out = changed_params(rows)[len(shown_params) :] + names[len(shown_metrics) :]
-    return lines + _folded("no room for: ", left_out, width)
+    indents = {"initial_indent": LEFT_OUT, "subsequent_indent": " " * len(LEFT_OUT)}
+    return lines + textwrap.wrap(", ".join(left_out), width, break_long_words=False, break_on_hyphens=False, **indents)
 
 
 def unfinished_lines(rows: Sequence[Experiment]) -> list[str]:
@@ -57,13 +61,8 @@ def _width(column: list[str]) -> int:
 
 
 def _fitting(columns: list[list[str]], width: int) -> list[list[str]]:
-    kept = []
-    for column in columns:
-        width -= _width(column)
-        if width < 0:
-            break
-        kept.append(column)
-    return kept
+    ends = accumulate(map(_width, columns))
+    return [column for column, end in zip(columns, ends, strict=True) if end <= width]
 
 
 def _param_heading(name: str) -> tuple[str, str]:
@@ -83,17 +82,6 @@ def _number(value: float | None, digits: int) -> str:
 
 def _cut(words: str, length: int) -> str:
     return words if len(words) <= length else words[: length - 1] + "…"
-
-
-def _folded(start: str, names: list[str], width: int) -> list[str]:
-    """`names` after `start`, in lines of at most `width` characters; no line without names."""
-    lines: list[str] = []
-    for name in names:
-        if lines and len(lines[-1]) + len(name) + 2 <= width:
-            lines[-1] += f", {name}"
-        else:
-            lines.append((start if not lines else " " * len(start)) + name)
-    return lines
 
 
 def main() -> None:

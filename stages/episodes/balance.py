@@ -100,16 +100,11 @@ def runs(active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def holds_of(pieces: Iterable[Stretch]) -> list[Hold]:
     """Every press of the pieces, by piece, action and time."""
     return [
-        Hold(piece.session, piece.episode, piece.split, action, float(piece.edges[start]), float(duration))
+        Hold(piece.session, piece.episode, piece.split, action, start_t, end_t - start_t)
         for piece in pieces
-        for action in range(piece.actions.shape[1])
-        for start, duration in _starts_and_durations(piece, action)
+        for action, active in enumerate(piece.actions.T)
+        for start_t, end_t in zip(*(piece.edges[frames].tolist() for frames in runs(active)), strict=True)
     ]
-
-
-def _starts_and_durations(piece: Stretch, action: int) -> Iterable[tuple[int, float]]:
-    starts, stops = runs(piece.actions[:, action])
-    return zip(starts, piece.edges[stops] - piece.edges[starts], strict=True)
 
 
 def balance_of(pieces: Sequence[Stretch], names: Sequence[str], *, scope: str) -> list[Balance]:

@@ -5,7 +5,7 @@ different episodes of one store and the bytes do not depend on how many there ar
 shard of frames at a time, however long a session is.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -17,8 +17,9 @@ from stages.episodes.decode import read_small_frames
 from stages.episodes.preprocess import CHANNELS
 from stages.episodes.splits import SPLITS
 from stages.episodes.store import SHARD, EpisodeInfo, create_episode, episode_name, write_rows
+from stages.recordings.files import session_path
 from stages.recordings.logs import state_columns
-from stages.recordings.session import Session, read_session, session_path
+from stages.recordings.session import Session, read_session
 from stages.recordings.timeline import Timeline, read_timeline
 
 
@@ -113,17 +114,11 @@ def convert_session(job: SessionJob, on_frames: Callable[[int], None] | None = N
         for name, values in arrays.items():
             write_rows(group[name], values)
         for start in range(0, span.info.length, SHARD):
-            block = _block(pictures, (min(SHARD, span.info.length - start), *shape[1:]))
+            rows = min(SHARD, span.info.length - start)
+            block = np.fromiter(pictures, np.dtype((np.uint8, shape[1:])), count=rows)
             group["frames"][start : start + SHARD] = block
             if on_frames:
                 on_frames(len(block))
-
-
-def _block(pictures: Iterator[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-    block = np.empty(shape, np.uint8)
-    for row in range(shape[0]):
-        block[row] = next(pictures)
-    return block
 
 
 def _labels(job: SessionJob, span: Span, timeline: Timeline, session: Session) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ killed writer leaves nothing that could be taken for a whole store.
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def episode_name(number: int) -> str:
     return f"episode_{number:05d}"
 
 
-class StoreWriter:
+class StoreWriter(AbstractContextManager):
     """Builds `<path>.partial` and renames it on close; as a context manager it removes it on an error.
 
     attrs: `action_names` (action names in column order), `state_columns`, `fps`, `recordings`, and for
@@ -70,9 +71,6 @@ class StoreWriter:
         root.update_attributes({**self._attrs, "schema": SCHEMA})
         _remove(self.path)
         self.partial.rename(self.path)
-
-    def __enter__(self) -> "StoreWriter":
-        return self
 
     def __exit__(self, kind, error, traceback) -> None:
         if kind is None:
@@ -187,11 +185,8 @@ class EpisodeStore:
         return values, lengths
 
     def _array(self, name: str, array: str) -> zarr.Array:
-        if (name, array) not in self._opened:
-            self._opened[name, array] = self._open(name, array)
-        return self._opened[name, array]
-
-    def _open(self, name: str, array: str) -> zarr.Array:
+        if (name, array) in self._opened:
+            return self._opened[name, array]
         if name not in self._groups:
             raise ValueError(
                 f"{self.path} has no episode {name!r}; it has {len(self._groups)}, {episode_name(0)} first"
@@ -200,7 +195,8 @@ class EpisodeStore:
             raise ValueError(
                 f"{self.path}: {name} has no array {array!r}, only {sorted(self._groups[name].array_keys())}"
             )
-        return self._groups[name][array]
+        self._opened[name, array] = self._groups[name][array]
+        return self._opened[name, array]
 
 
 def action_columns(store: EpisodeStore, actions: Sequence[str]) -> list[int]:

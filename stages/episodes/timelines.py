@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.recordings.timeline import Timeline, read_timeline
+from stages.recordings.timeline import Timeline, median_interval, read_timeline
 
 
 def read_timelines(directory: str | Path) -> dict[str, Timeline]:
@@ -47,7 +47,7 @@ def frame_interval(times: np.ndarray) -> float:
     """The median time between two frames in seconds; ValueError with fewer than two frames."""
     if len(times) < 2:
         raise ValueError(f"a session needs at least 2 frames to tell its frame rate, found {len(times)}")
-    return float(np.median(np.diff(times)))
+    return median_interval(times)
 
 
 def frame_rate(timelines: Mapping[str, Timeline]) -> float:

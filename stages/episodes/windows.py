@@ -53,11 +53,7 @@ class FrameBank:
         row_bytes = int(np.prod(self.shape)) * self.dtype.itemsize
         self.in_memory = sum(self.lengths) * row_bytes <= round(limit_gb * 1e9)
         if self.in_memory:
-            rows = np.empty((sum(self.lengths), row_bytes), np.uint8)
-            start = 0
-            for block in store.blocks(array, split):
-                rows[start : start + len(block)] = block.reshape(len(block), -1).view(np.uint8)
-                start += len(block)
+            rows = store.concatenated(array, split)[0].reshape(sum(self.lengths), -1).view(np.uint8)
         else:
             rows = _mapped(store, split, array, row_bytes)
         # Eight bytes at a time: gathering int64 is several times faster than gathering uint8.

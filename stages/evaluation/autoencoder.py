@@ -8,13 +8,14 @@ a time, which bounds the memory however long an episode is.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from tqdm import tqdm
 
 from stages.episodes.store import CHUNK, EpisodeStore
 from stages.evaluation.images import SCORES, image_scores, image_sums, moving_pixels, psnr_db, squared_error
-from stages.evaluation.intervals import finite
+from stages.evaluation.intervals import UNDEFINED, finite
 from stages.evaluation.probe import (
     ObjectProbe,
     detection_ap,
@@ -68,30 +69,22 @@ def study_train(store: EpisodeStore, squeeze: Squeeze, latent_size: int, scoring
     chosen = {"latent": np.zeros(total, bool), "raw": np.zeros(total, bool)}
     chosen["latent"][probe_rows(total, latent_size)] = True
     chosen["raw"][probe_rows(total, raw_size(store.row_layout("frames")[0]))] = True
-    features: dict[str, list[np.ndarray]] = {"latent": [], "raw": []}
-    errors = []
 
-    def studied(block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def studied(block: Block) -> tuple[np.ndarray, ...]:
         frames = block.read(store)
         latent, raw = (frames[rows[block.row : block.row + len(frames)]] for rows in chosen.values())
         latents, pictures = squeeze(latent)
         error = squared_error(latent, pictures).mean(axis=(1, 2), dtype=np.float64)
-        return error, latents.reshape(len(latents), -1), raw_features(raw) if probing else None
+        return error, *((latents.reshape(len(latents), -1), raw_features(raw)) if probing else ())
 
-    for error, latents, raw in _in_blocks(studied, store, "train"):
-        errors.append(error)
-        if probing:
-            features["latent"].append(latents)
-            features["raw"].append(raw)
-    psnr = float(psnr_db(np.concatenate(errors).mean()))
+    errors, *seen = (np.concatenate(each) for each in zip(*_in_blocks(studied, store, "train"), strict=True))
+    psnr = float(psnr_db(errors.mean()))
     if not probing:
         return TrainFindings(psnr, None, math.nan)
     in_view, x_px, episode = _objects(store, "train", scoring.prefix)
     probes = {
-        sight: fit_object_probe(
-            np.concatenate(features[sight]), in_view[rows], x_px[rows], episode[rows], seed=scoring.seed
-        )
-        for sight, rows in chosen.items()
+        sight: fit_object_probe(features, in_view[rows], x_px[rows], episode[rows], seed=scoring.seed)
+        for (sight, rows), features in zip(chosen.items(), seen, strict=True)
     }
     placed = x_px[np.isfinite(x_px)]
     return TrainFindings(psnr, probes, float(np.median(placed)) if len(placed) else math.nan)
@@ -117,10 +110,14 @@ def judge_split(
             prefix: {name: values.sum() for name, values in image_sums(frames, shown, moving).items()}
             for prefix, shown in (("", pictures), ("background_", empty))
         }
-        if not found.probes:
-            return block.episode, sums, {}
-        seen = {"latent": latents.reshape(len(latents), -1), "raw": raw_features(frames)}
-        return block.episode, sums, _predictions(found.probes, seen)
+        seen = {"latent": latents.reshape(len(latents), -1), "raw": raw_features(frames)} if found.probes else {}
+        said_here = {
+            (sight, name): probe.predict(features)
+            for sight, features in seen.items()
+            for name, probe in vars(found.probes[sight]).items()
+            if probe is not None
+        }
+        return block.episode, sums, said_here
 
     for episode, sums, predictions in _in_blocks(judged, store, split):
         for prefix, own in sums.items():
@@ -132,10 +129,9 @@ def judge_split(
     metrics = {key: value for name in SCORES for key, value in scores[name].as_metrics(f"ae_{name}").items()}
     blind = image_scores(totals["background_"], resamples=1, seed=scoring.seed)
     metrics |= {f"ae_background_{name}": finite(blind[name].value) for name in SCORES}
-    if not found.probes:
-        return metrics | _unscored_probe()
+    truth = _objects(store, split, scoring.prefix) if found.probes else (np.zeros(0),) * 3
     joined = {key: np.concatenate(values) for key, values in said.items()}
-    return metrics | _probe_metrics(joined, *_objects(store, split, scoring.prefix), found.median_x_px, scoring)
+    return metrics | _probe_metrics(joined, *truth, found.median_x_px, scoring)
 
 
 @dataclass(frozen=True)
@@ -181,24 +177,6 @@ def _objects(store: EpisodeStore, split: str, prefix: str) -> tuple[np.ndarray, 
     return *object_state(state, store.state_columns, prefix), np.repeat(np.arange(len(lengths)), lengths)
 
 
-def _predictions(probes: dict[str, ObjectProbe], seen: dict[str, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
-    """(sight, "detector" | "locator") -> what that probe says of each frame, [n]."""
-    return {
-        (sight, name): probe.predict(seen[sight])
-        for sight in SIGHTS
-        for name in ("detector", "locator")
-        if (probe := getattr(probes[sight], name)) is not None
-    }
-
-
-def _unscored_probe() -> dict[str, float | None]:
-    scores = [f"ae_object_{score}{suffix}" for score in ("ap", "error_px") for suffix in SIGHTS.values()]
-    return dict.fromkeys(
-        [f"{score}{end}" for score in scores for end in ("", "_low", "_high")]
-        + ["ae_object_ap_blind", "ae_object_error_px_blind"]
-    )
-
-
 def _probe_metrics(
     said: dict[tuple[str, str], np.ndarray],
     in_view: np.ndarray,
@@ -207,14 +185,12 @@ def _probe_metrics(
     median_x_px: float,
     scoring: Scoring,
 ) -> dict[str, float | None]:
-    metrics = _unscored_probe()
-    for (sight, name), values in said.items():
-        if name == "detector":
-            interval = detection_ap(in_view, values, episode, **scoring.bootstrap)
-        else:
-            interval = location_error_px(x_px, values, episode, **scoring.bootstrap)
-        score = {"detector": "ap", "locator": "error_px"}[name]
-        metrics |= interval.as_metrics(f"ae_object_{score}{SIGHTS[sight]}") if interval else {}
+    scores = {"ap": ("detector", detection_ap, in_view), "error_px": ("locator", location_error_px, x_px)}
+    metrics = {}
+    for (score, (probe, judged, truth)), (sight, suffix) in product(scores.items(), SIGHTS.items()):
+        known = (sight, probe) in said
+        interval = judged(truth, said[sight, probe], episode, **scoring.bootstrap) if known else UNDEFINED
+        metrics |= interval.as_metrics(f"ae_object_{score}{suffix}")
     known, placed = in_view[np.isfinite(in_view)], x_px[np.isfinite(x_px)]
     metrics["ae_object_ap_blind"] = finite((known > 0).mean()) if len(known) else None
     metrics["ae_object_error_px_blind"] = finite(np.abs(placed - median_x_px).mean()) if len(placed) else None

@@ -56,21 +56,6 @@ def press_statistics(actions: np.ndarray, episode: np.ndarray) -> PressStatistic
     return PressStatistics(share=active.mean(axis=0), hold_frames=active.sum(axis=0) / np.maximum(presses, 1))
 
 
-def majority(known: PressStatistics, frames: int) -> np.ndarray:
-    """bool [frames, A]"""
-    return np.tile(known.share > 0.5, (frames, 1))
-
-
-def always_on(known: PressStatistics, frames: int) -> np.ndarray:
-    """bool [frames, A]"""
-    return np.ones((frames, len(known.share)), dtype=bool)
-
-
-def iid_random(known: PressStatistics, frames: int, *, seed: int, draws: int = DRAWS) -> np.ndarray:
-    """bool [draws, frames, A]"""
-    return np.random.default_rng(seed).random((draws, frames, len(known.share))) < known.share
-
-
 def matched_random(known: PressStatistics, episode: np.ndarray, *, seed: int, draws: int = DRAWS) -> np.ndarray:
     """A two-state Markov chain an action, bool [draws, N, A]; each episode begins in the stationary state.
 
@@ -104,14 +89,25 @@ class MatchedRandom:
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """What the player did in training: truth bool [N, A], times float64 [N] in s, episode int64 [N]."""
+class PlayedSplit:
+    """What the player did: truth bool [N, A], times float64 [N] in s, episode int64 [N] = 0..F-1 ascending."""
 
+    actions: tuple[str, ...]
     truth: np.ndarray
     times: np.ndarray
     episode: np.ndarray
 
-    def episodes(self) -> tuple[np.ndarray, ...]:
+    @property
+    def episodes(self) -> int:
+        return int(self.episode[-1]) + 1
+
+    @property
+    def frame_s(self) -> float:
+        """The usual distance of two frames of an episode in seconds, to a microsecond; 0 when no episode has two."""
+        steps = np.diff(self.times)[np.diff(self.episode) == 0]
+        return round(float(np.median(steps)), 6) if len(steps) else 0.0
+
+    def by_episode(self) -> tuple[np.ndarray, ...]:
         """The keys of each episode, uint8 [T, A]."""
         return tuple(np.split(self.truth.astype(np.uint8), np.flatnonzero(np.diff(self.episode)) + 1))
 
@@ -123,7 +119,7 @@ class Recorded:
         return float(np.nan_to_num(metrics.f1(*sums)))
 
 
-def best_metronome(train: Recorded, tolerance_s: float) -> Metronome:
+def best_metronome(train: PlayedSplit, tolerance_s: float) -> Metronome:
     """For each action the taps with the best onset F1 on training.
 
     First how often, beginning with the episode, then from which frame on: all pairs would take twenty times as long.
@@ -140,7 +136,7 @@ def best_metronome(train: Recorded, tolerance_s: float) -> Metronome:
     return Metronome(*zip(*chosen, strict=True))
 
 
-def blind_policies(train: Recorded, grid: Sequence[RowsOf], *, tolerance_s: float) -> dict[str, RowsOf]:
+def blind_policies(train: PlayedSplit, grid: Sequence[RowsOf], *, tolerance_s: float) -> dict[str, RowsOf]:
     """The blind players that training decides for, by the name of the predictor that they become."""
     known: dict[tuple[int, bytes], float] = {}  # many policies share a column
     scores = {"blind_onsets": [], "blind_frames": [], "blind_exact": []}
@@ -157,7 +153,7 @@ def blind_policies(train: Recorded, grid: Sequence[RowsOf], *, tolerance_s: floa
         scores["blind_frames"].append(np.nan_to_num(metrics.f1(hits, pressed, held)).mean())
         scores["blind_exact"].append((rows == train.truth).all(axis=1).mean())
     best = {name: grid[int(np.argmax(of))] for name, of in scores.items()}
-    return {"metronome": best_metronome(train, tolerance_s), **best, "replay": Replay(train.episodes())}
+    return {"metronome": best_metronome(train, tolerance_s), **best, "replay": Replay(train.by_episode())}
 
 
 def repeat_last(truth: np.ndarray, episode: np.ndarray) -> np.ndarray:
@@ -172,18 +168,17 @@ def baseline_predictors(
     known: PressStatistics, policies: Mapping[str, RowsOf], truth: np.ndarray, episode: np.ndarray, *, seed: int
 ) -> tuple[Predictor, ...]:
     """All baselines on a split: truth 0/1 [N, A], episode int64 [N]; `known` and `policies` come from training."""
-    frames = len(truth)
-    share = np.tile(known.share, (frames, 1))
+    share = np.tile(known.share, (len(truth), 1))
     last = repeat_last(truth, episode)
 
     def playable(name: str, pressed: np.ndarray, score: np.ndarray) -> Predictor:
         return Predictor(name, pressed, score, playable=True, baseline=True)
 
     return (
-        playable("majority", majority(known, frames)[None], share),
-        playable("always_on", always_on(known, frames)[None], share),
+        playable("majority", share[None] > 0.5, share),
+        playable("always_on", np.ones((1, *truth.shape), dtype=bool), share),
         playable("matched_random", matched_random(known, episode, seed=seed), share),
-        playable("iid_random", iid_random(known, frames, seed=seed + 1), share),
+        playable("iid_random", np.random.default_rng(seed + 1).random((DRAWS, *truth.shape)) < known.share, share),
         *(playable(name, rows_on(policy, episode)[None], share) for name, policy in policies.items()),
         Predictor("repeat_last", last[None], last.astype(np.float64), playable=False, baseline=True),
     )

@@ -15,13 +15,12 @@ import cv2
 import numpy as np
 
 from stages.evaluation.intervals import Interval, sums_interval
-from stages.evaluation.metrics import ratio
+from stages.evaluation.metrics import mean_of_sums
 
 WHITE = 255.0
 WINDOW = 7  # pixels on a side of SSIM's window
 BORDER = WINDOW // 2
-SCORES = ("psnr_db", "moving_psnr_db", "ssim", "moving_ssim")
-_SUMS = {  # the sums a score is made of: (values, pixels)
+SCORES = {  # and the sums that each is made of: (values, pixels)
     "psnr_db": ("error", "pixels"),
     "moving_psnr_db": ("moving_error", "moving_pixels"),
     "ssim": ("ssim", "ssim_pixels"),
@@ -79,7 +78,7 @@ def _window_mean(values: np.ndarray) -> np.ndarray:
 
 
 def image_sums(images: np.ndarray, others: np.ndarray, moving: np.ndarray) -> dict[str, np.ndarray]:
-    """What the scores are made of, summed over each frame: names of `_SUMS` -> float64 [N].
+    """What the scores are made of, summed over each frame: names of the parts of `SCORES` -> float64 [N].
 
     images, others uint8 [N, C, H, W]; moving bool [N, H, W].
     """
@@ -102,21 +101,13 @@ def image_scores(sums: Mapping[str, np.ndarray], *, resamples: int, seed: int) -
     """SCORES with intervals from a bootstrap over episodes; sums as `image_sums` has them, per episode [F]."""
     return {
         name: sums_interval(
-            _psnr_of_sums if name.endswith("psnr_db") else _mean_of_sums,
-            np.stack([sums[part] for part in _SUMS[name]], axis=1),
+            (lambda sums: psnr_db(mean_of_sums(sums))) if name.endswith("psnr_db") else mean_of_sums,
+            np.stack([sums[part] for part in parts], axis=1),
             resamples=resamples,
             seed=seed,
         )
-        for name in SCORES
+        for name, parts in SCORES.items()
     }
-
-
-def _mean_of_sums(sums: np.ndarray) -> np.ndarray:
-    return ratio(sums[..., 0], sums[..., 1])
-
-
-def _psnr_of_sums(sums: np.ndarray) -> np.ndarray:
-    return psnr_db(_mean_of_sums(sums))
 
 
 def _check(images: np.ndarray, others: np.ndarray) -> None:

@@ -9,15 +9,14 @@ fewer than two episodes there is no interval and both ends are NaN.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 LEVEL = 0.95  # share of the draws between low and high
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """A value measured on all episodes and the ends of its bootstrap interval; NaN where undefined."""
 
     value: float
@@ -27,6 +26,9 @@ class Interval:
     def as_metrics(self, name: str) -> dict[str, float | None]:
         """The flat entries `name`, `name_low`, `name_high`; None (null in JSON) where undefined."""
         return {name: finite(self.value), f"{name}_low": finite(self.low), f"{name}_high": finite(self.high)}
+
+
+UNDEFINED = Interval(math.nan, math.nan, math.nan)
 
 
 def finite(value: float) -> float | None:
@@ -49,60 +51,46 @@ def resample_weights(episodes: int, *, resamples: int, seed: int) -> np.ndarray:
     return np.bincount(flat.ravel(), minlength=resamples * episodes).reshape(resamples, episodes).astype(np.float64)
 
 
-def resampled_sums(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Counts an episode [F, ...] summed over the episodes of each draw, weights [R, F] -> float64 [R, ...]."""
-    return np.tensordot(weights, np.asarray(counts, dtype=np.float64), axes=1)
-
-
-def interval_of(value: float, draws: np.ndarray, *, episodes: int, level: float = LEVEL) -> Interval:
+def interval_of(value: float, draws: np.ndarray, *, episodes: int) -> Interval:
     """The interval of a value from its draws [R] (NaN draws are left out)."""
     defined = np.asarray(draws, dtype=np.float64)
     defined = defined[np.isfinite(defined)]
     if episodes < 2 or not math.isfinite(value) or not len(defined):
         return Interval(float(value), math.nan, math.nan)
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(value), float(low), float(high))
 
 
 def bootstrap_interval(
-    statistic: Callable[[np.ndarray], float], episodes: int, *, resamples: int, seed: int, level: float = LEVEL
+    statistic: Callable[[np.ndarray], np.ndarray], episodes: int, *, resamples: int, seed: int
 ) -> Interval:
-    """The interval of any statistic, which takes the indices of the drawn episodes, int64 [episodes].
+    """The interval of any statistic, which maps the indices of drawn episodes, int64 [..., episodes], to values [...].
 
-    One call a draw: for sums of counts `sums_interval` is much faster and draws the same episodes.
+    For sums of counts `sums_interval` is much faster and draws the same episodes.
     """
     draws = resamples_of(episodes, resamples=resamples, seed=seed)
-    values = np.array([statistic(drawn) for drawn in draws], dtype=np.float64)
-    return interval_of(statistic(np.arange(episodes)), values, episodes=episodes, level=level)
+    return interval_of(float(statistic(np.arange(episodes))), statistic(draws), episodes=episodes)
 
 
 def sums_interval(
-    statistic: Callable[[np.ndarray], np.ndarray],
-    counts: np.ndarray,
-    *,
-    resamples: int,
-    seed: int,
-    level: float = LEVEL,
+    statistic: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, *, resamples: int, seed: int
 ) -> Interval:
     """The interval of a statistic of summed counts [F, K]; it maps sums [..., K] to values [...]."""
     counts = np.asarray(counts, dtype=np.float64)
     weights = resample_weights(len(counts), resamples=resamples, seed=seed)
-    value = float(statistic(counts.sum(axis=0)))
-    return interval_of(value, statistic(resampled_sums(counts, weights)), episodes=len(counts), level=level)
+    drawn = np.tensordot(weights, counts, axes=1)
+    return interval_of(float(statistic(counts.sum(axis=0))), statistic(drawn), episodes=len(counts))
 
 
-def mean_interval(values: np.ndarray, *, resamples: int, seed: int, level: float = LEVEL) -> Interval:
+def mean_interval(values: np.ndarray, *, resamples: int, seed: int) -> Interval:
     """The interval of the mean of one value an episode, values [F] (for example returns)."""
     values = np.asarray(values, dtype=np.float64)
-    draws = resamples_of(len(values), resamples=resamples, seed=seed)
-    return interval_of(values.mean(), values[draws].mean(axis=1), episodes=len(values), level=level)
+    return bootstrap_interval(lambda drawn: values[drawn].mean(axis=-1), len(values), resamples=resamples, seed=seed)
 
 
-def paired_difference(
-    first: np.ndarray, second: np.ndarray, *, resamples: int, seed: int, level: float = LEVEL
-) -> Interval:
+def paired_difference(first: np.ndarray, second: np.ndarray, *, resamples: int, seed: int) -> Interval:
     """The interval of mean(first - second) where both [F] were measured on the same episodes or seeds."""
     first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if first.shape != second.shape:
         raise ValueError(f"a paired difference needs the same episodes twice, found {first.shape} and {second.shape}")
-    return mean_interval(first - second, resamples=resamples, seed=seed, level=level)
+    return mean_interval(first - second, resamples=resamples, seed=seed)

@@ -56,12 +56,9 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=np.full(numerator.shape, math.nan), where=denominator != 0)
 
 
-def precision(tp: np.ndarray, fp: np.ndarray) -> np.ndarray:
-    return ratio(tp, np.add(tp, fp))
-
-
-def recall(tp: np.ndarray, fn: np.ndarray) -> np.ndarray:
-    return ratio(tp, np.add(tp, fn))
+def mean_of_sums(sums: np.ndarray) -> np.ndarray:
+    """Sums of values and how many they are, [..., 2] -> their mean [...]."""
+    return ratio(sums[..., 0], sums[..., 1])
 
 
 def f1(hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> np.ndarray:

@@ -29,6 +29,12 @@ def onset_frames(active: np.ndarray, episode: np.ndarray) -> np.ndarray:
     return np.flatnonzero(rising) + 1
 
 
+def holds(active: np.ndarray) -> list[tuple[int, int]]:
+    """[start, stop) of every hold of one action, 0/1 [T]."""
+    edges = np.flatnonzero(np.diff(np.asarray(active, dtype=bool), prepend=False, append=False)).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
 def match_onsets(player_s: np.ndarray, predicted_s: np.ndarray, *, early_s: float, late_s: float) -> np.ndarray:
     """As many pairs as possible with -early_s <= predicted - player <= late_s, each onset in one at most.
 

@@ -7,13 +7,13 @@ upper left, one row an action at the upper right, the whole episode as strips be
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from stages.evaluation.onsets import holds
 from stages.recordings.video import VideoWriter
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 640, 360  # the box that the game picture is fitted into, px
@@ -30,43 +30,36 @@ HUMAN = (233, 180, 86)
 MODEL = (40, 150, 240)
 
 
-@dataclass(frozen=True)
-class KeyTimeline:
-    """The keys of a whole episode, uint8 [T, A]: the person's (None where nobody played) and the model's."""
-
-    human: np.ndarray | None
-    pressed: np.ndarray
-
-
 def draw_overlay(
     frame_bgr: np.ndarray,
     action_names: Sequence[str],
     human: np.ndarray | None,
     probabilities: np.ndarray,
     pressed: np.ndarray,
-    timeline: KeyTimeline,
     playhead: int,
 ) -> np.ndarray:
     """One picture of the overlay, uint8 [H, W, 3], with even sides.
 
-    `frame_bgr` is the game picture [h, w, 3]; `human` [A] (or None), `probabilities` [A] and `pressed` [A] are the
-    keys of this frame; `timeline` holds the keys of the whole episode and `playhead` is the frame's place in it.
+    `frame_bgr` is the game picture [h, w, 3]; `human` (None where nobody played), `probabilities` and `pressed` [T, A]
+    are those of the whole episode, `playhead` the frame's place in it.
     """
     actions = len(action_names)
-    for name, row in {"human": human, "probabilities": probabilities, "pressed": pressed}.items():
-        if row is not None and np.shape(row) != (actions,):
+    for name, keys in {"human": human, "probabilities": probabilities, "pressed": pressed}.items():
+        if keys is not None and np.shape(keys) != (len(pressed), actions):
             raise ValueError(
-                f"{name} has shape {np.shape(row)}, expected ({actions},): one value for each of {action_names}"
+                f"{name} has shape {np.shape(keys)}, expected {(len(pressed), actions)}: one value a frame for each of "
+                f"{action_names}"
             )
     picture = _fitted(frame_bgr)
-    lanes = 1 if timeline.human is None else 2
-    strips = 16 + actions * (lanes * STRIP_HEIGHT + 8)
+    lanes = [(pressed, MODEL)] if human is None else [(human, HUMAN), (pressed, MODEL)]
+    strips = 16 + actions * (len(lanes) * STRIP_HEIGHT + 8)
     height = picture.shape[0] + strips
     image = np.full((height + height % 2, picture.shape[1] + PANEL_WIDTH, 3), BACKGROUND, np.uint8)
     image[: picture.shape[0], : picture.shape[1]] = picture
     panel = image[: picture.shape[0], picture.shape[1] :]
-    _draw_panel(panel, action_names, human, probabilities, pressed)
-    _draw_timeline(image[picture.shape[0] :], action_names, timeline, playhead)
+    now = None if human is None else human[playhead]
+    _draw_panel(panel, action_names, now, probabilities[playhead], pressed[playhead])
+    _draw_timeline(image[picture.shape[0] :], action_names, lanes, playhead)
     return image
 
 
@@ -78,10 +71,8 @@ def overlay_frames(
     pressed: np.ndarray,
 ) -> Iterator[np.ndarray]:
     """The overlay of every frame of an episode; `human` [T, A] or None, `probabilities` and `pressed` [T, A]."""
-    timeline = KeyTimeline(human, pressed)
     for i, frame in zip(range(len(pressed)), frames_bgr, strict=False):
-        row = None if human is None else human[i]
-        yield draw_overlay(frame, action_names, row, probabilities[i], pressed[i], timeline, i)
+        yield draw_overlay(frame, action_names, human, probabilities, pressed, i)
 
 
 def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> int:
@@ -99,9 +90,8 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> i
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:
-        writer = VideoWriter(
-            partial, width=width, height=height, fps=fps, crf=CRF, container={"movflags": "+faststart"}
-        )  # fmt: skip
+        container = {"movflags": "+faststart"}
+        writer = VideoWriter(partial, width=width, height=height, fps=fps, crf=CRF, container=container)
         with closing(writer):
             for image in chain([first], frames):
                 writer.write(image)
@@ -156,20 +146,17 @@ def _box(image, x: int, y: int, half: int, color, filled: bool) -> None:
     cv2.rectangle(image, *corners, color if filled else TRACK, -1 if filled else 1)
 
 
-def _draw_timeline(area, action_names, timeline: KeyTimeline, playhead: int) -> None:
-    """The whole episode: for each action the person's lane above the model's, a line at `playhead`."""
-    frames = len(timeline.pressed)
+def _draw_timeline(area, action_names, lanes, playhead: int) -> None:
+    """The whole episode: for each action a lane for each of `lanes` (keys [T, A], colour), a line at `playhead`."""
+    frames = len(lanes[0][0])
     width = area.shape[1] - LABEL_WIDTH - 14
-    lanes = [(timeline.pressed, MODEL)]
-    if timeline.human is not None:
-        lanes.insert(0, (timeline.human, HUMAN))
     y = 10
     for i, name in enumerate(action_names):
         block = len(lanes) * STRIP_HEIGHT
         _write(area, _short(name), 12, y + block // 2 + 4, FAINT, 0.4)
         for keys, color in lanes:
             cv2.rectangle(area, (LABEL_WIDTH, y), (LABEL_WIDTH + width, y + STRIP_HEIGHT - 2), TRACK, -1)
-            for start, stop in _runs(keys[:, i]):
+            for start, stop in holds(keys[:, i]):
                 left = LABEL_WIDTH + start * width // frames
                 right = max(left, LABEL_WIDTH + stop * width // frames - 1)
                 cv2.rectangle(area, (left, y), (right, y + STRIP_HEIGHT - 2), color, -1)
@@ -177,9 +164,3 @@ def _draw_timeline(area, action_names, timeline: KeyTimeline, playhead: int) -> 
         y += 8
     x = LABEL_WIDTH + (2 * playhead + 1) * width // (2 * frames)
     cv2.line(area, (x, 4), (x, y - 2), TEXT, 1)
-
-
-def _runs(row: np.ndarray) -> list[tuple[int, int]]:
-    """[start, stop) of every stretch of ones in `row` [T]."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(row) != 0, [0]]).astype(np.int8)))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]

@@ -1,6 +1,6 @@
 """What evaluate wrote for every frame of a split (predictions.csv), read back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,33 +19,28 @@ class Predictions:
 
     def part(self, frames: slice) -> "Predictions":
         """The same for some of the frames."""
-        return Predictions(
-            self.actions,
-            self.keys[frames],
-            self.times[frames],
-            self.episode[frames],
-            self.truth[frames],
-            self.probabilities[frames],
-            self.pressed[frames],
-        )
+        return replace(self, **{name: rows[frames] for name, rows in vars(self).items() if name != "actions"})
 
 
 def parse_predictions(words: str) -> Predictions:
     """The content of a predictions.csv (columns: session, episode, frame, t, <ACTION>_true, _p, _pressed, ...)."""
-    lines = words.splitlines()
-    if len(lines) < 2:
+    head, *lines = (line.split(",") for line in words.splitlines())
+    if not lines:
         raise ValueError("predictions.csv holds no frame")
-    head = lines[0].split(",")
+    column = dict(zip(head, np.array(lines).T, strict=True))
     actions = tuple(name.removesuffix("_true") for name in head if name.endswith("_true"))
-    values = np.array([line.split(",") for line in lines[1:]])
-    column = {name: values[:, i] for i, name in enumerate(head)}
-    begins = (column["session"][1:] != column["session"][:-1]) | (column["episode"][1:] != column["episode"][:-1])
+
+    def of_actions(kind: str) -> np.ndarray:
+        return np.stack([column[f"{name}_{kind}"].astype(np.float64) for name in actions], axis=1)
+
+    session, episode = column["session"], column["episode"]
+    begins = (session[1:] != session[:-1]) | (episode[1:] != episode[:-1])
     return Predictions(
         actions,
-        tuple(zip(column["session"], column["episode"], column["t"], strict=True)),
+        tuple(zip(session, episode, column["t"], strict=True)),
         column["t"].astype(np.float64),
         np.r_[0, np.cumsum(begins)],
-        np.stack([column[f"{name}_true"].astype(np.float64) > 0.5 for name in actions], axis=1),
-        np.stack([column[f"{name}_p"].astype(np.float64) for name in actions], axis=1),
-        np.stack([column[f"{name}_pressed"].astype(np.float64) > 0.5 for name in actions], axis=1),
+        of_actions("true") > 0.5,
+        of_actions("p"),
+        of_actions("pressed") > 0.5,
     )

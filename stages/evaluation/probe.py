@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from scipy.optimize import minimize
 
-from stages.evaluation.intervals import Interval, interval_of, resample_weights, sums_interval
-from stages.evaluation.metrics import average_precision, per_episode, ratio
+from stages.evaluation.intervals import UNDEFINED, Interval, interval_of, resample_weights, sums_interval
+from stages.evaluation.metrics import average_precision, mean_of_sums, per_episode
 
 RAW_PIXELS = 48 * 27  # a raw frame is shrunk to about so many pixels
 MOST_FRAMES = 8192  # a probe is fitted on at most so many frames ...
@@ -103,17 +103,15 @@ def fit_object_probe(
     return ObjectProbe(detector, locator)
 
 
-def detection_ap(
-    in_view: np.ndarray, score: np.ndarray, episode: np.ndarray, *, resamples: int, seed: int
-) -> Interval | None:
-    """Average precision of "is one in view" from scores [N]; None where no frame holds one.
+def detection_ap(in_view: np.ndarray, score: np.ndarray, episode: np.ndarray, *, resamples: int, seed: int) -> Interval:
+    """Average precision of "is one in view" from scores [N]; undefined where no frame holds one.
 
     episode int64 [N] ascends from 0 without gaps; the interval is from a bootstrap over episodes.
     """
     known = np.isfinite(in_view)
     truth = in_view[known] > 0
     if not truth.any():
-        return None
+        return UNDEFINED
     episodes = int(episode[-1]) + 1
     weights = resample_weights(episodes, resamples=resamples, seed=seed)
     draws = average_precision(truth, score[known], weights, episode[known])
@@ -122,14 +120,12 @@ def detection_ap(
 
 def location_error_px(
     x_px: np.ndarray, predicted: np.ndarray, episode: np.ndarray, *, resamples: int, seed: int
-) -> Interval | None:
-    """Mean |predicted - x| in px [N] where one is in view; None where none ever is. episode as above."""
+) -> Interval:
+    """Mean |predicted - x| in px [N] where one is in view; undefined where none ever is. episode as above."""
     placed = np.isfinite(x_px)
-    if not placed.any():
-        return None
     error = np.where(placed, np.abs(predicted - x_px), 0.0)
     counts = per_episode(np.stack([error, placed], axis=1), episode)
-    return sums_interval(lambda sums: ratio(sums[..., 0], sums[..., 1]), counts, resamples=resamples, seed=seed)
+    return sums_interval(mean_of_sums, counts, resamples=resamples, seed=seed)
 
 
 def held_back(episode: np.ndarray, *, seed: int) -> np.ndarray:

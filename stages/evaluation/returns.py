@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from stages.evaluation.intervals import Interval, interval_of, mean_interval, paired_difference, resamples_of
+from stages.evaluation.intervals import Interval, bootstrap_interval, mean_interval, paired_difference
 
 
 def return_fraction(returns: Mapping[str, np.ndarray], *, resamples: int, seed: int) -> Interval:
@@ -12,29 +12,22 @@ def return_fraction(returns: Mapping[str, np.ndarray], *, resamples: int, seed: 
 
     0 is as good as whoever sees nothing, 1 as good as the player it watched.
     """
-    agent, blind, script = (returns[name] for name in ("agent", "best_blind", "script"))
-    drawn = resamples_of(len(agent), resamples=resamples, seed=seed)
+    agent, blind, script = (np.asarray(returns[name], float) for name in ("agent", "best_blind", "script"))
+    if not agent.shape == blind.shape == script.shape:
+        raise ValueError(f"a share needs the same games of all, found {agent.shape}, {blind.shape} and {script.shape}")
 
-    def fraction(index) -> np.ndarray:
-        low = blind[index].mean(axis=-1)
-        span = script[index].mean(axis=-1) - low
-        return (agent[index].mean(axis=-1) - low) / np.where(span > 0, span, np.nan)
+    def fraction(drawn: np.ndarray) -> np.ndarray:
+        low = blind[drawn].mean(axis=-1)
+        span = script[drawn].mean(axis=-1) - low
+        return (agent[drawn].mean(axis=-1) - low) / np.where(span > 0, span, np.nan)
 
-    return interval_of(float(fraction(np.arange(len(agent)))), fraction(drawn), episodes=len(agent))
+    return bootstrap_interval(fraction, len(agent), resamples=resamples, seed=seed)
 
 
 def share_of(returns: np.ndarray, whole: np.ndarray, *, resamples: int, seed: int) -> Interval:
     """mean(returns) / mean(whole), both [S] resampled together; undefined where `whole` earns nothing."""
-    returns, whole = np.asarray(returns, float), np.asarray(whole, float)
-    if returns.shape != whole.shape:
-        raise ValueError(f"a share needs the same games twice, found {returns.shape} and {whole.shape}")
-    drawn = resamples_of(len(returns), resamples=resamples, seed=seed)
-
-    def share(index) -> np.ndarray:
-        all_of_it = whole[index].mean(axis=-1)
-        return returns[index].mean(axis=-1) / np.where(all_of_it > 0, all_of_it, np.nan)
-
-    return interval_of(float(share(np.arange(len(returns)))), share(drawn), episodes=len(returns))
+    nothing = np.zeros(len(whole))
+    return return_fraction({"agent": returns, "best_blind": nothing, "script": whole}, resamples=resamples, seed=seed)
 
 
 def compared(

@@ -12,32 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.evaluation import metrics
-from stages.evaluation.baselines import Predictor
+from stages.evaluation.baselines import PlayedSplit, Predictor
 from stages.evaluation.intervals import Interval, interval_of, resample_weights
 from stages.evaluation.onsets import onset_counts
 
 ALL = "all"  # stands in an action's place for metrics over all actions
 PLAIN = ("support", "short_support", "long_support", "onsets", "predicted_onsets", "frames", "episodes")  # no interval
-
-
-@dataclass(frozen=True)
-class PlayedSplit:
-    """What the player did: truth bool [N, A], times float64 [N] in s, episode int64 [N] = 0..F-1 ascending."""
-
-    actions: tuple[str, ...]
-    truth: np.ndarray
-    times: np.ndarray
-    episode: np.ndarray
-
-    @property
-    def episodes(self) -> int:
-        return int(self.episode[-1]) + 1
-
-    @property
-    def frame_s(self) -> float:
-        """The usual distance of two frames of an episode in seconds, to a microsecond; 0 when no episode has two."""
-        steps = np.diff(self.times)[np.diff(self.episode) == 0]
-        return round(float(np.median(steps)), 6) if len(steps) else 0.0
 
 
 @dataclass(frozen=True)
@@ -84,12 +64,8 @@ class Scorecard:
 
 def score_split(played: PlayedSplit, predictors: Sequence[Predictor], settings: ScoreSettings) -> Scorecard:
     """The scorecard of predictors on one split; those that are no baselines are also given an onset_skill."""
-    weights = np.vstack(
-        [
-            np.ones((1, played.episodes)),
-            resample_weights(played.episodes, resamples=settings.resamples, seed=settings.seed),
-        ]
-    )
+    drawn = resample_weights(played.episodes, resamples=settings.resamples, seed=settings.seed)
+    weights = np.vstack([np.ones((1, played.episodes)), drawn])
     counts = {predictor.name: _counts(played, predictor, settings) for predictor in predictors}
     sums = {
         name: {key: np.tensordot(weights, value, axes=1) for key, value in of.items()} for name, of in counts.items()
@@ -131,8 +107,8 @@ def action_scores(counts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         "support": tp + fn,
         "share_true": metrics.ratio(tp + fn, frames),
         "share_predicted": metrics.ratio(tp + fp, frames),
-        "precision": metrics.precision(tp, fp),
-        "recall": metrics.recall(tp, fn),
+        "precision": metrics.ratio(tp, tp + fp),
+        "recall": metrics.ratio(tp, tp + fn),
         "f1": metrics.f1(tp, tp + fp, tp + fn),
         "ap": None,  # filled in by score_split; here for its place in the table
         "accuracy": metrics.ratio(tp + tn, frames),
@@ -141,7 +117,7 @@ def action_scores(counts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     for kind in ("short", "long"):
         hits, misses = counts[f"{kind}_tp"], counts[f"{kind}_fn"]
         scores[f"{kind}_support"] = hits + misses
-        scores[f"{kind}_recall"] = metrics.recall(hits, misses)
+        scores[f"{kind}_recall"] = metrics.ratio(hits, hits + misses)
         scores[f"{kind}_f1"] = metrics.f1(hits, hits + _alarms_of(kind, counts), hits + misses)
     return scores | {
         "onsets": onsets,

@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 
 from stages.episodes.store import EpisodeInfo
 from stages.evaluation import tables
-from stages.evaluation.baselines import Predictor, PressStatistics, baseline_predictors
+from stages.evaluation.baselines import PlayedSplit, Predictor, PressStatistics, baseline_predictors
 from stages.evaluation.blind import RowsOf
 from stages.evaluation.figures import policy_figures, style
 from stages.evaluation.intervals import finite
-from stages.evaluation.scorecard import PlayedSplit, Scorecard, ScoreSettings, score_split
+from stages.evaluation.scorecard import Scorecard, ScoreSettings, score_split
+from stages.learning.checkpoints import write_json
 from stages.models.acting import Acting, sigmoid
 
 TIMELINE_S = 20.0
@@ -81,18 +82,9 @@ def evaluate_split(
     baselines = baseline_predictors(known, policies, played.truth, played.episode, seed=settings.seed)
     card = score_split(played, models + baselines, settings)
     flat = tables.headline_metrics(card, prefix) | dict(further)
-    tables.write_metrics(directory / "metrics.json", flat)
+    write_json(directory / "metrics.json", flat)
     tables.write_scores(directory / "actions.csv", card)
-    rows = [(episode.session, episode.episode, frame) for episode in split.episodes for frame in range(episode.length)]
-    tables.write_predictions(
-        directory / "predictions.csv",
-        played.actions,
-        rows,
-        played.times,
-        played.truth,
-        split.probabilities,
-        split.pressed,
-    )
+    tables.write_predictions(directory / "predictions.csv", split.episodes, played, split.probabilities, split.pressed)
     tables.write_confusion(directory / "confusion.csv", played.actions, played.truth, models[0].pressed[0])
     draw(split, card, directory)
     return flat
@@ -107,18 +99,11 @@ def draw(split: PredictedSplit, card: Scorecard, directory: Path) -> None:
     title = f"Scores on {split.name} (* needs the player's own keys, cannot play)"
     style.save(policy_figures.score_heatmap(panels, rows, actions, title=title), directory / "metrics_heatmap.png")
     title = f"Key states on {split.name}: share and number of frames"
-    style.save(
-        policy_figures.action_confusions(card.confusion["model"], actions, title=title), directory / "confusion.png"
-    )
+    confusions = policy_figures.action_confusions(card.confusion["model"], actions, title=title)
+    style.save(confusions, directory / "confusion.png")
     shown = [i for i, name in enumerate(names) if name not in NOT_SHOWN]
-    values, lows, highs = (
-        np.array([[getattr(card.value(names[i], "onset_f1", action), end) for action in actions] for i in shown])
-        for end in ("value", "low", "high")
-    )
     figure = policy_figures.score_bars(
-        values,
-        lows,
-        highs,
+        np.array([[card.value(names[i], "onset_f1", action) for action in actions] for i in shown]),
         [words[i] for i in shown],
         [card.predictors[i].playable for i in shown],
         actions,

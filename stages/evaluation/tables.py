@@ -6,13 +6,15 @@ confusion.csv    actual, predicted: key combinations as words, a row a frame, fo
 """
 
 import csv
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from stages.episodes.store import EpisodeInfo
+from stages.evaluation.baselines import PlayedSplit
 from stages.evaluation.intervals import finite
 from stages.evaluation.scorecard import Scorecard
 
@@ -41,42 +43,26 @@ def headline_metrics(card: Scorecard, prefix: str) -> dict[str, float | None]:
     return flat
 
 
-def write_metrics(path: Path, metrics: dict[str, float | None]) -> None:
-    """One flat JSON object; order is kept."""
-    path.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8", newline="\n")
-
-
 def write_scores(path: Path, card: Scorecard) -> None:
     """actions.csv, everything in the scorecard."""
     rows = (
-        [predictor.name, str(predictor.playable).lower(), action, metric, *map(_number, _ends(interval))]
+        [predictor.name, str(predictor.playable).lower(), action, metric, *map(_number, interval)]
         for predictor, action, metric, interval in card.rows()
     )
     _write(path, ["predictor", "playable", "action", "metric", "value", "low", "high"], rows)
 
 
 def write_predictions(
-    path: Path,
-    actions: Sequence[str],
-    frames: Iterable[tuple[str, int, int]],
-    times: np.ndarray,
-    truth: np.ndarray,
-    probabilities: np.ndarray,
-    pressed: np.ndarray,
+    path: Path, episodes: Sequence[EpisodeInfo], played: PlayedSplit, probabilities: np.ndarray, pressed: np.ndarray
 ) -> None:
-    """predictions.csv; frames (session, episode, frame in the episode) [N], times [N] in s, others [N, A]."""
+    """predictions.csv of a split; probabilities and pressed (0/1) [N, A]."""
     header = ["session", "episode", "frame", "t"]
-    for action in actions:
-        header += [f"{action}_true", f"{action}_p", f"{action}_pressed"]
-    held = (truth.astype(int).tolist(), probabilities.tolist(), pressed.astype(int).tolist())
-    columns = zip(frames, times.tolist(), *held, strict=True)
+    header += [f"{action}_{column}" for action in played.actions for column in ("true", "p", "pressed")]
+    frames = [(each.session, each.episode, frame) for each in episodes for frame in range(each.length)]
+    held = (played.truth.astype(int).tolist(), probabilities.tolist(), pressed.astype(int).tolist())
     lines = (
-        [
-            *frame,
-            f"{t:.6f}",
-            *(text for on, p, down in zip(true, sure, keys, strict=True) for text in (on, f"{p:.5f}", down)),
-        ]
-        for frame, t, true, sure, keys in columns
+        [*frame, f"{t:.6f}", *chain.from_iterable((on, f"{p:.5f}", down) for on, p, down in zip(*keys, strict=True))]
+        for frame, t, *keys in zip(frames, played.times.tolist(), *held, strict=True)
     )
     _write(path, header, lines)
 
@@ -95,10 +81,6 @@ def combinations(actions: Sequence[str], held: np.ndarray) -> list[str]:
     codes, inverse = np.unique(np.asarray(held, dtype=bool), axis=0, return_inverse=True)
     words = ["+".join(a for a, on in zip(actions, code, strict=True) if on) or NOTHING for code in codes]
     return [words[i] for i in inverse.reshape(-1)]
-
-
-def _ends(interval) -> tuple[float, float, float]:
-    return interval.value, interval.low, interval.high
 
 
 def _number(value: float) -> str:

@@ -13,11 +13,10 @@ import numpy as np
 from ale_py import Action, ALEInterface, LoggerMode, roms
 from pydantic import Field
 
-from stages.games.breakout_objects import NEEDED, object_metrics
+from stages.games.breakout_objects import HEIGHT, NEEDED, WIDTH, object_metrics
 from stages.games.game import Game, Held, Script, State
 from stages.params import Count, Positive, Section, Whole
 
-WIDTH, HEIGHT = 160, 210
 BALL_X, BALL_Y, PADDLE_X = 99, 101, 72  # addresses
 BALL_LEFT, BALL_TOP, PADDLE_LEFT = -49, 9, -47  # from memory to the px where things begin
 BALL_SIZE, PADDLE_WIDTH = (2, 4), 16

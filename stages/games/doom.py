@@ -43,8 +43,7 @@ def thing_columns(kind: str) -> tuple[str, ...]:
 
 def _visible(state: State, kind: str) -> list[dict[str, float]]:
     """The things of a kind that are on the screen, the nearest first."""
-    names = ("id", "bearing_deg", "distance", "x", "y")
-    things = ({name: state[f"{kind}{n}_{name}"] for name in names} for n in range(1, NEAREST + 1))
+    things = ({name: state[f"{kind}{n}_{name}"] for name in THING_COLUMNS} for n in range(1, NEAREST + 1))
     return [thing for thing in things if abs(thing["bearing_deg"]) < HALF_VIEW_DEG]  # NaN compares false
 
 
@@ -160,7 +159,7 @@ class Doom(Game):
     }
     scenario: str
     buttons: dict[str, vizdoom.Button]
-    episode_tics: int  # the game's own cap
+    episode_tics = 2100  # the game's own cap
 
     def __init__(self, *, width: int, height: int, options: Section = NO_OPTIONS, sighted: bool = True):
         """`width` x `height` is one of the engine's 16:9 sizes; ValueError otherwise.
@@ -269,7 +268,6 @@ class Doom(Game):
 class DoomCenter(Doom):
     script = CenterScript
     scenario = "defend_the_center"
-    episode_tics = 2100
     buttons = {
         "LEFT": vizdoom.Button.TURN_LEFT,
         "RIGHT": vizdoom.Button.TURN_RIGHT,
@@ -281,7 +279,6 @@ class DoomCenter(Doom):
 class DoomLine(Doom):
     script = LineScript
     scenario = "defend_the_line"
-    episode_tics = 2100
     buttons = {
         "LEFT": vizdoom.Button.MOVE_LEFT,
         "RIGHT": vizdoom.Button.MOVE_RIGHT,

@@ -6,6 +6,7 @@ tics. Actions are names ("LEFT"); each game says which key of the keyboard each 
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -27,7 +28,7 @@ class Script(ABC):
         have not carried out yet: a person allows for a movement that is already under way."""
 
 
-class Game(ABC):
+class Game(AbstractContextManager):
     """One running game. `reset` starts an episode; `step` plays one frame of it; `close` ends the game.
 
     Made as Game(width=..., height=..., sighted=..., options=...): the size of its picture in px, whether anybody looks,
@@ -96,9 +97,6 @@ class Game(ABC):
     @abstractmethod
     def close(self) -> None:
         """End the game's process."""
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, error_type, error, traceback):
         self.close()

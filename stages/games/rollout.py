@@ -6,6 +6,7 @@ episode, however many games run at a time: an episode's randomness is drawn from
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from multiprocessing import get_context
 
@@ -55,25 +56,13 @@ class Played:
         return len(self.keys)
 
 
-def human_like_script(name: str, params: ScriptParams, game: Game, generator: np.random.Generator) -> HumanLikeScript:
-    """The script of a bundled game, ready for one episode."""
-    return HumanLikeScript(
-        bundled(name).script(),
-        params,
-        tuple(game.keys),
-        tic_rate_hz=game.tic_rate_hz,
-        tics_per_frame=game.tics_per_frame,
-        generator=generator,
-    )
-
-
 def play_script(setting: GameSetting, params: ScriptParams, seeds: Sequence[int]) -> list[Played]:
     """The script with its handicaps; a key counts for a frame in which it is down at any tic."""
     results = []
     with setting.start(sighted=False) as game:
         for seed in seeds:
             game.reset(seed)
-            hands = human_like_script(setting.name, params, game, np.random.default_rng([seed, 1]))
+            hands = HumanLikeScript(game, params, np.random.default_rng([seed, 1]))
             rows = []
             while not game.done and len(rows) < setting.frames(game):
                 held = hands.keys(game.state())
@@ -174,7 +163,7 @@ def play_agent(setting: GameSetting, agent, tasks: Sequence[tuple[Rule, int]], l
     return [done[number] for number in range(len(tasks))]
 
 
-class Workers:
+class Workers(AbstractContextManager):
     """Processes that play games in parallel, kept from one piece of work to the next; a context manager."""
 
     def __init__(self, count: int):
@@ -196,9 +185,6 @@ class Workers:
                 results += piece
                 bar.update(len(piece))
         return results
-
-    def __enter__(self) -> "Workers":
-        return self
 
     def __exit__(self, kind, error, traceback) -> None:
         self._pool.shutdown(cancel_futures=True)

@@ -9,19 +9,16 @@ from collections import deque
 
 import numpy as np
 
-from stages.games.game import Script, State
+from stages.games.game import Game, State
 from stages.params import ScriptParams
 
 
 class HumanLikeScript:
-    """One episode of a script with a person's handicaps; ask `keys` once a frame."""
+    """One episode of a game's script with a person's handicaps; ask `keys` once a frame."""
 
-    def __init__(
-        self, script: Script, params: ScriptParams, actions: tuple[str, ...],
-        *, tic_rate_hz: float, tics_per_frame: int, generator: np.random.Generator,
-    ):  # fmt: skip
-        self._script, self._params, self._actions = script, params, actions
-        self._rate, self._tics, self._random = tic_rate_hz, tics_per_frame, generator
+    def __init__(self, game: Game, params: ScriptParams, generator: np.random.Generator):
+        self._script, self._params, self._actions = game.script(), params, tuple(game.keys)
+        self._rate, self._tics, self._random = game.tic_rate_hz, game.tics_per_frame, generator
         self._tic = 0
         self._wishes: deque[tuple[int, frozenset[str]]] = deque()  # (tic at which the hands follow, actions)
         self._hands: frozenset[str] = frozenset()

@@ -128,11 +128,6 @@ def codes_of_classes(codes: np.ndarray, classes: np.ndarray, count: int, kinds: 
     return pure.argmax(axis=1)
 
 
-def columns_of(state: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """State rows [N, S] as columns by name."""
-    return {name: state[:, place].astype(np.float64) for place, name in enumerate(names)}
-
-
 @dataclass(frozen=True)
 class Case:
     """A split to judge: its transitions, their codes int64 [N] or [N, n], the state where the recordings have it, and
@@ -158,13 +153,13 @@ def states_of(store: EpisodeStore, found: Transitions, split: str) -> States | N
     """State columns before, at and after each transition's current frame, float [N] each by name; None without any."""
     if not store.has("state"):
         return None
-    state = store.concatenated("state", split)[0]
-    return tuple(columns_of(state[found.rows[:, place]], store.attrs["state_columns"]) for place in (-3, -2, -1))
+    state = store.concatenated("state", split)[0].astype(np.float64)
+    return tuple(dict(zip(store.state_columns, state[found.rows[:, at]].T, strict=True)) for at in (-3, -2, -1))
 
 
 def effect_known(name: str, store: EpisodeStore) -> str:
     """`name` where the recordings have such a state column, else IMAGE_SHIFT, which every recording has."""
-    return name if store.has("state") and name in store.attrs["state_columns"] else IMAGE_SHIFT
+    return name if store.has("state") and name in store.state_columns else IMAGE_SHIFT
 
 
 def effect_of(name: str, found: Transitions, states: States | None) -> np.ndarray:

@@ -19,19 +19,13 @@ from stages.learning.compute import Compute
 from stages.learning.losses import bce_loss
 from stages.learning.training import FitSettings, fit
 from stages.models.acting import Acting, fit_acting
-from stages.models.cloning import CloningTask, Windows
-from stages.models.latent_policy import CodeTask, DecodedPolicy, MeanPolicy, expected_codes
+from stages.models.cloning import CloningTask, CodeTask, FewLabelsTask, Windows
+from stages.models.latent_policy import DecodedPolicy, expected_codes
+from stages.models.policies.ensemble import Ensemble
 from stages.models.policies.policy import Policy
 
 POLICIES = ("pseudo_labels", "shaped", "decoded", "cloning")
 Make = Callable[[], Policy]  # an untrained policy, with an output an action
-
-
-class FewLabelsTask(CloningTask):
-    """Cloning stopped by the loss: in a fold of a few labels an action may have no example, and no precision then."""
-
-    monitor = "loss"
-    maximise = False
 
 
 def clone(
@@ -49,7 +43,7 @@ def clone(
 def clone_few(
     make: Make, windows: Windows, samples: np.ndarray, held: np.ndarray, settings: FitSettings, compute: Compute, *,
     scratch: Path,
-) -> tuple[MeanPolicy, Acting]:  # fmt: skip
+) -> tuple[Ensemble, Acting]:  # fmt: skip
     """Cloning from n labels: the mean policy, and the acting rule of what it says of labels it has not learned from."""
     policies, logits = [], np.zeros(held.shape)
     for number, left_out in enumerate(folds_of(len(samples), seed=compute.seed)):
@@ -61,7 +55,7 @@ def clone_few(
         )  # fmt: skip
         logits[left_out] = val.logits(policy, compute.device).numpy()
         policies.append(policy)
-    return MeanPolicy(policies).eval(), fit_acting(held, logits)
+    return Ensemble(policies).eval(), fit_acting(held, logits)
 
 
 def clone_pseudo_labels(

@@ -1,4 +1,4 @@
-"""What a latent action model learns from: the video of the train split, and the keys of some transitions if it may.
+"""What is learned from transitions: latent actions from video and the keys of some if they may, labels by classifiers.
 
 Codes that were learned without any key tell first of all what changes most in the picture. A few labels are enough to
 turn them towards what keys do (Nikulin et al. 2025, LAOM): `shaped`.
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.latent_actions.measures import gain_db, perplexity, shuffle_drop_db
@@ -22,6 +23,7 @@ from stages.learning.fast.threads import in_threads
 from stages.learning.losses import pixel_weights, weighted_mse
 from stages.learning.training import FitSettings, fit
 from stages.models.latent_action import LatentActionModel, codes_of, predict_next, vectors_in
+from stages.models.transition_classifier import TransitionClassifier
 from stages.params import LatentActionParams
 
 COLLAPSED = 1.05  # perplexity of the codes
@@ -169,3 +171,54 @@ def shaped(
     task = LatentActionTask(learned, train, val, section, compute, known=known)
     fit(task, settings, compute, live=None, scratch=scratch, name=f"codes shaped by {len(known.samples)} labels")
     return learned
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The transitions `samples` int64 [n] and what is known of them: a class int64 [n], or keys held bool [n, A]."""
+
+    transitions: Transitions
+    samples: np.ndarray
+    targets: Tensor
+
+
+class LabelTask:
+    """Learn what the labels of transitions say, from all frames of each; the best weights are chosen on `val`."""
+
+    def __init__(
+        self, model: TransitionClassifier, train: Labelled, val: Labelled, compute: Compute, *,
+        loss: Callable[[Tensor, Tensor], Tensor], monitor: str,
+    ):  # fmt: skip
+        """`monitor`: accuracy, or loss."""
+        self.model, self._train, self._val, self._compute, self._loss = model, train, val, compute, loss
+        self.monitor, self.maximise = monitor, monitor == "accuracy"
+
+    def order(self, number: int) -> np.ndarray:
+        return np.random.default_rng([self._compute.seed, number]).permutation(len(self._train.samples))
+
+    def loss(self, model, samples):
+        frames = self._train.transitions.take(self._train.samples[samples])
+        targets = self._train.targets[samples].to(self._compute.device)
+        return self._loss(model(_floats(frames, self._compute)), targets), {}
+
+    def validate(self, model) -> dict[str, float]:
+        targets = self._val.targets
+        logits = logits_of(model, self._val.transitions, self._val.samples, self._compute)
+        right = (logits.argmax(dim=1) if targets.ndim == 1 else logits > 0) == targets
+        return {"accuracy": right.float().mean().item(), "loss": self._loss(logits, targets).item()}
+
+
+def logits_of(model: nn.Module, transitions: Transitions, samples: np.ndarray, compute: Compute) -> Tensor:
+    """What a classifier says of the transitions `samples` [M]: float32 [M, outputs], on the CPU."""
+
+    @torch.no_grad()
+    def of(part: np.ndarray) -> Tensor:
+        with compute.autocast():
+            return model(_floats(transitions.take(part), compute)).float().cpu()
+
+    return torch.cat(list(in_threads(of, batches(samples))))
+
+
+def _floats(frames: np.ndarray, compute: Compute) -> Tensor:
+    """uint8 [B, T, C, H, W] as 0..1."""
+    return torch.from_numpy(frames).to(compute.device).float() / 255

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.metrics import adjusted_mutual_info_score
 
-from stages.evaluation.intervals import Interval, bootstrap_interval, finite, sums_interval
-from stages.evaluation.metrics import nanmean, ratio
+from stages.evaluation.intervals import UNDEFINED, Interval, bootstrap_interval, finite, sums_interval
+from stages.evaluation.metrics import mean_of_sums, nanmean, ratio
 
 # The columns of the sums of errors: squared ones, then absolute ones. The first four are those of PICTURE_SUMS, too.
 ERRORS = ("model", "copy", "shuffled", "zeroed", "model_absolute", "copy_absolute")
@@ -123,8 +123,7 @@ def prediction_metrics(
     found: dict[str, float | None] = {"lam_identical_pairs": int(identical.sum())}
     scores = {"lam_gain_db": gain_db, "lam_shuffle_drop_db": shuffle_drop_db, "lam_zeroed_drop_db": zeroed_drop_db}
     if not kept.any():
-        empty = Interval(math.nan, math.nan, math.nan)
-        intervals = {key: value for name in scores for key, value in empty.as_metrics(name).items()}
+        intervals = {key: value for name in scores for key, value in UNDEFINED.as_metrics(name).items()}
         return intervals | dict.fromkeys(MEANS) | found
     sums = sums_by_episode(counts, episode[kept])
     for name, score in scores.items():
@@ -149,12 +148,8 @@ def picture_metrics(sums: np.ndarray, episode: np.ndarray, *, resamples: int, se
     for name, score in {"gain": gain_db, "shuffle_drop": shuffle_drop_db, "zeroed_drop": zeroed_drop_db}.items():
         found |= sums_interval(score, by_episode, **drawn).as_metrics(f"lam_moving_{name}_db")
     for name, column in {"lam_ssim": -3, "lam_copy_ssim": -2}.items():
-        found |= sums_interval(_quotient, by_episode[:, [column, -1]], **drawn).as_metrics(name)
+        found |= sums_interval(mean_of_sums, by_episode[:, [column, -1]], **drawn).as_metrics(name)
     return found
-
-
-def _quotient(sums: np.ndarray) -> np.ndarray:
-    return ratio(sums[..., 0], sums[..., 1])
 
 
 def code_metrics(
@@ -198,7 +193,7 @@ def _agreement(classes: np.ndarray, codes: np.ndarray, episode: np.ndarray, **dr
         kept = np.concatenate([rows[episode] for episode in chosen])
         return adjusted_mutual_info_score(classes[kept], codes[kept])
 
-    return bootstrap_interval(of_episodes, len(rows), **drawn)
+    return bootstrap_interval(lambda drawn: np.apply_along_axis(of_episodes, -1, drawn), len(rows), **drawn)
 
 
 def no_probe_metrics(name: str) -> dict[str, None]:

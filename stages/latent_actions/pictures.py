@@ -5,7 +5,7 @@ of such a video is a grid of captioned tiles, uint8 [H, W, 3] in OpenCV's channe
 Conventions: frames uint8 [C, H, W].
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,8 +124,9 @@ def write_videos(
         return
     typical = codes_of_classes(codes, shown.classes, model.codes, len(shown.names))
     order = np.repeat(np.arange(len(shown.names)), HELD_STEPS)
-    captions = [f"{shown.names[kind]}: code {typical[kind]}" for kind in order]
-    write_video(directory / "driven.mp4", captioned(driven(typical[order][None])[0], captions), fps)
+    film = zip(order, driven(typical[order][None])[0], strict=True)
+    tiles = (_tile(frame, f"{shown.names[kind]}: code {typical[kind]}", WIDTH // COLUMNS) for kind, frame in film)
+    write_video(directory / "driven.mp4", tiles, fps)
 
 
 def tiled(films: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
@@ -136,12 +137,6 @@ def tiled(films: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
         tiles += [np.full_like(tiles[0], 0) + np.uint8(BACKGROUND)] * (-len(tiles) % columns)
         rows = [np.concatenate(tiles[start : start + columns], axis=1) for start in range(0, len(tiles), columns)]
         yield np.concatenate(rows)
-
-
-def captioned(frames: np.ndarray, captions: Sequence[str]) -> Iterator[np.ndarray]:
-    """Frames [S, C, H, W] as a video of one tile, each with its caption."""
-    for frame, caption in zip(frames, captions, strict=True):
-        yield _tile(frame, caption, WIDTH // COLUMNS)
 
 
 def _tile(frame: np.ndarray, caption: str, width: int) -> np.ndarray:

@@ -4,8 +4,7 @@ Conventions: N transitions; classes are those of `measures.key_classes`, one dic
 is fitted on train and scored on other episodes; a classifier's best weights are chosen on val.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,71 +14,14 @@ from sklearn.metrics import mutual_info_score
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
-from torch import Tensor, nn
 from torch.nn import functional
 
+from stages.latent_actions.learning import Labelled, LabelTask, logits_of
 from stages.latent_actions.measures import joined_codes
-from stages.latent_actions.transitions import Transitions, batches
+from stages.latent_actions.transitions import Transitions
 from stages.learning.compute import Compute
-from stages.learning.fast.threads import in_threads
 from stages.learning.training import FitSettings, fit
 from stages.models.transition_classifier import TransitionClassifier
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """The transitions `samples` int64 [n] and what is known of them: a class int64 [n], or keys held bool [n, A]."""
-
-    transitions: Transitions
-    samples: np.ndarray
-    targets: Tensor
-
-    @classmethod
-    def all_of(cls, transitions: Transitions, classes: np.ndarray) -> "Labelled":
-        """Every transition with its class."""
-        return cls(transitions, np.arange(len(transitions)), torch.from_numpy(classes))
-
-
-class LabelTask:
-    """Learn what the labels of transitions say, from all frames of each; the best weights are chosen on `val`."""
-
-    def __init__(
-        self, model: TransitionClassifier, train: Labelled, val: Labelled, compute: Compute, *,
-        loss: Callable[[Tensor, Tensor], Tensor], monitor: str,
-    ):  # fmt: skip
-        """`monitor`: accuracy, or loss."""
-        self.model, self._train, self._val, self._compute, self._loss = model, train, val, compute, loss
-        self.monitor, self.maximise = monitor, monitor == "accuracy"
-
-    def order(self, number: int) -> np.ndarray:
-        return np.random.default_rng([self._compute.seed, number]).permutation(len(self._train.samples))
-
-    def loss(self, model, samples):
-        frames = self._train.transitions.take(self._train.samples[samples])
-        targets = self._train.targets[samples].to(self._compute.device)
-        return self._loss(model(_floats(frames, self._compute)), targets), {}
-
-    def validate(self, model) -> dict[str, float]:
-        targets = self._val.targets
-        logits = logits_of(model, self._val.transitions, self._val.samples, self._compute)
-        right = (logits.argmax(dim=1) if targets.ndim == 1 else logits > 0) == targets
-        return {"accuracy": right.float().mean().item(), "loss": self._loss(logits, targets).item()}
-
-
-def logits_of(model: nn.Module, transitions: Transitions, samples: np.ndarray, compute: Compute) -> Tensor:
-    """What a classifier says of the transitions `samples` [M]: float32 [M, outputs], on the CPU."""
-
-    @torch.no_grad()
-    def of(part: np.ndarray) -> Tensor:
-        with compute.autocast():
-            return model(_floats(transitions.take(part), compute)).float().cpu()
-
-    return torch.cat(list(in_threads(of, batches(samples))))
-
-
-def _floats(frames: np.ndarray, compute: Compute) -> Tensor:
-    """uint8 [B, T, C, H, W] as 0..1."""
-    return torch.from_numpy(frames).to(compute.device).float() / 255
 
 
 def classifier_answers(
@@ -87,7 +29,10 @@ def classifier_answers(
     settings: FitSettings, compute: Compute, *, name: str, scratch: Path,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """Fits the classifier on train; what it says of every transition of the other splits, int64 [N] each."""
-    train, val = (Labelled.all_of(transitions[split], classes[split]) for split in ("train", "val"))
+    train, val = (
+        Labelled(transitions[split], np.arange(len(transitions[split])), torch.from_numpy(classes[split]))
+        for split in ("train", "val")
+    )
     task = LabelTask(model, train, val, compute, loss=functional.cross_entropy, monitor="accuracy")
     fit(task, settings, compute, live=None, scratch=scratch, name=name)
     return {

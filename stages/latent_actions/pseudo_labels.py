@@ -16,16 +16,15 @@ import numpy as np
 import torch
 
 from stages.latent_actions.few_labels import KeyDecoder, folds_of, keys_by_code, surroundings
-from stages.latent_actions.probes import Labelled, LabelTask, logits_of
+from stages.latent_actions.learning import Labelled, LabelTask, logits_of
 from stages.latent_actions.transitions import Transitions, batches
 from stages.learning.checkpoints import load_tensors, save_tensors
 from stages.learning.compute import Compute
 from stages.learning.fast.threads import in_threads
 from stages.learning.losses import bce_loss
 from stages.learning.training import FitSettings, fit
-from stages.models.cloning import Windows
+from stages.models.cloning import NO_CODE, Windows
 from stages.models.latent_action import LatentActionModel, vectors_in
-from stages.models.latent_policy import NO_CODE
 from stages.models.transition_classifier import TransitionClassifier
 
 DECODED = ("codes", "vectors", "latents")  # features that a KeyDecoder reads

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.evaluation.intervals import Interval, finite, sums_interval
+from stages.evaluation.intervals import UNDEFINED, Interval, finite, sums_interval
 from stages.latent_actions.measures import decibels, sums_by_episode
 from stages.latent_actions.transitions import PredictNext, Transitions, spread_samples
 from stages.learning.compute import Compute
@@ -146,12 +146,11 @@ def rollout_metrics(
     Null for steps that no episode is long enough for.
     """
     drawn = {"resamples": resamples, "seed": seed}
-    empty = Interval(np.nan, np.nan, np.nan)
     there = errors.shape[1] if len(errors) else 0
     psnr = psnr_by_step(errors)
     found = {}
     for step in deltas:
-        interval = delta_db(errors, step, episode, **drawn) if step <= there else empty
+        interval = delta_db(errors, step, episode, **drawn) if step <= there else UNDEFINED
         found |= interval.as_metrics(f"lam_delta{step}_db")
     end = psnr[last - 1] if last <= there else np.full(len(DRIVEN), np.nan)
     found["lam_rollout_gain_db"] = finite(end[0] - end[2])

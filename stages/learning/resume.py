@@ -22,6 +22,7 @@ from stages.paths import SCRATCH
 
 STATE = "state.safetensors"
 PROGRESS = "progress.json"
+AVERAGE = "average"  # of a weight, among what the optimizer keeps of it
 
 
 @dataclass
@@ -139,3 +140,5 @@ def _make_adam_state(optimizer: torch.optim.Optimizer, model: nn.Module, saved: 
                 "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
                 "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
             }
+            if f"adam/{AVERAGE}/{name}" in saved:
+                optimizer.state[parameter][AVERAGE] = torch.zeros_like(parameter)

@@ -41,7 +41,11 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How long and how fast; `patience` in evaluations, `checkpoint_s` in seconds, a step = `accumulate` batches."""
+    """How long and how fast; `patience` in evaluations, `checkpoint_s` in seconds, a step = `accumulate` batches.
+
+    `ema_decay` > 0: what is judged and kept is a moving average of the weights, which so much of stays in a step
+    (Polyak and Juditsky 1992; Tarvainen and Valpola 2017 for the exponential one).
+    """
 
     steps: int
     evaluate_every: int
@@ -54,12 +58,13 @@ class FitSettings:
     weight_decay: float
     warmup_steps: int
     checkpoint_s: float
+    ema_decay: float = 0.0
 
     @classmethod
     def from_sections(cls, fit_section, training_section) -> "FitSettings":
         """From a model's section of params.yaml and the section `training`; further keys are left alone."""
         found = {**dict(training_section), **dict(fit_section)}
-        return cls(**{name: found[name] for name in cls.__dataclass_fields__})
+        return cls(**{name: found[name] for name in cls.__dataclass_fields__ if name in found})
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from tqdm import tqdm
 from stages.learning.compute import Compute
 from stages.learning.fast.dropout import seed_dropout
 from stages.learning.fast.replicas import Replicas
-from stages.learning.resume import load_checkpoint, save_checkpoint, scratch_folder
+from stages.learning.resume import AVERAGE, load_checkpoint, save_checkpoint, scratch_folder
 from stages.learning.task import FitResult, FitSettings, Task, learning_rate
 
 __all__ = ["FitResult", "FitSettings", "Task", "fit", "learning_rate", "open_live", "scratch_folder"]
@@ -157,11 +158,40 @@ class _Run:
             group["lr"] = learning_rate(progress.step, settings)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if settings.ema_decay:
+            self._move_average()
         if hasattr(self.task, "after_step"):
             self._seed(2, progress.step)
             self.task.after_step(progress.step)
         for name, value in values.items():
             progress.sums[name] = progress.sums.get(name, 0.0) + value * len(batch)
+
+    @torch.no_grad()
+    def _move_average(self) -> None:
+        """Moves the average of the weights towards them, faster at first: what training began with is soon forgotten.
+
+        It stands beside Adam's moments, and so in the checkpoints.
+        """
+        decay = min(self.settings.ema_decay, (self.progress.step + 1) / (self.progress.step + 10))
+        for parameter in self.raw.parameters():
+            state = self.adam.state[parameter]
+            if AVERAGE in state:
+                state[AVERAGE].lerp_(parameter, 1 - decay)
+            elif state:
+                state[AVERAGE] = parameter.detach().clone()
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The model with the average of its weights, where there is one."""
+        averages = {p: self.adam.state[p][AVERAGE] for p in self.raw.parameters() if AVERAGE in self.adam.state[p]}
+        latest = {parameter: parameter.detach().clone() for parameter in averages}
+        with torch.no_grad():
+            for parameter, average in averages.items():
+                parameter.copy_(average)
+        yield
+        with torch.no_grad():
+            for parameter, value in latest.items():
+                parameter.copy_(value)
 
     def _gradients(self, batch: np.ndarray) -> dict[str, float]:
         """Adds up the gradients of the batch's mean loss, piece by piece; returns the logged means."""
@@ -210,10 +240,11 @@ class _Run:
         progress = self.progress
         row = {"step": progress.step}
         row |= {f"train/{name}": total / progress.seen for name, total in progress.sums.items()}
-        metrics = self._validate()
+        with self._averaged():
+            metrics = self._validate()
+            self._keep_best(metrics[self.task.monitor])
         row |= {f"val/{name}": value if math.isfinite(value) else None for name, value in metrics.items()}
         row["learning_rate"] = learning_rate(progress.step - 1, self.settings)
-        self._keep_best(metrics[self.task.monitor])
         progress.history.append(row)
         progress.sums, progress.seen = {}, 0
         self._save()

@@ -23,7 +23,8 @@ import numpy as np
 from stages.live.desktop import Desktop, open_desktop
 from stages.live.recorder import Plan, Status, Switches
 from stages.live.recording import Order, record
-from stages.recordings.session import Session, read_frames, read_session
+from stages.recordings.session import Session, read_session
+from stages.recordings.video import read_frames
 
 KEY = "Key.f8"
 TITLE = "understudy calibration"
@@ -35,23 +36,27 @@ SAME_S = 0.05  # a key event this near to what was pressed is that one
 
 
 @dataclass(frozen=True)
+class Errors:
+    """At presses or at releases, all in ms: `key` of the log against the moment itself, `picture` of a frame's time
+    against the moments between which the picture that it shows was on the screen (0: inside), `effect` from the moment
+    to the window's drawing."""
+
+    key: np.ndarray
+    picture: np.ndarray
+    effect: np.ndarray
+
+
+@dataclass(frozen=True)
 class Calibration:
-    """All in ms, an array each: `key_error` of the log against the moment of pressing, `picture_error` of a frame's
-    time against the moments between which the picture that it shows, drawn at a press, was on the screen (0: inside),
-    `effect` from the press to the window's drawing; the same at releases as `release_...`. `offset` is the certificate:
-    how late (+) or early (-) frames are stamped against keys, with its possible range. `lost` and `invented` count key
-    events."""
+    """`offset` is the certificate: how late (+) or early (-), ms, frames are stamped against keys, with its possible
+    range. `lost` and `invented` count key events."""
 
     fps: float
     presses: int
     lost: int
     invented: int
-    key_error: np.ndarray
-    picture_error: np.ndarray
-    effect: np.ndarray
-    release_key_error: np.ndarray
-    release_picture_error: np.ndarray
-    release_effect: np.ndarray
+    at_presses: Errors
+    at_releases: Errors
     offset_low: float
     offset_high: float
     repeats: int
@@ -120,8 +125,9 @@ def compared(fps: float, rows: Sequence[Mapping], session: Session, shown: np.nd
     drawn_at = {row["number"]: row["t"] for row in rows if row["what"] == "drawn"}
     odd = (shown % 2).astype(bool)
     late, early, told = _off(session.times, session.repeats, shown, drawn_at)
-    lost, invented, found = 0, 0, {}
-    for prefix, what, event, mine in (("", "pressed", "keydown", odd), ("release_", "released", "keyup", ~odd)):
+    off = np.maximum(np.maximum(late, -early), 0)
+    lost, invented, found = 0, 0, []
+    for what, event, mine in (("pressed", "keydown", odd), ("released", "keyup", ~odd)):
         moments = np.array([row["t"] for row in rows if row["what"] == what])
         logged = np.array([each.t for each in session.key_events if each.event == event])
         errors = _key_errors(moments, logged)
@@ -129,18 +135,19 @@ def compared(fps: float, rows: Sequence[Mapping], session: Session, shown: np.nd
         invented += max(len(logged) - len(moments), 0)
         number = 2 * np.arange(1, len(moments) + 1) - (event == "keydown")
         effect = [(drawn_at[n] - t) * 1000 for n, t in zip(number.tolist(), moments, strict=True) if n in drawn_at]
-        found[f"{prefix}key_error"], found[f"{prefix}effect"] = errors, np.array(effect)
-        found[f"{prefix}picture_error"] = np.maximum(np.maximum(late, -early), 0)[told & mine]
+        found.append(Errors(errors, off[told & mine], np.array(effect)))
+    at_presses, at_releases = found
     return Calibration(
         fps=fps,
         presses=sum(row["what"] == "pressed" for row in rows),
         lost=lost,
         invented=invented,
+        at_presses=at_presses,
+        at_releases=at_releases,
         offset_low=_percentile(late[told], 99),
         offset_high=_percentile(early[told], 1),
         repeats=status.repeats,
         dropped=status.dropped,
-        **found,
     )
 
 
@@ -171,12 +178,13 @@ def calibration_lines(found: Calibration) -> list[str]:
         f"{found.presses} presses and releases at {found.fps:g} pictures a second: {found.lost} lost, "
         f"{found.invented} invented; {found.repeats} repeats, {found.dropped} dropped"
     ]
-    for name, at_press, at_release in (
-        ("keys in the log against the moment itself", found.key_error, found.release_key_error),
-        ("frame times against what the picture shows", found.picture_error, found.release_picture_error),
-        ("from the key to the window's own drawing", found.effect, found.release_effect),
+    for name, part in (
+        ("keys in the log against the moment itself", "key"),
+        ("frame times against what the picture shows", "picture"),
+        ("from the key to the window's own drawing", "effect"),
     ):
-        lines.append(f"{name}: {_spread(at_press)} at presses; {_spread(at_release)} at releases")
+        at_presses, at_releases = (_spread(getattr(side, part)) for side in (found.at_presses, found.at_releases))
+        lines.append(f"{name}: {at_presses} at presses; {at_releases} at releases")
     lines.append(
         f"frames are stamped between {found.offset_low:+.1f} and {found.offset_high:+.1f} ms off; "
         f"0 inside that range means that no offset could be seen"

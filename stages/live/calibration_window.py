@@ -35,8 +35,8 @@ class Window:
             self._canvas.create_rectangle(i * CELL_PX, 0, (i + 1) * CELL_PX, HEIGHT, width=0) for i in range(BITS)
         ]
         key = KEY.removeprefix("Key.").upper()
-        self._root.bind(f"<KeyPress-{key}>", self._pressed)
-        self._root.bind(f"<KeyRelease-{key}>", self._released)
+        self._root.bind(f"<KeyPress-{key}>", lambda _: self._key_is(down=True))
+        self._root.bind(f"<KeyRelease-{key}>", lambda _: self._key_is(down=False))
         self._root.focus_force()
         self._root.after(200, self._draw)
         self._ended = False
@@ -65,15 +65,9 @@ class Window:
         else:
             self._root.after(100, self._close_when_ended)
 
-    def _pressed(self, _) -> None:
-        if not self._down:  # the keyboard repeats
-            self._down = True
-            self._number += 1
-            self._draw()
-
-    def _released(self, _) -> None:
-        if self._down:
-            self._down = False
+    def _key_is(self, *, down: bool) -> None:
+        if self._down != down:  # the keyboard repeats
+            self._down = down
             self._number += 1
             self._draw()
 

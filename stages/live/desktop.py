@@ -1,6 +1,6 @@
 """What the desktop knows: which window is where, which one is in front, which keys are really down.
 
-One implementation a system, with the same methods; `open_desktop` chooses. Windows are numbers that mean
+One implementation a system; `open_desktop` chooses. Windows are numbers that mean
 something to their system only.
 """
 
@@ -34,8 +34,10 @@ class Desktop(Protocol):
 
     def lacking(self, keys: Collection[str]) -> list[str]:
         """Those of `keys` that no key of this keyboard makes; none where the system does not tell."""
+        return []
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Where something was opened."""
 
 
 def require_made(desktop: Desktop, keys: Collection[str]) -> None:

@@ -23,6 +23,8 @@ ANSWER_S = 0.05
 DEAF_S = 3.0  # an agent that has waited so long for an answer stops
 END_S = 3.0
 
+KeysDown = dict[str, None]  # the keys that the agent has down, in the order they went down
+
 
 class Guardian:
     """The agent's end of the pipe; a context manager."""
@@ -36,7 +38,8 @@ class Guardian:
         if self._process.stdout.readline() != READY:
             raise ValueError("the process that releases the keys after a crash did not start; nothing is pressed")
         self._saying, self._let_go = threading.Lock(), threading.Event()
-        self._down, self._alive_at = KeysDown(), time.monotonic()
+        self._down: KeysDown = {}
+        self._alive_at = time.monotonic()
         self._asked_at: float | None = None  # since when an answer is waited for
         self._listening = threading.Thread(target=self._listen, name="guardian", daemon=True)
         self._listening.start()
@@ -70,7 +73,7 @@ class Guardian:
     def _say(self, line: str) -> None:
         try:
             with self._saying:
-                self._down.hear(line)
+                hear(line, self._down)
                 self._process.stdin.write(line)
         except BrokenPipeError:
             raise ValueError("the process that releases the keys after a crash has died; the agent stops") from None
@@ -94,32 +97,20 @@ class Guardian:
         self._process.stdout.close()
 
 
-class KeysDown:
-    """The keys that the agent has down, in the order they went down."""
-
-    def __init__(self):
-        self._down: dict[str, None] = {}
-
-    def __iter__(self):
-        return iter(self._down)
-
-    def __bool__(self) -> bool:
-        return bool(self._down)
-
-    def hear(self, line: str) -> None:
-        """A "+key" or "-key"; any other line says nothing of keys."""
-        sign, key = line[:1], line[1:].rstrip("\n")
-        if sign == "+":
-            self._down[key] = None
-        elif sign == "-":
-            self._down.pop(key, None)
+def hear(line: str, down: KeysDown) -> None:
+    """What a "+key" or "-key" says of the keys that are down; any other line says nothing of them."""
+    sign, key = line[:1], line[1:].rstrip("\n")
+    if sign == "+":
+        down[key] = None
+    elif sign == "-":
+        down.pop(key, None)
 
 
 def main(pipe: Iterable[str] = sys.stdin, answers: IO[str] = sys.stdout) -> None:
     """Every key left down is released, even when one cannot be; the process then ends with that one's error."""
     from stages.live.keyboard import Fingers
 
-    fingers, lines, down, silent = Fingers(), _queued(pipe), KeysDown(), False
+    fingers, lines, down, silent = Fingers(), _queued(pipe), {}, False
     print(READY, end="", flush=True, file=answers)
     while True:
         try:
@@ -134,7 +125,7 @@ def main(pipe: Iterable[str] = sys.stdin, answers: IO[str] = sys.stdout) -> None
         if line == ALIVE:
             _answer(HERE, answers)
         silent = False
-        down.hear(line)  # what was released in a silence stays until the agent says so: it may have pressed it since
+        hear(line, down)  # what was released in a silence stays until the agent says so: it may have pressed it since
     if stuck := _release(fingers, down):
         sys.exit("\n".join(stuck))
 

@@ -56,10 +56,6 @@ class Hands:
         self._may_press = False
 
     @property
-    def held(self) -> tuple[str, ...]:
-        return tuple(self._held)
-
-    @property
     def may_press(self) -> bool:
         return self._may_press
 

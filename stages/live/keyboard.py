@@ -60,6 +60,12 @@ def pynput_key(name: str):
     raise ValueError(f"{name!r} is no key here; expected a character like f, or {_some(keyboard)}")
 
 
+def key_code(name: str) -> int | None:
+    """The system's number of a key; None where pynput does not tell. ValueError as `pynput_key`."""
+    found = pynput_key(name)
+    return getattr(found, "value", found).vk
+
+
 def _virtual_key(character: str) -> int | None:
     """The number of the key that makes a character; None where there is no simple answer (macOS).
 
@@ -146,15 +152,9 @@ class Fingers:
 
     def __init__(self):
         self._controller = pynput_keyboard().Controller()
-        self._keys: dict[str, object] = {}
 
     def press(self, key: str) -> None:
-        self._controller.press(self._key(key))
+        self._controller.press(pynput_key(key))
 
     def release(self, key: str) -> None:
-        self._controller.release(self._key(key))
-
-    def _key(self, name: str):
-        if name not in self._keys:
-            self._keys[name] = pynput_key(name)
-        return self._keys[name]
+        self._controller.release(pynput_key(key))

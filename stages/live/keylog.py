@@ -23,7 +23,7 @@ class KeyLog:
         self._others: set[str] = set()
         self._open = False
         self._lock = threading.RLock()
-        self.events, self.repeats, self.other_presses, self.stray_keyups = 0, 0, 0, 0
+        self.events, self.repeats, self.other_presses = 0, 0, 0
 
     @property
     def held(self) -> frozenset[str]:
@@ -79,8 +79,6 @@ class KeyLog:
         if key in self._held:
             self._held.discard(key)
             self._log("keyup", key, t)
-        elif self._is_logged(key):
-            self.stray_keyups += 1
         self._others.discard(key)
 
     def _is_logged(self, key: str) -> bool:

@@ -29,8 +29,7 @@ class Latencies:
 
 def percentiles(values_ms: Sequence[float]) -> dict[str, float]:
     """p50, p99 and max of some times in ms."""
-    values = np.asarray(values_ms)
-    return {"p50": float(np.median(values)), "p99": float(np.percentile(values, 99)), "max": float(values.max())}
+    return dict(zip(("p50", "p99", "max"), np.percentile(values_ms, [50, 99, 100]).tolist(), strict=True))
 
 
 def summary_lines(latencies: Latencies) -> list[str]:
@@ -39,8 +38,7 @@ def summary_lines(latencies: Latencies) -> list[str]:
         return ["not a single frame was decided"]
     lines = []
     for name, values in (("capture", latencies.capture), ("picture to keys", latencies.decision)):
-        p = percentiles(values)
-        lines.append(f"{name}: p50 {p['p50']:.1f} ms, p99 {p['p99']:.1f} ms, max {p['max']:.1f} ms")
+        lines.append(f"{name}: " + ", ".join(f"{p} {ms:.1f} ms" for p, ms in percentiles(values).items()))
     lines.append(
         f"{len(latencies.decision)} frames decided, {latencies.late} later than the next picture was due, "
         f"{latencies.missed} slots missed"

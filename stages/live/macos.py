@@ -5,13 +5,14 @@ macOS tells which program is in front, not which of its windows.
 
 from collections.abc import Collection
 
-from stages.live.keyboard import pynput_key
+from stages.live.desktop import Desktop
+from stages.live.keyboard import key_code
 from stages.live.screen import Region, even_region
 
 NORMAL_LAYER = 0
 
 
-class MacDesktop:
+class MacDesktop(Desktop):
     def __init__(self):
         import Quartz
 
@@ -53,16 +54,8 @@ class MacDesktop:
 
     def key_states(self, keys: Collection[str]) -> dict[str, bool]:
         source = self._quartz.kCGEventSourceStateCombinedSessionState
-        codes = {key: getattr(found := pynput_key(key), "value", found).vk for key in keys}
-        known = {key: code for key, code in codes.items() if code is not None}
+        known = {key: code for key in keys if (code := key_code(key)) is not None}
         return {key: bool(self._quartz.CGEventSourceKeyState(source, code)) for key, code in known.items()}
-
-    def lacking(self, keys: Collection[str]) -> list[str]:
-        """Not told here."""
-        return []
-
-    def close(self) -> None:
-        """Nothing was opened."""
 
 
 def _name(window: dict) -> str:

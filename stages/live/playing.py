@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.live.clock import SteadyClock
+from stages.live.clock import SteadyClock, counted_down
 from stages.live.deciding import Brain, Decider, DecisionLoop
 from stages.live.desktop import Desktop, open_desktop
 from stages.live.encoder import Encoder
@@ -39,7 +39,7 @@ class Run:
     seconds: float | None
     dry: bool
     log: Path | None
-    session: tuple[Path, str] | None  # where the run is recorded
+    record: Path | None  # the folder and the name of the session that the run is recorded as
     metadata: Mapping[str, object]
     crf: int
 
@@ -104,11 +104,10 @@ class GameWindow:
 
 def _witness(run: Run, actions: tuple[str, ...], clock: SteadyClock, parts: ExitStack, say) -> Witness:
     log = parts.enter_context(closing(PlayLog(run.log, actions))) if run.log else None
-    if run.session is None:
+    if run.record is None:
         return Witness(clock, log, None, None, say)
-    folder, stem = run.session
     tape = Tape(
-        folder, stem, width=run.region.width, height=run.region.height, fps=run.fps, crf=run.crf,
+        run.record.parent, run.record.name, width=run.region.width, height=run.region.height, fps=run.fps, crf=run.crf,
         metadata={**run.metadata, "dry_run": run.dry},
     )  # fmt: skip
     encoder = Encoder(tape, pictures=WAITING_PICTURES)
@@ -133,15 +132,6 @@ def _panic(panic_key: str, hands: Hands, stop: threading.Event) -> Callable[[str
             hands.let_go()
 
     return on_key
-
-
-def counted_down(what: str, seconds: int, stop: threading.Event, say: Callable[[str], None]) -> bool:
-    """Whether to go on after the seconds before `what` ("playing") begins."""
-    for left in range(seconds, 0, -1):
-        say(f"{what} in {left} ... (bring the game to the front)")
-        if stop.wait(1):
-            return False
-    return True
 
 
 def _agreed_window(run: Run, desktop, stop: threading.Event, say: Callable[[str], None]) -> int | None:

@@ -8,7 +8,7 @@ episode ends there and another one begins afterwards, so that nothing is learned
 
 import shutil
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from stages.live.clock import SteadyClock
@@ -213,15 +213,3 @@ class Recorder:
                 self._tape.marker("fight_end", now)
         elif not self._switches.stop.is_set():
             self._switches.stop.wait(IDLE_S)
-
-
-def metadata_of(plan: Plan, game: str, keys: dict[str, tuple[str, ...]], player: str, logged: Collection[str] | None):
-    """What the session file says about a recording of the screen."""
-    return {
-        "game": game,
-        "keys": {action: list(held) for action, held in keys.items()},
-        "recorder": "understudy 0.2.0 (screen)",
-        "player": player,
-        "region": plan.region.as_dict(),
-        "logged_keys": "all" if logged is None else sorted(logged),
-    }

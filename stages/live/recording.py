@@ -10,7 +10,7 @@ from stages.live.desktop import open_desktop
 from stages.live.encoder import Encoder
 from stages.live.keyboard import Ears
 from stages.live.keylog import KeyLog
-from stages.live.recorder import Plan, Recorder, Status, Switches, metadata_of
+from stages.live.recorder import Plan, Recorder, Status, Switches
 from stages.live.screen import Camera
 from stages.live.tape import Tape
 from stages.recordings.keys import key_name
@@ -30,7 +30,6 @@ class Order:
     logged: Collection[str] | None
     hot_keys: Mapping[str, str]
     crf: int
-    player: str = "human"
 
 
 def require_free_hot_keys(hot_keys: Mapping[str, str], map_keys: Collection[str]) -> None:
@@ -51,7 +50,7 @@ def record(order: Order, switches: Switches, show: Callable[[Recorder], None] = 
         ears = open_parts.enter_context(Ears(_sorted_out(keys, order.hot_keys, switches), clock))
         tape = Tape(
             order.directory, order.stem, width=region.width, height=region.height, fps=plan.fps, crf=order.crf,
-            metadata=metadata_of(plan, order.game, dict(order.keys), order.player, order.logged),
+            metadata=_metadata(order),
         )  # fmt: skip
         encoder = Encoder(tape, pictures=max(int(PICTURE_BYTES / (3 * region.width * region.height)), 4))
         recorder = Recorder(plan, tape, keys, encoder, desktop, switches, clock)
@@ -62,11 +61,30 @@ def record(order: Order, switches: Switches, show: Callable[[Recorder], None] = 
     return recorder.status
 
 
+def _metadata(order: Order) -> dict:
+    """What the session file says about a recording of the screen."""
+    return {
+        "game": order.game,
+        "keys": {action: list(held) for action, held in order.keys.items()},
+        "recorder": "understudy 0.2.0 (screen)",
+        "player": "human",
+        "region": asdict(order.plan.region),
+        "logged_keys": "all" if order.logged is None else sorted(order.logged),
+    }
+
+
 def _finish(tape: Tape, status: Status, keys: KeyLog, encoder: Encoder) -> None:
     """Close the tape, unless an encoder that stands still has it in its hands: then it stays as after a kill."""
     status.why_stopped = encoder.trouble or status.why_stopped
     if not encoder.alive:
-        tape.close(notes_of(status, keys, encoder))
+        tape.close({
+            "repeats": status.repeats,
+            "dropped": status.dropped,
+            "why_stopped": status.why_stopped,
+            "key_repeats_suppressed": keys.repeats,
+            "other_key_presses": keys.other_presses,
+            "most_pictures_waiting": encoder.most_waiting,
+        })  # fmt: skip
     status.why_stopped = encoder.trouble or status.why_stopped
     status.frames = tape.frames
 
@@ -86,14 +104,3 @@ def _sorted_out(keys: KeyLog, hot_keys: Mapping[str, str], switches: Switches):
             down_now.discard(key)
 
     return on_key
-
-
-def notes_of(status: Status, keys: KeyLog, encoder: Encoder) -> dict:
-    """What the session file keeps of how the recording went."""
-    kept = ("repeats", "dropped", "why_stopped")
-    return {
-        **{name: value for name, value in asdict(status).items() if name in kept},
-        "key_repeats_suppressed": keys.repeats,
-        "other_key_presses": keys.other_presses,
-        "most_pictures_waiting": encoder.most_waiting,
-    }

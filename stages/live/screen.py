@@ -4,7 +4,8 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
 
 import cv2
 import numpy as np
@@ -35,9 +36,6 @@ class Region:
     def middle(self) -> tuple[int, int]:
         return self.left + self.width // 2, self.top + self.height // 2
 
-    def as_dict(self) -> dict[str, int]:
-        return {"left": self.left, "top": self.top, "width": self.width, "height": self.height}
-
 
 def even_region(left: int, top: int, width: int, height: int) -> Region:
     """The region with an odd last column or row left off; ValueError when nothing to see is left."""
@@ -64,22 +62,28 @@ def require_display(environment: Mapping[str, str] = os.environ, platform: str =
         raise ValueError(NO_DISPLAY)
 
 
-class Camera:
+def _mss():
+    """The library that takes pictures of the screen; ValueError with what to do when it or the display is missing."""
+    require_display()
+    try:
+        import mss
+    except ImportError:
+        raise ValueError(f"mss is missing; {INSTALL}") from None
+    return mss
+
+
+class Camera(AbstractContextManager):
     """Takes pictures of one region. Use it in one thread, as a context manager."""
 
     def __init__(self, region: Region, clock: SteadyClock):
         """ValueError when there is no display or the region does not lie on the screen."""
-        require_display()
-        try:
-            import mss
-        except ImportError:
-            raise ValueError(f"mss is missing; {INSTALL}") from None
+        mss = _mss()
         self.region, self._clock, self._failed = region, clock, mss.ScreenShotError
         try:
-            self._mss = mss.MSS()
+            self._screen = mss.MSS()
         except mss.ScreenShotError as error:
             raise ValueError(f"the screen cannot be read ({error}): is DISPLAY right, is this user allowed?") from None
-        whole = self._mss.monitors[0]
+        whole = self._screen.monitors[0]
         if not _inside(region, whole):
             raise ValueError(
                 f"{_words(region)} does not lie on the screen, "
@@ -95,7 +99,7 @@ class Camera:
         """
         t = self._clock.now()
         try:
-            shot = self._mss.grab(self.region.as_dict())
+            shot = self._screen.grab(asdict(self.region))
         except self._failed as error:
             raise ValueError(
                 f"no picture can be taken any more ({error}): does {_words(self.region)} still lie on the screen?"
@@ -103,24 +107,13 @@ class Camera:
         image = np.frombuffer(shot.raw, np.uint8).reshape(shot.height, shot.width, 4)
         return cv2.cvtColor(image, cv2.COLOR_BGRA2BGR), t
 
-    def close(self) -> None:
-        self._mss.close()
-
-    def __enter__(self) -> "Camera":
-        return self
-
     def __exit__(self, kind, error, traceback) -> None:
-        self.close()
+        self._screen.close()
 
 
 def monitor_region(number: int) -> Region:
     """A whole monitor, counted from 1; ValueError lists the monitors."""
-    require_display()
-    try:
-        import mss
-    except ImportError:
-        raise ValueError(f"mss is missing; {INSTALL}") from None
-    with mss.MSS() as screen:
+    with _mss().MSS() as screen:
         monitors = screen.monitors[1:]
     if not 1 <= number <= len(monitors):
         sizes = ", ".join(f"{n}: {m['width']}x{m['height']}" for n, m in enumerate(monitors, start=1))

@@ -10,14 +10,14 @@ import math
 import os
 import queue
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
-from stages.recordings.keys import key_name
 from stages.recordings.files import KEY_EVENTS, MARKERS, new_session_paths
+from stages.recordings.keys import key_name
 from stages.recordings.video import VideoWriter
 
 FRAGMENT_US = 500_000
@@ -160,8 +160,13 @@ class Tape:
         self._last_t[part] = max(round(t, 6), self._last_t[part])
         return self._last_t[part]
 
-    def _failing_once(self) -> "_FailingOnce":
-        return _FailingOnce(self)
+    @contextmanager
+    def _failing_once(self) -> Iterator[None]:
+        """Keeps the first OSError as the tape's failure instead of raising it in whichever thread met it."""
+        try:
+            yield
+        except OSError as error:
+            self.failure = self.failure or error
 
     def _write_metadata(self, *, closed: bool) -> None:
         """In one step: a disk that is full must not leave half a file in the place of a whole one."""
@@ -177,19 +182,3 @@ class Tape:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
             raise
-
-
-class _FailingOnce:
-    """Keeps the first OSError as the tape's failure instead of raising it in whichever thread met it."""
-
-    def __init__(self, tape: Tape):
-        self._tape = tape
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind, error, traceback) -> bool:
-        if isinstance(error, OSError):
-            self._tape.failure = self._tape.failure or error
-            return True
-        return False

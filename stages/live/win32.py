@@ -8,13 +8,14 @@ import ctypes
 import sys
 from collections.abc import Collection
 
-from stages.live.keyboard import pynput_key
+from stages.live.desktop import Desktop
+from stages.live.keyboard import key_code
 from stages.live.screen import Region, even_region
 
 ROOT_ANCESTOR = 2
 
 
-class WindowsDesktop:
+class WindowsDesktop(Desktop):
     def __init__(self):
         assert sys.platform == "win32"
         from ctypes import wintypes
@@ -66,15 +67,4 @@ class WindowsDesktop:
         return self._user32.GetForegroundWindow() or None
 
     def key_states(self, keys: Collection[str]) -> dict[str, bool]:
-        return {key: bool(self._user32.GetAsyncKeyState(self._code(key)) & 0x8000) for key in keys}
-
-    def lacking(self, keys: Collection[str]) -> list[str]:
-        """Not told here."""
-        return []
-
-    def close(self) -> None:
-        """Nothing was opened."""
-
-    def _code(self, key: str) -> int:
-        found = pynput_key(key)
-        return getattr(found, "value", found).vk
+        return {key: bool(self._user32.GetAsyncKeyState(key_code(key)) & 0x8000) for key in keys}

@@ -5,17 +5,18 @@ whatever decorates it count as one.
 """
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from Xlib import X, display, error
 
-from stages.live.keyboard import pynput_key
+from stages.live.desktop import Desktop
+from stages.live.keyboard import key_code
 from stages.live.screen import Region, even_region
 
 GONE = (error.BadWindow, error.BadDrawable, error.BadMatch)
 
 
-class X11Desktop:
+class X11Desktop(Desktop):
     def __init__(self):
         try:
             self._display = display.Display()
@@ -24,10 +25,9 @@ class X11Desktop:
                 f"the display {os.environ.get('DISPLAY')!r} does not answer ({problem}): is it this user's desktop?"
             ) from None
         self._root = self._display.screen().root
-        self._codes: dict[str, int] = {}
 
     def window_titled(self, title: str) -> int:
-        titled = {top: name for top in self._root.query_tree().children for name in self._titles(top)}
+        titled = {top: name for top in self._root.query_tree().children if (name := self._shown_title(top))}
         found = [top.id for top, name in titled.items() if title.casefold() in name.casefold()]
         if not found:
             raise ValueError(f"no window is called {title!r}; there are {sorted(set(titled.values())) or 'none'}")
@@ -41,7 +41,7 @@ class X11Desktop:
         return child.id if child else None
 
     def title_of(self, window: int) -> str:
-        return next(self._titles(self._display.create_resource_object("window", window)), "")
+        return self._shown_title(self._display.create_resource_object("window", window))
 
     def region_of(self, window: int) -> Region | None:
         try:
@@ -87,14 +87,12 @@ class X11Desktop:
                 return window.id
             window = parent
 
-    def _titles(self, top) -> Iterator[str]:
+    def _shown_title(self, top) -> str:
         try:
-            if top.get_attributes().map_state == X.IsViewable:
-                name = self._title(self._client(top)) or self._title(top)
-                if name:
-                    yield name
+            shown = top.get_attributes().map_state == X.IsViewable
+            return (self._title(self._client(top)) or self._title(top)) if shown else ""
         except GONE:
-            return
+            return ""
 
     def _title(self, window) -> str:
         utf8 = window.get_full_text_property(self._display.intern_atom("_NET_WM_NAME"))
@@ -113,15 +111,8 @@ class X11Desktop:
         return top
 
     def _code(self, key: str) -> int:
-        if key not in self._codes:
-            self._codes[key] = self._display.keysym_to_keycode(_keysym(key))
-        return self._codes[key]
-
-
-def _keysym(key: str) -> int:
-    """The X keysym of a key, 0 for one that does not exist here."""
-    try:
-        found = pynput_key(key)
-    except ValueError:
-        return 0
-    return getattr(found, "value", found).vk
+        """The keycode of a key, 0 for one that does not exist here."""
+        try:
+            return self._display.keysym_to_keycode(key_code(key))
+        except ValueError:
+            return 0

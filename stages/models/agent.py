@@ -9,7 +9,7 @@ in every window.)
 import os
 import shutil
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,12 +17,14 @@ import numpy as np
 import torch
 
 from stages.episodes.preprocess import preprocess
+from stages.episodes.store import EpisodeStore
 from stages.learning.checkpoints import read_json, write_json
 from stages.learning.compute import Compute
 from stages.models.acting import Acting
 from stages.models.autoencoder import Autoencoder, encode_frames, load_autoencoder
 from stages.models.policies.policy import Policy
 from stages.models.policies.registry import load_policy, save_policy
+from stages.params import Params
 
 SCHEMA = "understudy-agent/1"
 ABOUT, POLICY, ENCODER = "agent.json", "policy", "encoder"
@@ -44,6 +46,22 @@ class About:
     state_columns: tuple[str, ...]
     learned_from: str
     acting: Acting
+
+    @classmethod
+    def of(
+        cls, params: Params, store: EpisodeStore, acting: Acting, *, state_columns: Sequence[str], learned_from: str
+    ) -> "About":
+        """Of an agent that learned from the pictures in `store` (or their latents) as params.yaml says."""
+        return cls(
+            actions=params.actions,
+            keys={action: params.keys[action] for action in params.actions},
+            fps=store.fps,
+            picture={name: store.attrs[name] for name in ("width", "height", "color")},
+            labels={"rule": params.labels.rule, "delay_ms": params.labels.delay_ms},
+            state_columns=tuple(state_columns),
+            learned_from=learned_from,
+            acting=acting,
+        )
 
     def as_json(self) -> dict:
         content = {name: value for name, value in vars(self).items() if name != "acting"}

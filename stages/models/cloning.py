@@ -10,13 +10,15 @@ from functools import partial
 import numpy as np
 import torch
 from sklearn.metrics import average_precision_score
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from stages.episodes.store import EpisodeStore, action_columns
 from stages.episodes.windows import FrameBank, window_indices
 from stages.learning.fast.threads import in_threads
 from stages.learning.losses import inverse_share_weights, key_change_weights, rare_window_weights
 
+NO_CODE = -1  # in the codes of windows that have none to come
 EVALUATION_BATCH = 256  # windows; spatial latents and frames are large
 
 
@@ -90,7 +92,8 @@ class CloningTask:
     def loss(self, model, samples):
         targets, weights = self.train.actions[samples].to(self._device), self._weights[samples].to(self._device)
         inputs = [values.to(self._device) for values in self.train.take(samples)]
-        return self._loss(model(*inputs), targets, weights=weights), {}
+        logits = model(*inputs)  # [B, A], or [members, B, A] of an ensemble in training
+        return self._loss(logits, targets.expand_as(logits), weights=weights), {}
 
     def validate(self, model) -> dict[str, float]:
         logits, truth = self.val.logits(model, self._device), self.val.actions
@@ -98,6 +101,40 @@ class CloningTask:
             "ap": mean_average_precision(truth.numpy(), logits.numpy()),
             "loss": self._loss(logits, truth).item(),
         }
+
+
+class FewLabelsTask(CloningTask):
+    """Cloning stopped by the loss: in a fold of a few labels an action may have no example, and no precision then."""
+
+    monitor = "loss"
+    maximise = False
+
+
+class CodeTask:
+    """Learn the codes int64 [N, O] from the last frame of each window on; -1 where there is none."""
+
+    monitor = "cross_entropy"
+    maximise = False
+
+    def __init__(self, model, windows: dict[str, Windows], codes: dict[str, np.ndarray], *, count: int, device, seed):
+        self.model, self._windows, self._count = model, windows, count
+        self._codes = {split: torch.from_numpy(np.asarray(found, np.int64)) for split, found in codes.items()}
+        self._device, self._seed = device, seed
+
+    def order(self, number: int) -> np.ndarray:
+        return np.random.default_rng([self._seed, number]).permutation(len(self._windows["train"]))
+
+    def loss(self, model, samples):
+        logits = model(*(values.to(self._device) for values in self._windows["train"].take(samples)))
+        return self._cross_entropy(logits, self._codes["train"][samples].to(self._device)), {}
+
+    def validate(self, model) -> dict[str, float]:
+        logits = self._windows["val"].logits(model, self._device)
+        return {"cross_entropy": self._cross_entropy(logits, self._codes["val"]).item()}
+
+    def _cross_entropy(self, logits: Tensor, codes: Tensor) -> Tensor:
+        by_moment = logits.float().reshape(-1, self._count)
+        return functional.cross_entropy(by_moment, codes.flatten(), ignore_index=NO_CODE)
 
 
 def mean_average_precision(truth: np.ndarray, logits: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Policies that need few labels or none: a latent policy, and the mean of several policies.
+"""Policies that need few labels: a latent policy, and a readout of keys from what it predicts.
 
 A latent policy predicts from past frames which latent actions come, learned from video without any key (Schmidt and
 Jiang 2024, LAPO, section 4.3). A readout, which few labels are enough for, then turns what it predicts into keys. It
@@ -14,46 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.models.cloning import Windows
+from stages.models.policies.ensemble import Composed
 from stages.models.policies.policy import Policy
-
-NO_CODE = -1
-
-
-class CodeTask:
-    """Learn the codes int64 [N, O] from the last frame of each window on; -1 where there is none."""
-
-    monitor = "cross_entropy"
-    maximise = False
-
-    def __init__(self, model, windows: dict[str, Windows], codes: dict[str, np.ndarray], *, count: int, device, seed):
-        self.model, self._windows, self._count = model, windows, count
-        self._codes = {split: torch.from_numpy(np.asarray(found, np.int64)) for split, found in codes.items()}
-        self._device, self._seed = device, seed
-
-    def order(self, number: int) -> np.ndarray:
-        return np.random.default_rng([self._seed, number]).permutation(len(self._windows["train"]))
-
-    def loss(self, model, samples):
-        logits = model(*(values.to(self._device) for values in self._windows["train"].take(samples)))
-        return self._cross_entropy(logits, self._codes["train"][samples].to(self._device)), {}
-
-    def validate(self, model) -> dict[str, float]:
-        logits = self._windows["val"].logits(model, self._device)
-        return {"cross_entropy": self._cross_entropy(logits, self._codes["val"]).item()}
-
-    def _cross_entropy(self, logits: Tensor, codes: Tensor) -> Tensor:
-        by_moment = logits.float().reshape(-1, self._count)
-        return functional.cross_entropy(by_moment, codes.flatten(), ignore_index=NO_CODE)
-
-
-class Composed(nn.Module):
-    """Made of policies that read the same windows: an agent asks it what it asks any policy."""
-
-    def __init__(self, policies: Sequence[Policy]):
-        super().__init__()
-        self.policies = nn.ModuleList(policies)
-        self.reads, self.shapes, self.window = policies[0].reads, policies[0].shapes, policies[0].window
 
 
 class DecodedPolicy(Composed):
@@ -84,10 +46,3 @@ def _linear(weights: np.ndarray, bias: np.ndarray) -> nn.Linear:
     layer = nn.Linear(weights.shape[1], weights.shape[0])
     layer.load_state_dict({"weight": torch.from_numpy(weights), "bias": torch.from_numpy(bias)})
     return layer
-
-
-class MeanPolicy(Composed):
-    """The mean of several policies' logits."""
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return torch.stack([policy(*inputs) for policy in self.policies]).mean(dim=0)

@@ -14,7 +14,7 @@ import numpy as np
 from stages.episodes.store import EpisodeInfo
 from stages.evaluation.figures import report as figures
 from stages.evaluation.figures import style
-from stages.pages.glossary import digits_of, in_words, test_name, with_interval
+from stages.pages.glossary import digits_of, in_words, interval_in_words, on_both
 from stages.pages.page import (
     Picture,
     Table,
@@ -152,7 +152,7 @@ def enough(folder: Path) -> dict:
     return {
         "balance": Table(head, cells),
         "warnings": list(words),
-        "pictures": pictures(folder, list(EXPLORE), EXPLORE),
+        "pictures": pictures(folder, EXPLORE),
     }
 
 
@@ -162,7 +162,7 @@ def _percent(value) -> str:
 
 def learned(reports: Path, val: Mapping, test: Mapping, thresholds: Mapping[str, float], scratch: Path) -> dict:
     """What was learned: pictures of the autoencoder, the probe, curves of every training, a table of the keys."""
-    curves = {}
+    curves = []
     for name, folder in {
         "autoencoder": reports / "autoencoder",
         "policy": reports / "policy_training",
@@ -172,14 +172,13 @@ def learned(reports: Path, val: Mapping, test: Mapping, thresholds: Mapping[str,
         if found:
             figure = figures.training_curves(found, title=f"Training of the {name}")
             path = style.save(figure, scratch / f"curves_{name.replace(' ', '_')}.png")
-            curves[name] = Picture(
-                data_uri(path), f"Training of the {name}: orange on val, blue on train. {training_words(folder)}"
-            )
+            words = f"Training of the {name}: orange on val, blue on train. {training_words(folder)}"
+            curves.append(Picture(data_uri(path), words))
     return {
         "reconstruction": metrics_table(val, test, [n for n in val if n.startswith("ae_") and "object" not in n]),
         "probe": metrics_table(val, test, [n for n in val if n.startswith("ae_object") and val[n] is not None]),
-        "pictures": pictures(reports / "autoencoder", list(AUTOENCODER), AUTOENCODER),
-        "curves": list(curves.values()),
+        "pictures": pictures(reports / "autoencoder", AUTOENCODER),
+        "curves": curves,
         "by_key": keys_table(scores(reports / "test" / "policy" / "actions.csv"), thresholds),
     }
 
@@ -198,10 +197,7 @@ def training_words(folder: Path) -> str:
 def metrics_table(val: Mapping, test: Mapping, names: Sequence[str]) -> Table:
     """Metrics by name on val and on test; the ends of intervals stand in brackets behind their value."""
     plain = [name for name in names if not name.endswith(("_low", "_high"))]
-    rows = []
-    for name in plain:
-        digits = digits_of(name)
-        rows.append([in_words(name), with_interval(val, name, digits), with_interval(test, test_name(name), digits)])
+    rows = [[in_words(name), *on_both(val, test, name, digits_of(name))] for name in plain]
     return Table(["", "val", "test"], rows)
 
 
@@ -212,7 +208,7 @@ def judged(reports: Path, val: Mapping, test: Mapping) -> dict:
         "predictors": predictors_table(on_test),
         "by_key": onset_table(on_val, on_test),
         "overall": metrics_table(val, test, [n for n in OVERALL if n in val]),
-        "pictures": pictures(reports / "test" / "policy", list(PICTURES), PICTURES),
+        "pictures": pictures(reports / "test" / "policy", PICTURES),
     }
 
 
@@ -231,15 +227,10 @@ def played(folder: Path, budget: VideoBudget) -> dict | None:
     returns = defaultdict(list)
     for row in read_rows(folder / "returns.csv"):
         returns[row["policy"]].append(float(row["return"]))
-    rows, strong = [], []
+    rows, names = [], list(summary["policies"])
     for name, ends in summary["policies"].items():
-        if name == "agent":
-            strong.append(len(rows))
-        spread = (
-            [number(float(value), 1) for value in np.quantile(returns[name], [0, 0.5, 1])]
-            if returns[name]
-            else ["–"] * 3
-        )
+        spread = np.quantile(returns[name], [0, 0.5, 1]).tolist() if returns[name] else [None] * 3
+        spread = [number(value, 1) for value in spread]
         rows.append([name.replace("_", " "), _mean(ends), number(ends.get("episodes")), *spread])
     paired = [[name.replace("_", " "), _mean(ends), _verdict(ends)] for name, ends in summary.get("paired", {}).items()]
     words = {
@@ -248,18 +239,21 @@ def played(folder: Path, budget: VideoBudget) -> dict | None:
         "worst": "The worst episode.",
     }
     return {
-        "returns": Table(["who plays", "mean score", "games", "worst", "median", "best"], rows, strong=strong),
+        "returns": Table(
+            ["who plays", "mean score", "games", "worst", "median", "best"],
+            rows,
+            strong=[names.index("agent")],
+        ),
         "paired": Table(["in the same games", "mean difference", "above 0?"], paired),
         "rule": RULE_WORDS.get(summary.get("acting_rule"), "not said"),
         "blind": _in_words(summary.get("blind_policy")),
-        "pictures": pictures(folder, list(PLAY), PLAY),
+        "pictures": pictures(folder, PLAY),
         "videos": [budget.video(folder / f"{name}.mp4", words[name]) for name in ("median", "best", "worst")],
     }
 
 
 def _mean(ends: Mapping) -> str:
-    named = {"x": ends.get("mean"), "x_low": ends.get("low"), "x_high": ends.get("high")}
-    return with_interval(named, "x", 2)
+    return interval_in_words(ends.get("mean"), ends.get("low"), ends.get("high"), 2)
 
 
 def _verdict(ends: Mapping) -> str:

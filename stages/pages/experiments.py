@@ -16,8 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-PARAMS_FILE = "params.yaml"
-METRICS_FILE = "reports/metrics.json"
+from stages.paths import METRICS, PARAMS
 
 
 @dataclass(frozen=True)
@@ -99,18 +98,16 @@ def parse_shown(shown: Sequence[dict]) -> list[Experiment]:
 
 def _row(entry: dict, name: str, kind: str, executor: dict | None) -> Experiment:
     data = entry.get("data") or {}
-    params = _file_data(data.get("params"), PARAMS_FILE)
-    metrics = _file_data(data.get("metrics"), METRICS_FILE)
-    state = (executor or {}).get("state") or "success"
-    if entry.get("error"):
-        state = "failed"
-    state = {"success": "done"}.get(state, state)
+    params = _file_data(data.get("params"), PARAMS)
+    metrics = _file_data(data.get("metrics"), METRICS)
+    state = "failed" if entry.get("error") else (executor or {}).get("state") or "done"
+    state = "done" if state == "success" else state
     numbers = {key: value for key, value in metrics.items() if isinstance(value, int | float)}
     return Experiment(name, entry["rev"], kind, state, flat(params), numbers if state == "done" else {})
 
 
-def _file_data(files: dict | None, name: str) -> dict:
-    return ((files or {}).get(name) or {}).get("data") or {}
+def _file_data(files: dict | None, path: Path) -> dict:
+    return ((files or {}).get(path.as_posix()) or {}).get("data") or {}
 
 
 def flat(tree: dict, prefix: str = "") -> dict[str, Any]:

@@ -70,10 +70,15 @@ def in_words(name: str) -> str:
 def headline_rows(val: Mapping, test: Mapping) -> list[list[str]]:
     """What it means, on validation, on test: a row for each headline metric that either has."""
     return [
-        [term.words, with_interval(val, name, term.digits), with_interval(test, test_name(name), term.digits)]
+        [term.words, *on_both(val, test, name, term.digits)]
         for name, term in HEADLINE.items()
         if val.get(name) is not None or test.get(test_name(name)) is not None
     ]
+
+
+def on_both(val: Mapping, test: Mapping, name: str, digits: int) -> tuple[str, str]:
+    """A metric on validation and on test, with intervals."""
+    return with_interval(val, name, digits), with_interval(test, test_name(name), digits)
 
 
 LOWER_IS_BETTER = ("_l1", "_l2", "_kl", "error", "_mae", "_mse", "_loss", "_brier", "_ece", "_off_px", "_missed")
@@ -91,7 +96,16 @@ def digits_of(name: str) -> int:
 
 def with_interval(metrics: Mapping, name: str, digits: int) -> str:
     """ "0.81 (0.74-0.87)", "0.81" without an interval, a dash where the metric is missing or null."""
-    value, low, high = (metrics.get(name + end) for end in ("", "_low", "_high"))
+    return interval_in_words(*ends_of(metrics, name), digits)
+
+
+def ends_of(metrics: Mapping, name: str) -> tuple[float | None, float | None, float | None]:
+    """A metric and the ends of its interval; None for what there is not."""
+    return tuple(metrics.get(name + end) for end in ("", "_low", "_high"))
+
+
+def interval_in_words(value: float | None, low: float | None, high: float | None, digits: int) -> str:
+    """The same of a value and the ends of its interval."""
     if value is None:
         return "–"
     if low is None or high is None:

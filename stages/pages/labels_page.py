@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from stages.evaluation.figures.labels import accuracy_figure, returns_figure
 from stages.pages.glossary import with_interval
-from stages.pages.page import Picture, Table, bytes_uri, render
+from stages.pages.page import Picture, Table, bytes_uri, markdown, render
 
 # What predicts the keys of a transition; the first four need nothing but latent actions and the labels.
 LABELLERS = {
@@ -127,12 +127,7 @@ def readme_table(found: Mapping) -> str:
          *(_cell(scores.get((name, count)), "share_of_all_labels", 2) for name in shares)]
         for count in counts
     ]  # fmt: skip
-    return "\n\n".join(_markdown(*table) for table in (accuracy, played))
-
-
-def _markdown(head: Sequence[str], *rows: Sequence[str]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
-    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
+    return "\n\n".join(markdown(*table) for table in (accuracy, played))
 
 
 def _cell(row: Mapping | None, name: str, digits: int) -> str:

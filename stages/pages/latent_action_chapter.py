@@ -36,7 +36,7 @@ def latent_action_chapter(reports: Path, val: Mapping, test: Mapping, budget: Vi
         "effect": effects["effect"].replace("_", " "),
         "codes": _effects_table(effects["codes"]),
         "events": _events_table(effects["events"]),
-        "pictures": pictures(folder, list(LATENT_ACTION), LATENT_ACTION),
+        "pictures": pictures(folder, LATENT_ACTION),
         "videos": [budget.video(folder / name, words) for name, words in LATENT_ACTION_VIDEOS.items()],
     }
 

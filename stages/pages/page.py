@@ -8,7 +8,7 @@ import base64
 import csv
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +25,6 @@ class Table:
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
-    caption: str = ""
     strong: Sequence[int] = ()
 
 
@@ -77,15 +76,14 @@ def bytes_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def pictures(folder: Path, known: Sequence[str] = (), words: dict[str, str] | None = None) -> list[Picture]:
-    """Every PNG of a folder, those named in `known` first and in that order; a missing folder has none.
+def pictures(folder: Path, words: Mapping[str, str]) -> list[Picture]:
+    """Every PNG of a folder, those with a caption in `words` {file name: caption} first and in that order.
 
-    `words` are captions by file name; without one the file's name is the caption.
+    Without one the file's name is the caption. A missing folder has no picture.
     """
-    found = {path.name: path for path in sorted(folder.glob("*.png"))}
-    order = [name for name in known if name in found] + [name for name in found if name not in known]
-    captions = words or {}
-    return [Picture(data_uri(found[name]), captions.get(name, found[name].stem.replace("_", " "))) for name in order]
+    names = [path.name for path in sorted(folder.glob("*.png"))]
+    order = [name for name in words if name in names] + [name for name in names if name not in words]
+    return [Picture(data_uri(folder / name), words.get(name, Path(name).stem.replace("_", " "))) for name in order]
 
 
 def read_json(path: Path):
@@ -121,6 +119,12 @@ def number(value, digits: int = 3) -> str:
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}".replace(",", "\u202f")
     return f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:,.0f}".replace(",", "\u202f")
+
+
+def markdown(head: Sequence[str], *rows: Sequence[str]) -> str:
+    """A table in Markdown."""
+    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
 
 
 def render(template: str, **values) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from stages.pages.glossary import with_interval
+from stages.pages.glossary import interval_in_words
 from stages.pages.page import Table, number, read_rows
 
 PREDICTORS = {
@@ -35,10 +35,9 @@ def scores(path: Path) -> dict:
     return found
 
 
-def _score(found: Mapping, predictor: str, action: str, metric: str, digits: int = 2) -> str:
+def _score(found: Mapping, predictor: str, action: str, metric: str) -> str:
     ends = found.get((predictor, action, metric), {})
-    named = {"x": ends.get("value"), "x_low": ends.get("low"), "x_high": ends.get("high")}
-    return with_interval(named, "x", digits)
+    return interval_in_words(ends.get("value"), ends.get("low"), ends.get("high"), 2)
 
 
 def predictors_of(found: Mapping) -> list[str]:

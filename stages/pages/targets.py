@@ -7,7 +7,7 @@ missed.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stages.pages.glossary import with_interval
+from stages.pages.glossary import ends_of, interval_in_words, with_interval
 from stages.pages.score_tables import actions_of, best_baseline, named_predictor
 
 RETURN_FRACTION = 0.65
@@ -36,18 +36,18 @@ def targets(test: Mapping, scores: Mapping, paired: Mapping, *, min_onsets: int)
     `test` are the flat metrics of reports/test, `scores` those of actions.csv (see `score_tables.scores`), `paired` the
     paired differences of the play stage.
     """
-    found = [
+    return [
         _at_least("the agent's skill in the game (0: blind, 1: the player)", test, "return_fraction", RETURN_FRACTION,
                   "more recordings with mistakes in them, a larger latent, another loss"),
-        *(_gain(f"{name}, in the same games", ends) for name, ends in paired.items() if "blind" in name),
+        *(_above_zero(f"mean gain: {name}, in the same games", ends["mean"], ends["low"], ends["high"])
+          for name, ends in paired.items() if "blind" in name),
         *_onsets(scores, min_onsets),
         _objects(test),
-        _above_zero("latent action: the next frame better than a copy (dB)", test, "lam_gain_db"),
-        _above_zero("latent action: dB lost when codes are shuffled", test, "lam_shuffle_drop_db"),
+        _above_zero("latent action: the next frame better than a copy (dB)", *ends_of(test, "lam_gain_db")),
+        _above_zero("latent action: dB lost when codes are shuffled", *ends_of(test, "lam_shuffle_drop_db")),
         _at_least("latent action: the code tells the key", test, "lam_probe_skill", PROBE_SKILL,
                   "more frames, fewer codes, a few labels"),
     ]  # fmt: skip
-    return found
 
 
 def weaknesses(
@@ -83,17 +83,10 @@ def _at_least(words: str, metrics: Mapping, name: str, wanted: float, hint: str)
     return Target(words, f"at least {wanted:g}", with_interval(metrics, name, 2), met, hint)
 
 
-def _above_zero(words: str, metrics: Mapping, name: str) -> Target:
+def _above_zero(words: str, value: float | None, low: float | None, high: float | None) -> Target:
     """Above 0 with the whole interval; without an interval nobody can say."""
-    low = metrics.get(f"{name}_low")
     met = None if low is None else low > 0
-    return Target(words, "above 0, whole interval", with_interval(metrics, name, 2), met)
-
-
-def _gain(words: str, ends: Mapping) -> Target:
-    named = {"x": ends.get("mean"), "x_low": ends.get("low"), "x_high": ends.get("high")}
-    target = _above_zero(words, named, "x")
-    return Target(f"mean gain: {words}", target.wanted, target.found, target.met)
+    return Target(words, "above 0, whole interval", interval_in_words(value, low, high, 2), met)
 
 
 def _onsets(scores: Mapping, min_onsets: int) -> list[Target]:

@@ -1,12 +1,11 @@
 """The one vocabulary of actions: what is learned, in which column, and which keys (named as in keys.py) stand for it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
 from stages.recordings.keys import key_name
+
 
 @dataclass(frozen=True)
 class ActionVocabulary:
@@ -55,20 +54,3 @@ class ActionVocabulary:
     def action_of(self, key: str) -> str | None:
         """The learned action that a key stands for, None for any other key."""
         return self._action_of_key.get(key_name(key))
-
-    def encode(self, held_actions: Collection[str]) -> np.ndarray:
-        """uint8 [A] with 1 for every held action; ValueError for one that is not learned."""
-        row = np.zeros(len(self.names), np.uint8)
-        for name in held_actions:
-            row[self.index(name)] = 1
-        return row
-
-    def decode(self, row: np.ndarray) -> tuple[str, ...]:
-        """The actions that a row [A] holds, in column order."""
-        if len(row) != len(self.names):
-            raise ValueError(f"a row of {len(row)} values does not fit the actions {list(self.names)}")
-        return tuple(name for name, held in zip(self.names, row, strict=True) if held)
-
-    def keys_for(self, row: np.ndarray) -> tuple[str, ...]:
-        """The keys to hold for a row [A]: the first key of every action that it holds."""
-        return tuple(self.keys[name][0] for name in self.decode(row))

@@ -30,8 +30,7 @@ def usable_frames(session: Session, video_frames: int, damage: str | None) -> in
     """
     logged = len(session.times)
     if session.closed is False:
-        rows = logged if session.state is None else len(session.state.values)
-        usable = min(video_frames, logged, rows)
+        usable = common_frames(session, video_frames)
         if not usable:
             raise ValueError(damage or f"{session.video}: this session crashed before its first frame; take it out")
         return usable
@@ -46,6 +45,12 @@ def usable_frames(session: Session, video_frames: int, damage: str | None) -> in
             f"Frames and times cannot be matched: restore both files, or take the session out"
         )
     return min(video_frames, logged)
+
+
+def common_frames(session: Session, video_frames: int) -> int:
+    """How many frames stand in the video, the frame log and the state table alike, if they all begin with the first."""
+    rows = [] if session.state is None else [len(session.state.values)]
+    return min(video_frames, len(session.times), *rows)
 
 
 def check(
@@ -83,16 +88,9 @@ def totals(reports: Iterable[Mapping]) -> dict:
     """The sums of all sessions' reports."""
     reports = list(reports)
     summed = (
-        *("frames", "video_frames", "logged_frames", "tail_frames_cut", "seconds", "skipped_lines", "repeats"),
-        *(
-            "episodes",
-            "frames_in_episodes",
-            "key_events",
-            "key_events_outside_episodes",
-            "short_taps",
-            "short_taps_kept",
-        ),
-    )
+        "frames", "video_frames", "logged_frames", "tail_frames_cut", "seconds", "skipped_lines", "repeats", "episodes",
+        "frames_in_episodes", "key_events", "key_events_outside_episodes", "short_taps", "short_taps_kept",
+    )  # fmt: skip
     counted = ("presses", "keyups_without_keydown", "unmapped_keys", "known_keys_not_learned")
     return {
         "sessions": len(reports),
@@ -236,10 +234,6 @@ def _warnings(session: Session, report: Mapping) -> Iterator[str]:
         yield f"the fight_end in line {stray['line']} has no fight_start and counts for nothing"
     if report["keys_down_at_end"]:
         yield f"still down at the end: {', '.join(report['keys_down_at_end'])}"
-    if session.key_events and not _any_key_in_video(session):
-        yield "no key event lies in the time of the video: do the two logs share a clock?"
-
-
-def _any_key_in_video(session: Session) -> bool:
     start, end = session.times[0], end_of(session.times)
-    return any(start <= event.t < end for event in session.key_events)
+    if session.key_events and not any(start <= event.t < end for event in session.key_events):
+        yield "no key event lies in the time of the video: do the two logs share a clock?"

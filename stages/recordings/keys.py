@@ -14,7 +14,6 @@ Other numbers (`<173>`) stay: below MOST_VIRTUAL_KEYS one is a virtual key of Wi
 import ast
 import re
 import unicodedata
-from collections.abc import Iterable
 
 MOST_VIRTUAL_KEYS = 256
 ALIASES = {
@@ -37,7 +36,9 @@ _NUMPAD_OF = {
     for name, number in table.items()
 }
 _OWN_KEYS = "\b\t\n\r\x1b"  # Backspace, Tab, Enter, Esc, or a letter with Ctrl: nobody knows
-LAYOUT_SWITCHES = range(65032, 65039)  # keysyms ISO_Next_Group and the like: Shift or Alt while another layout is chosen
+LAYOUT_SWITCHES = range(
+    65032, 65039
+)  # keysyms ISO_Next_Group and the like: Shift or Alt while another layout is chosen
 
 
 def key_name(raw: str) -> str:

@@ -11,8 +11,8 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from stages.recordings.keys import key_name
 from stages.recordings.files import KEY_EVENTS, MARKERS
+from stages.recordings.keys import key_name
 
 OnBadLine = Literal["error", "skip"]
 Row = TypeVar("Row")
@@ -213,7 +213,7 @@ def read_state(path: Path, whole: bool) -> tuple[tuple[str, ...], np.ndarray]:
     values = np.empty((len(lines) - 1, len(columns)), np.float32)
     for row, line in enumerate(lines[1:]):
         try:
-            values[row] = _numbers(line, len(columns))
+            values[row] = [float(cell) for cell, _ in zip(line.split(b","), columns, strict=True)]
         except ValueError:
             found = line[:80].decode("utf-8", errors="replace")
             raise ValueError(f"{path}, line {row + 2}: expected {len(columns)} numbers, found {found!r}") from None
@@ -225,10 +225,3 @@ def _columns(path: Path, line: bytes) -> tuple[str, ...]:
     if not all(columns) or len(set(columns)) != len(columns):
         raise ValueError(f"{path}, line 1: the column names {list(columns)} must be distinct and not empty")
     return columns
-
-
-def _numbers(line: bytes, count: int) -> list[float]:
-    numbers = [float(cell) for cell in line.split(b",")]
-    if len(numbers) != count:
-        raise ValueError  # the caller says which line
-    return numbers

@@ -9,11 +9,12 @@ the end; that they are is taken on trust only when `cut_end` asks for it.
 
 from pathlib import Path
 
-from stages.recordings.doctor import usable_frames
+from stages.recordings.doctor import common_frames, usable_frames
 from stages.recordings.examination import Reading
-from stages.recordings.session import Session, SessionWriter, read_session
+from stages.recordings.session import Session, read_session
 from stages.recordings.timeline import end_of, episode_spans, presses
 from stages.recordings.video import read_frames, readable_frames
+from stages.recordings.writer import SessionWriter
 
 Event = tuple[float, int, str, str]  # t, order among equal times, keydown | keyup | marker, key or type
 UP, MARK, DOWN, TAP_UP = 0, 1, 2, 3  # at one and the same time
@@ -31,7 +32,7 @@ def repaired(
         return None, []
     logged = len(session.times)
     video, damage = readable_frames(session.video)
-    usable = _common(session, video) if damage or cut_end else _told_usable(session, video)
+    usable = common_frames(session, video) if damage or cut_end else _told_usable(session, video)
     if not usable:
         raise ValueError(f"{session.video}: no frame can be read that stands in all of the session's files")
     done = [f"{max(video, logged) - usable} frames cut off at the end"] if max(video, logged) > usable else []
@@ -53,12 +54,6 @@ def _told_usable(session: Session, video_frames: int) -> int:
         return usable_frames(session, video_frames, None)
     except ValueError as error:
         raise ValueError(f"{error}. Or, if you know that they are missing at the end: --fix --cut-end") from None
-
-
-def _common(session: Session, video_frames: int) -> int:
-    """How many frames stand in the video, the frame log and the state table alike, if they all begin with the first."""
-    rows = [] if session.state is None else [len(session.state.values)]
-    return min(video_frames, len(session.times), *rows)
 
 
 def _mended(session: Session) -> tuple[list[Event], list[str]]:

@@ -1,4 +1,4 @@
-"""A session as it is read, every value checked; the writer and the video reader stand here too, as the wing's door."""
+"""A session as it is read, every value checked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,21 +9,6 @@ import numpy as np
 from stages.recordings.files import KEY_EVENTS, OPTIONAL, REQUIRED, session_path, video_files
 from stages.recordings.logs import JsonLog, OnBadLine, read_event_log, read_frame_log, read_metadata, read_state
 from stages.recordings.pictures import numbered_pictures, picture_folders
-from stages.recordings.video import count_frames, read_frames
-from stages.recordings.writer import SessionWriter
-
-__all__ = [
-    "KeyEvent",
-    "Marker",
-    "Session",
-    "SessionWriter",
-    "StateTable",
-    "count_frames",
-    "read_frames",
-    "read_session",
-    "session_path",
-    "session_stems",
-]
 
 
 @dataclass(frozen=True)

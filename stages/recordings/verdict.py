@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 GOOD, USABLE, BAD = "good", "usable with warnings", "do not train on this"
 MANY_REPEATS, TOO_MANY_REPEATS = 0.02, 0.2  # shares of the frames
 MANY_GAPS_PER_MIN = 2.0
+FATAL = ("nothing is learned from this session", "are the times UTC seconds", "share a clock")  # words of warnings
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,6 @@ def verdict_of(report: Mapping) -> Verdict:
     fatal = [*_fatal(report)]
     reasons = (*fatal, *(r for r in (*report["warnings"], *_doubts(report)) if r not in fatal))
     return Verdict(BAD if fatal else USABLE if reasons else GOOD, reasons)
-
-
-def refusal(error: Exception) -> Verdict:
-    """The verdict on a session that cannot even be read."""
-    return Verdict(BAD, (str(error),))
 
 
 def repaired_twins(metadata: Mapping[str, Mapping]) -> dict[str, str]:
@@ -58,27 +54,16 @@ def twin_words(kept: str) -> str:
     )
 
 
-def beside_twin(verdict: Verdict, kept: str) -> Verdict:
-    """The verdict on a session whose repaired one lies beside it."""
-    return replace(verdict, word=BAD, reasons=(twin_words(kept), *verdict.reasons))
-
-
 def _fatal(report: Mapping):
     if report["frames"] < 2:
         yield f"it holds {report['frames']} frames"
-    if not report["frames_in_episodes"]:
-        yield "no frame lies in an episode: nothing is learned from this session"
     if report["keys_logged"] and not any(report["presses"].values()):
         seen = {**report["unmapped_keys"], **report["known_keys_not_learned"]}
         yield f"no key of the game is ever pressed; pressed are {seen or 'no keys at all'}: is the key map right?"
     share = report["repeats"] / max(report["frames"], 1)
     if share > TOO_MANY_REPEATS:
         yield f"{share:.0%} of the frames repeat the one before: the machine was too slow; record smaller or slower"
-    if not 0 < report["interval_ms"]["median"] <= 1000:
-        yield f"the median interval is {report['interval_ms']['median']} ms: are the times UTC seconds?"
-    for warning in report["warnings"]:
-        if "share a clock" in warning:
-            yield warning
+    yield from (warning for warning in report["warnings"] if any(words in warning for words in FATAL))
 
 
 def _doubts(report: Mapping):

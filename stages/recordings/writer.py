@@ -3,17 +3,17 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from stages.recordings.keys import key_name
 from stages.recordings.files import KEY_EVENTS, MARKERS, new_session_paths
+from stages.recordings.keys import key_name
 from stages.recordings.video import VideoWriter
 
 
-class SessionWriter:
+class SessionWriter(AbstractContextManager):
     """Writes a session frame by frame; equal input gives equal bytes. Use it as a context manager.
 
     Until `close` the session file says `"closed": false`, so that a crashed recording is recognised when it is read.
@@ -92,9 +92,6 @@ class SessionWriter:
                 if file:
                     closing.callback(file.close)
         self._write_metadata(closed=complete)
-
-    def __enter__(self) -> "SessionWriter":
-        return self
 
     def __exit__(self, error_type, error, traceback) -> None:
         self.close(complete=error_type is None)

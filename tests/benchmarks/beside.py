@@ -28,8 +28,8 @@ from stages.models.autoencoder import Autoencoder
 from stages.models.cloning import CloningTask, Windows, window_weights
 from stages.models.latent_action import LatentActionDesign, LatentActionModel
 from stages.models.policies.recurrent import Recurrent
+from stages.models.reconstruction import ReconstructionTask, background_of
 from stages.params import Params, read_params
-from stages.train_autoencoder import ReconstructionTask, background_of
 from stages.train_latent_action import statistics_of
 from tests.benchmarks import page
 from tests.benchmarks.material import make_material

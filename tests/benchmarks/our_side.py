@@ -24,8 +24,8 @@ from stages.models.agent import About, Agent  # noqa: E402
 from stages.models.autoencoder import Autoencoder  # noqa: E402
 from stages.models.cloning import CloningTask, Windows, window_weights  # noqa: E402
 from stages.models.policies.recurrent import Recurrent  # noqa: E402
+from stages.models.reconstruction import ReconstructionTask, background_of  # noqa: E402
 from stages.params import Params, read_params  # noqa: E402
-from stages.train_autoencoder import ReconstructionTask, background_of  # noqa: E402
 from tests.benchmarks import sizes  # noqa: E402
 
 cv2.setNumThreads(1)

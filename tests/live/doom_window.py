@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import vizdoom
@@ -66,10 +67,8 @@ class ScriptedFingers:
 
     def begin(self) -> None:
         self._seed += 1
-        self._player = HumanLikeScript(
-            CenterScript(), self._params, tuple(KEYS), tic_rate_hz=35, tics_per_frame=TICS,
-            generator=np.random.default_rng(self._seed),
-        )  # fmt: skip
+        game = SimpleNamespace(script=CenterScript, keys=KEYS, tic_rate_hz=35, tics_per_frame=TICS)
+        self._player = HumanLikeScript(game, self._params, np.random.default_rng(self._seed))
         self._coming: list[frozenset[str]] = []
 
     def tic(self, game: WindowedDoom) -> None:

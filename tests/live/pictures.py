@@ -22,7 +22,7 @@ import numpy as np
 from Xlib import X, display
 from Xlib.ext import xtest
 
-from stages.evaluation.overlay import KeyTimeline, draw_overlay
+from stages.evaluation.overlay import draw_overlay
 from stages.live.clock import SteadyClock
 from stages.live.screen import Camera, Region, even_region
 from stages.live.window import TITLE
@@ -108,7 +108,7 @@ def playing_picture(folder: Path, agent: Path) -> np.ndarray:
     likely = np.array([[float(row[name]) for name in actions] for row in rows])
     moment = int(np.argmax(pressed[len(rows) // 2 :].sum(axis=1))) + len(rows) // 2
     frame = next(islice(read_frames(folder / "agent/run.mp4"), moment, None))
-    return draw_overlay(frame, actions, None, likely[moment], pressed[moment], KeyTimeline(None, pressed), moment)
+    return draw_overlay(frame, actions, None, likely, pressed, moment)
 
 
 def titles(desktop: X11Desktop) -> str:

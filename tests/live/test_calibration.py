@@ -11,12 +11,12 @@ def test_a_frame_shows_what_was_on_the_screen_at_its_time(display, fps):
     found = calibrate(fps, 30)
     print(*calibration_lines(found), sep="\n")
     assert (found.lost, found.invented) == (0, 0)
-    assert len(found.key_error) == len(found.release_key_error) == 30
-    assert len(found.effect) == len(found.release_effect) == 30
-    assert min(len(found.picture_error), len(found.release_picture_error)) >= 15  # both are seen
-    for key_error in (found.key_error, found.release_key_error):
+    assert len(found.at_presses.key) == len(found.at_releases.key) == 30
+    assert len(found.at_presses.effect) == len(found.at_releases.effect) == 30
+    assert min(len(found.at_presses.picture), len(found.at_releases.picture)) >= 15  # both are seen
+    for key_error in (found.at_presses.key, found.at_releases.key):
         assert np.median(np.abs(key_error)) <= 5
-    for picture_error in (found.picture_error, found.release_picture_error):
+    for picture_error in (found.at_presses.picture, found.at_releases.picture):
         assert np.median(picture_error) <= 5 and np.percentile(picture_error, 99) <= 20
     assert found.offset_low <= 5 and found.offset_high >= -5
-    assert found.release_effect.min() > 0
+    assert found.at_releases.effect.min() > 0

@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stages.evaluation.figures import style
+from stages.evaluation.figures.heat_map import heat_map, in_cells
+from stages.evaluation.onsets import holds
 
 
 def metric_heatmap(values: np.ndarray, metrics: Sequence[str], models: Sequence[str], lower: Sequence[bool]) -> Figure:
@@ -18,20 +21,11 @@ def metric_heatmap(values: np.ndarray, metrics: Sequence[str], models: Sequence[
     size = 2.6 + 1.0 * len(models), 1.6 + 0.27 * len(metrics)
     figure, axes = style.new_figure(*size, title="Every validation metric (bright: best of its row)")
     shades = row_shades(values, lower)
-    axis = axes[0, 0]
-    axis.imshow(np.ma.masked_invalid(shades), cmap=style.VALUE_MAP, vmin=0, vmax=1, aspect="auto")
-    axis.set_xticks(range(len(models)), [name.replace(", ", "\n") for name in models], fontsize=8)
-    axis.xaxis.tick_top()
-    axis.set_yticks(range(len(metrics)), metrics, fontsize=8)
-    axis.tick_params(length=0)
-    axis.spines[:].set_visible(False)
-    for row, column in np.ndindex(values.shape):
-        value = values[row, column]
-        if np.isnan(value):
-            style.annotate(axis, column, row, "–", on_dark=False, size=8)
-        else:
-            words = f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
-            style.annotate(axis, column, row, words, on_dark=bool(shades[row, column] < 0.55), size=8)
+    words = in_cells(values, np.where(np.abs(values) < 100, "{:.3f}", "{:.0f}"))
+    columns = [name.replace(", ", "\n") for name in models]
+    heat_map(axes[0, 0], shades, words, columns=columns, rows=metrics, size=8)
+    axes[0, 0].xaxis.tick_top()
+    axes[0, 0].tick_params(labelsize=8)
     return figure
 
 
@@ -57,10 +51,15 @@ def ranking(values: np.ndarray, lows: np.ndarray, highs: np.ndarray, models: Seq
     known = np.isfinite(values) & np.isfinite(lows) & np.isfinite(highs)
     axis.hlines(places[known], lows[known], highs[known], color=style.MUTED, linewidth=2)
     axis.plot(values, places, "o", color=style.MODEL, markersize=7)
-    axis.set_yticks(places, models)
-    axis.set_ylim(len(models) - 0.5, -0.5)
-    style.grid(axis, "x")
+    _name_lanes(axis, models)
     return figure
+
+
+def _name_lanes(axis: Axes, names: Sequence[str]) -> None:
+    """The first at the top."""
+    axis.set_yticks(range(len(names)), names)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    style.grid(axis, "x")
 
 
 def latent_size(
@@ -104,7 +103,7 @@ def best_timelines(
     rows = {"player": truth, **pressed}
     for i, (axis, action) in enumerate(zip(axes[:, 0], actions, strict=True)):
         for lane, keys in enumerate(rows.values()):
-            spans = [(float(times[a]), (b - a) * step) for a, b in _runs(keys[:, i])]
+            spans = [(float(times[start]), (stop - start) * step) for start, stop in holds(keys[:, i])]
             axis.broken_barh(spans, (lane - 0.4, 0.8), color=style.HUMAN if lane == 0 else style.MODEL)
         axis.set_yticks(range(len(rows)), list(rows), fontsize=8)
         axis.set_ylim(len(rows) - 0.5, -0.5)
@@ -115,12 +114,6 @@ def best_timelines(
     return figure
 
 
-def _runs(row: np.ndarray) -> list[tuple[int, int]]:
-    """[start, stop) of every stretch of ones in `row` [T]."""
-    edges = np.flatnonzero(np.diff(np.r_[0, np.asarray(row, dtype=int), 0]))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-
-
 def train_gap(train: np.ndarray, val: np.ndarray, models: Sequence[str], title: str) -> Figure:
     """A line from val to train for each model, [E] each: the longer, the more it learned by heart."""
     figure, axes = style.new_figure(8.5, 1.0 + 0.36 * len(models), title=title)
@@ -129,8 +122,6 @@ def train_gap(train: np.ndarray, val: np.ndarray, models: Sequence[str], title: 
     axis.hlines(places, val, train, color=style.MUTED, linewidth=2)
     axis.plot(val, places, "o", color=style.MODEL, label="val")
     axis.plot(train, places, "o", color=style.HUMAN, label="train")
-    axis.set_yticks(places, models)
-    axis.set_ylim(len(models) - 0.5, -0.5)
-    style.grid(axis, "x")
+    _name_lanes(axis, models)
     style.legend(axis, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)  # above: lines may end anywhere inside
     return figure

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from stages.evaluation.figures import style
+from stages.evaluation.figures.heat_map import heat_map, in_cells
 
 BAR = 0.8  # of the room between two actions
 SPLIT_COLORS = ("#3b3b3b", "#8a8a8a", "#c4c4c4")
@@ -106,15 +107,8 @@ def together_map(pairs: np.ndarray, at_once: np.ndarray, actions: Sequence[str])
     held = np.diag(pairs)[:, None]
     shares = np.divide(pairs, held, out=np.full(pairs.shape, np.nan), where=held > 0)
     np.fill_diagonal(shares, np.nan)
-    left.imshow(shares, cmap=style.VALUE_MAP, vmin=0, vmax=1, aspect="auto")
-    for row, column in np.ndindex(shares.shape):
-        value = shares[row, column]
-        text = "" if row == column else "–" if np.isnan(value) else f"{value:.0%}"
-        style.annotate(left, column, row, text, on_dark=value < 0.55)
-    left.set_xticks(range(len(actions)), actions)
-    left.set_yticks(range(len(actions)), actions)
-    left.tick_params(length=0)
-    left.spines[:].set_visible(False)
+    words = np.where(np.eye(len(actions), dtype=bool), "", in_cells(shares, "{:.0%}"))
+    heat_map(left, shares, words, columns=actions, rows=actions)
     left.set_facecolor(style.GRID)
     left.set_ylabel("while this one is held ...")
     style.title(left, "... how often that one is too")

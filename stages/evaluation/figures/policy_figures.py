@@ -12,6 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from stages.evaluation.figures import style
+from stages.evaluation.figures.heat_map import DARK, colours, heat_map, in_cells
+from stages.evaluation.onsets import holds
 
 
 def score_heatmap(
@@ -25,23 +27,9 @@ def score_heatmap(
     for panel in axes.flat[len(scores) :]:
         panel.set_visible(False)
     for panel, (name, values) in zip(axes.flat, scores.items(), strict=False):
-        _heat(panel, np.asarray(values, dtype=float))
+        heat_map(panel, values, in_cells(values, "{:.2f}"), columns=actions, rows=predictors)
         style.title(panel, name)
-        panel.set_xticks(range(len(actions)), actions)
-        panel.set_yticks(range(len(predictors)), predictors)
     return figure
-
-
-def _heat(axes: Axes, values: np.ndarray) -> None:
-    axes.imshow(np.ma.masked_invalid(values), cmap=style.VALUE_MAP, vmin=0, vmax=1, aspect="auto")
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    for row, column in np.ndindex(values.shape):
-        value = values[row, column]
-        if np.isnan(value):
-            style.annotate(axes, column, row, "–", on_dark=False)
-        else:
-            style.annotate(axes, column, row, f"{value:.2f}", on_dark=value < 0.55)
 
 
 def action_confusions(counts: np.ndarray, actions: Sequence[str], *, title: str) -> Figure:
@@ -65,14 +53,10 @@ def action_confusions(counts: np.ndarray, actions: Sequence[str], *, title: str)
 def _confusion(axes: Axes, counts: np.ndarray) -> None:
     frames = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, frames, out=np.full(counts.shape, np.nan), where=frames > 0)
-    axes.imshow(np.ma.masked_invalid(shares), cmap=style.VALUE_MAP, vmin=0, vmax=1)
-    axes.set_xticks([0, 1], ["up", "down"])
-    axes.set_yticks([0, 1], ["up", "down"])
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
+    colours(axes, shares, columns=("up", "down"), rows=("up", "down"))
     for true, predicted in np.ndindex(2, 2):
         share = shares[true, predicted]
-        dark = bool(share < 0.55)
+        dark = bool(share < DARK)
         text = "–" if np.isnan(share) else f"{100 * share:.0f} %"
         style.annotate(axes, predicted, true - 0.1, text, on_dark=dark, size=12)
         style.annotate(axes, predicted, true + 0.2, f"{counts[true, predicted]:,.0f}", on_dark=dark, size=8)
@@ -98,7 +82,8 @@ def key_timeline(
     for index, (lane, action) in enumerate(zip(axes[:, 0], actions, strict=True)):
         bars = ((truth[:, index], 1.45, style.HUMAN), (pressed[:, index], 1.1, style.MODEL))
         for held, bottom, color in bars:
-            lane.broken_barh(_holds(edges, held), (bottom, 0.3), color=color, linewidth=0)
+            spans = [(edges[start], edges[stop] - edges[start]) for start, stop in holds(held)]
+            lane.broken_barh(spans, (bottom, 0.3), color=color, linewidth=0)
         lane.fill_between(edges[:-1], probabilities[:, index], step="post", color=style.MODEL, alpha=0.18, linewidth=0)
         lane.step(edges[:-1], probabilities[:, index], where="post", color=style.MODEL, linewidth=1.1)
         lane.axhline(thresholds[index], color=style.MUTED, linewidth=0.9, linestyle=(0, (3, 2)))
@@ -116,13 +101,6 @@ def key_timeline(
     ]
     style.legend(figure, handles=keys, loc="outside lower center", ncols=4)
     return figure
-
-
-def _holds(edges: np.ndarray, held: np.ndarray) -> list[tuple[float, float]]:
-    """(start, duration) of each hold; edges [T + 1] in seconds, held 0/1 [T]."""
-    change = np.diff(np.r_[0, np.asarray(held, dtype=int), 0])
-    starts, stops = np.flatnonzero(change == 1), np.flatnonzero(change == -1)
-    return [(edges[a], edges[b] - edges[a]) for a, b in zip(starts, stops, strict=True)]
 
 
 def eventful_stretch(truth: np.ndarray, times: np.ndarray, episode: np.ndarray, *, seconds: float) -> slice:
@@ -149,9 +127,7 @@ def eventful_stretch(truth: np.ndarray, times: np.ndarray, episode: np.ndarray, 
 
 
 def score_bars(
-    values: np.ndarray,
-    lows: np.ndarray,
-    highs: np.ndarray,
+    intervals: np.ndarray,
     predictors: Sequence[str],
     playable: Sequence[bool],
     actions: Sequence[str],
@@ -159,14 +135,15 @@ def score_bars(
     title: str,
     label: str,
 ) -> Figure:
-    """One group of bars an action, one bar a predictor with its interval; values, lows, highs [P, A].
+    """One group of bars an action, one bar a predictor with its interval (value, low, high): [P, A, 3].
 
     The first predictor is the model; those that are not playable are hatched.
     """
     figure, axes = style.new_figure(max(6.0, 1.6 + 2.1 * len(actions)), 4.0, title=title)
     panel, width = axes[0, 0], 0.86 / len(predictors)
     greys = iter(style.greys(max(sum(playable) - 1, 0)))
-    for number, name in enumerate(predictors):
+    for number, (name, scores) in enumerate(zip(predictors, intervals, strict=True)):
+        values, lows, highs = scores.T
         if number == 0:
             look = {"color": style.MODEL}
         elif playable[number]:
@@ -174,13 +151,13 @@ def score_bars(
         else:
             look = {"color": "white", "edgecolor": style.MUTED, "hatch": "////"}
         x = np.arange(len(actions)) + (number - (len(predictors) - 1) / 2) * width
-        shown = np.isfinite(values[number])
+        shown = np.isfinite(values)
         label_of = name if playable[number] else f"{name} (not playable)"
-        panel.bar(x[shown], values[number][shown], width * 0.92, label=label_of, **look)
-        _whiskers(panel, x, values[number], lows[number], highs[number])
+        panel.bar(x[shown], values[shown], width * 0.92, label=label_of, **look)
+        _whiskers(panel, x, values, lows, highs)
         if number == 0:
-            tops = np.nan_to_num(np.where(np.isfinite(highs[0]), highs[0], values[0]))
-            for at, top, value in zip(x, tops, values[0], strict=True):
+            tops = np.nan_to_num(np.where(np.isfinite(highs), highs, values))
+            for at, top, value in zip(x, tops, values, strict=True):
                 text = "–" if np.isnan(value) else f"{value:.2f}"
                 panel.text(at, top + 0.02, text, ha="center", fontsize=9, fontweight="bold")
     panel.set_xticks(range(len(actions)), actions, fontweight="bold")

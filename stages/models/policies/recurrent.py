@@ -20,6 +20,7 @@ CELLS = {"gru": GRU, "lstm": partial(nn.LSTM, batch_first=True)}
 class RecurrentParams(FitParams):
     hidden: Channels
     dropout: Annotated[float, Field(ge=0, lt=1)]
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
 
 
 class Recurrent(Policy):

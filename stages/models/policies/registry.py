@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stages.learning.checkpoints import load_config, load_weights, save_model
+from stages.models.policies.ensemble import Ensemble
 from stages.models.policies.policy import Policy
 from stages.models.policies.recurrent import Recurrent
 from stages.params import FitParams, Params
@@ -37,22 +38,24 @@ def policy_input(params: Params) -> Path:
     return LATENT_STORE if expected == LATENTS else EPISODES
 
 
-def made_policy(params: Params, shapes: Mapping[str, Sequence[int]]) -> Policy:
-    """An untrained policy as params.yaml asks for; `shapes` {array of the store: shape of one frame's row}."""
-    values = kind_of(params.policy).values(section_of(params), params)
-    return kind_of(params.policy)(shapes=shapes, actions=len(params.actions), **values)
+def made_policy(params: Params, shapes: Mapping[str, Sequence[int]]) -> Ensemble:
+    """Untrained policies as params.yaml asks for; `shapes` {array of the store: shape of one frame's row}."""
+    kind, values = kind_of(params.policy), kind_of(params.policy).values(section_of(params), params)
+    return Ensemble([kind(shapes=shapes, actions=len(params.actions), **values) for _ in range(params.policy_members)])
 
 
-def save_policy(directory: str | Path, policy: Policy) -> None:
-    """Writes weights and config; the folder appears whole or not at all."""
-    name = next(name for name, kind in KINDS.items() if type(policy) is kind)
-    save_model(directory, policy, {"kind": name, **policy.config})
+def save_policy(directory: str | Path, policy: Ensemble | Policy) -> None:
+    """Writes weights and config, of one policy as of several; the folder appears whole or not at all."""
+    ensemble = policy if isinstance(policy, Ensemble) else Ensemble([policy])
+    first = ensemble.policies[0]
+    name = next(name for name, kind in KINDS.items() if type(first) is kind)
+    save_model(directory, ensemble, {"kind": name, "members": len(ensemble.policies), **first.config})
 
 
-def load_policy(directory: str | Path) -> Policy:
-    """The saved policy on the CPU in eval mode; ValueError when weights and config do not fit together."""
+def load_policy(directory: str | Path) -> Ensemble:
+    """The saved policies on the CPU in eval mode; ValueError when weights and config do not fit together."""
     config = load_config(directory)
-    if "kind" not in config:
+    if not {"kind", "members"} <= config.keys():
         raise ValueError(f"{directory} holds a policy of an earlier version; train it again (dvc repro)")
-    policy = kind_of(config.pop("kind"))(**config)
-    return load_weights(policy, directory).eval()
+    kind, members = kind_of(config.pop("kind")), config.pop("members")
+    return load_weights(Ensemble([kind(**config) for _ in range(members)]), directory).eval()

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from stages.recordings.files import new_session_paths
-from stages.recordings.session import SessionWriter
+from stages.recordings.writer import SessionWriter
 
 KeyEvents = Sequence[tuple[float, str, str]]  # (t, "keydown" | "keyup", key), in order
 
@@ -35,13 +35,12 @@ class Imported:
 
 def events_of(times: np.ndarray, held: np.ndarray, names: Sequence[str], keys: Mapping[str, Sequence[str]], fps: float):
     """Key events that give back the labels held [T, A]: a key goes down and up at the times of frames."""
-    padded = np.concatenate([np.zeros((1, held.shape[1]), np.int8), held.astype(bool).astype(np.int8)])
-    events = []
-    for i, change in enumerate(np.diff(padded, axis=0)):
-        for column in np.flatnonzero(change):
-            events.append((float(times[i]), "keydown" if change[column] > 0 else "keyup", keys[names[column]][0]))
-    end = float(times[-1]) + 1 / fps
-    return events + [(end, "keyup", keys[names[column]][0]) for column in np.flatnonzero(padded[-1])]
+    edges = [*times.tolist(), float(times[-1]) + 1 / fps]
+    changes = np.diff(held.astype(bool).astype(np.int8), axis=0, prepend=0, append=0)
+    return [
+        (edges[i], "keydown" if changes[i, column] > 0 else "keyup", keys[names[column]][0])
+        for i, column in np.argwhere(changes)
+    ]
 
 
 def matched_actions(found: Sequence[str], keys: Mapping[str, Sequence[str]]) -> dict[int, str]:
@@ -104,11 +103,7 @@ def _write_frames(writer: SessionWriter, imported: Imported, images: Iterator[np
 
 
 def _write_events(writer: SessionWriter, imported: Imported) -> None:
-    start, end = float(imported.times[0]), float(imported.times[-1]) + 1 / imported.fps
-    marked = [(start, 0, "fight_start"), (end, 2, "fight_end")]
-    keys = [(t, 1, (event, key)) for t, event, key in imported.key_events]
-    for t, _, what in sorted([*marked, *keys], key=lambda row: row[:2]):
-        if isinstance(what, str):
-            writer.marker(what, t)
-        else:
-            writer.key(*what, t)
+    writer.marker("fight_start", float(imported.times[0]))
+    for t, event, key in sorted(imported.key_events, key=lambda row: row[0]):
+        writer.key(event, key, t)
+    writer.marker("fight_end", float(imported.times[-1]) + 1 / imported.fps)

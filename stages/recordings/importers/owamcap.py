@@ -23,19 +23,7 @@ KEYS = {
     144: "num_lock", 145: "scroll_lock", 160: "shift", 161: "shift_r", 162: "ctrl", 163: "ctrl_r", 164: "alt",
     165: "alt_r", **{111 + n: f"f{n}" for n in range(1, 21)},
 }  # fmt: skip
-CHARACTERS = {
-    186: ";",
-    187: "=",
-    188: ",",
-    189: "-",
-    190: ".",
-    191: "/",
-    192: "`",
-    219: "[",
-    220: "\\",
-    221: "]",
-    222: "'",
-}
+CHARACTERS = {**dict(enumerate(";=,-./`", start=186)), **dict(enumerate("[\\]'", start=219))}
 TOLERANCE_NS = 1_500_000  # a matroska file keeps times to the millisecond
 
 

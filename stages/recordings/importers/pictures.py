@@ -7,13 +7,14 @@ times are known. JSONL: {"LEFT": 1, "SHOOT": 0} or {"keys": ["Key.left", "LEFT"]
 import csv
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from stages.recordings.keys import key_name
 from stages.recordings.importers.imported import Imported, events_of, matched_actions
+from stages.recordings.keys import key_name
 from stages.recordings.pictures import numbered_pictures, picture_folders, read_pictures
 
 LABELS = ("labels.csv", "labels.jsonl")
@@ -92,7 +93,7 @@ def _held(rows: list[dict], path: Path, keys: Mapping) -> tuple[list[str], np.nd
     action_of = {key_name(key): action for action, held in keys.items() for key in held}
     action_of |= {action.casefold(): action for action in keys}
     matched = matched_actions(columns, keys) if columns else {}
-    held, unknown = np.zeros((len(rows), len(actions)), np.uint8), {}
+    held, unknown = np.zeros((len(rows), len(actions)), np.uint8), Counter()
     for i, row in enumerate(rows):
         for column, action in matched.items():
             held[i, actions.index(action)] |= _is_held(row.get(columns[column], 0), path, i, columns[column])
@@ -101,14 +102,12 @@ def _held(rows: list[dict], path: Path, keys: Mapping) -> tuple[list[str], np.nd
             if action:
                 held[i, actions.index(action)] = 1
             else:
-                unknown[key] = unknown.get(key, 0) + 1
+                unknown[key] += 1
     left = [name for i, name in enumerate(columns) if i not in matched]
     lost = [f"columns that are no action of the key map: {left}"] if left else []
-    return (
-        actions,
-        held,
-        lost + ([f"keys that are not in the key map, with their frames: {unknown}"] if unknown else []),
-    )
+    if unknown:
+        lost.append(f"keys that are not in the key map, with their frames: {dict(unknown)}")
+    return actions, held, lost
 
 
 def _is_held(value, path: Path, row: int, column: str) -> bool:

@@ -79,22 +79,16 @@ def _state(group, attrs: Mapping, length: int, where: str, lost: list[str]):
         lost.append(f"state: {state.dtype} {list(state.shape)} is no table of numbers with a row a frame")
         return None, None
     named = attrs.get("state_columns") or attrs.get("state_keys") or []
-    columns = (
-        tuple(map(str, named)) if len(named) == state.shape[1] else tuple(f"state_{i}" for i in range(state.shape[1]))
-    )
-    return columns, state.astype(np.float64)
+    if len(named) != state.shape[1]:
+        named = [f"state_{i}" for i in range(state.shape[1])]
+    return tuple(map(str, named)), state.astype(np.float64)
 
 
 def _lost(attrs: Mapping, group, matched: Mapping[int, str]) -> list[str]:
-    lost = ["exact pixels: the frames become H.264 video", "the clock: times are counted from 1970 on"]
-    left = [name for i, name in enumerate(attrs["action_keys"]) if i not in matched]
-    if left:
-        lost.append(f"actions that are not in the key map: {left}")
-    others = sorted(set(group.array_keys()) - {"frames", "actions", "state"})
-    if others:
-        lost.append(f"arrays: {others}")
-    kept = {"action_keys", "fps", "state_columns", "state_keys"}
-    further = sorted(set(attrs) - kept)
-    if further:
-        lost.append(f"attributes: {further}")
-    return lost
+    left = {
+        "actions that are not in the key map": [n for i, n in enumerate(attrs["action_keys"]) if i not in matched],
+        "arrays": sorted(set(group.array_keys()) - {"frames", "actions", "state"}),
+        "attributes": sorted(set(attrs) - {"action_keys", "fps", "state_columns", "state_keys"}),
+    }
+    always = ["exact pixels: the frames become H.264 video", "the clock: times are counted from 1970 on"]
+    return always + [f"{what}: {names}" for what, names in left.items() if names]

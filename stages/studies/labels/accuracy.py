@@ -1,6 +1,6 @@
 """How accurate pseudo-labels from n labels are: data/labels/accuracy/<count>-<choice>-<labellers>.json.
 
-`labellers` is "decoders", those that read latent actions or latents and take seconds, or one that trains a network:
+`labellers` is "decoders", those that read latent actions or latents and take seconds, or one with a trained network:
 shaped, inverse, cloning (which predicts keys from past frames alone).
 """
 
@@ -8,11 +8,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
-from stages.latent_actions.few_label_policies import clone_few
 from stages.latent_actions.few_labels import absent_actions, labelling_scores
 from stages.latent_actions.pseudo_labels import (
     LABELLERS,
@@ -26,7 +24,6 @@ from stages.learning.checkpoints import write_json
 from stages.learning.compute import Compute, prepare_compute
 from stages.learning.training import FitSettings
 from stages.models.latent_action import load_latent_action
-from stages.models.policies.registry import made_policy, policy_input
 from stages.params import Params, read_params
 from stages.paths import EPISODES, LATENT_ACTION_MODEL
 from stages.run import run_stage
@@ -35,8 +32,10 @@ from stages.studies.labels.inputs import (
     UNSHAPED,
     accuracy_file,
     chosen_file,
+    cloned_folder,
     labels_of,
     latent_actions_in,
+    load_cloned,
     policy_windows,
     scratch_of,
     shaped_folder,
@@ -89,27 +88,19 @@ class Row:
 
     def inverse(self, draw: int, samples: np.ndarray, held: np.ndarray) -> list[np.ndarray]:
         like = load_latent_action(LATENT_ACTION_MODEL).to(self.compute.device)
-        found, scratch = transitions(self.params, like.past_frames), self._scratch("inverse", EPISODES, draw)
-        model = inverse_from_few(like, found["train"], samples, held, self._settings, self.compute, scratch=scratch)
+        found = transitions(self.params, like.past_frames)
+        settings = FitSettings.from_sections(self.params.labelling, self.params.training)
+        inputs = [EPISODES, chosen_file(self.count, self.choice)]
+        scratch = scratch_of(self.params, f"inverse_{self.count}_{draw}", inputs)
+        model = inverse_from_few(like, found["train"], samples, held, settings, self.compute, scratch=scratch)
         return [keys_shown(model, found[split], self.compute) for split in JUDGED]
 
     def cloning(self, draw: int, samples: np.ndarray, held: np.ndarray) -> list[np.ndarray]:
-        train, *judged = (policy_windows(self.params, split) for split in ("train", *JUDGED))
-        policy, _ = clone_few(
-            partial(made_policy, self.params, train.shapes), train, self.train.actions.current[samples], held,
-            self._settings, self.compute, scratch=self._scratch("cloning", policy_input(self.params), draw),
-        )  # fmt: skip
-        logits = [windows.logits(policy, self.compute.device).numpy() for windows in judged]
+        policy, _ = load_cloned(cloned_folder(self.count, draw), self.params.actions)
+        judged, device = (policy_windows(self.params, split) for split in JUDGED), self.compute.device
+        logits = [windows.logits(policy.to(device), device).numpy() for windows in judged]
         # Held where that is more likely than not, as for the other labellers; thresholds for F1 hold too much for that.
         return [each[video.actions.current] > 0 for each, video in zip(logits, self.judged, strict=True)]
-
-    @property
-    def _settings(self) -> FitSettings:
-        return FitSettings.from_sections(self.params.labelling, self.params.training)
-
-    def _scratch(self, name: str, store: Path, draw: int) -> Path:
-        inputs = [store, chosen_file(self.count, self.choice)]
-        return scratch_of(self.params, f"{name}_{self.count}_{draw}", inputs)
 
 
 def scores(params: Params, judged: list[Video], labels: list, work: Labels) -> dict:

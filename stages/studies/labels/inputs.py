@@ -1,6 +1,6 @@
 """What the stages of this study hand to one another, and what several of them read."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,16 +9,19 @@ import numpy as np
 from stages.episodes.store import EpisodeStore
 from stages.latent_actions.pseudo_labels import LatentActions, Video
 from stages.latent_actions.transitions import Transitions, transitions_of
-from stages.learning.checkpoints import read_json
+from stages.learning.checkpoints import read_json, write_json
 from stages.learning.training import FitSettings, scratch_folder
+from stages.models.acting import Acting
 from stages.models.cloning import Windows
+from stages.models.latent_policy import MeanPolicy
 from stages.models.policies.recurrent import Recurrent
-from stages.models.policies.registry import kind_of, policy_input, section_of
+from stages.models.policies.registry import kind_of, load_policy, policy_input, save_policy, section_of
 from stages.params import Params
 from stages.paths import EPISODES, LABELS, LATENT_STORE
 
 UNSHAPED = LABELS / "unshaped"  # latent actions of each split, as the model learned them from video alone
 SHAPED = LABELS / "shaped"  # the same after learning on from labels, a folder a number of labels and a draw
+CLONED = LABELS / "cloned"  # policies that have learned from the labels alone, a folder a number of labels and a draw
 CHOSEN = LABELS / "chosen"  # the transitions that are labelled
 LATENT_POLICY = LABELS / "latent_policy"
 ACCURACY, PLAYED = LABELS / "accuracy", LABELS / "played"
@@ -35,6 +38,23 @@ def file_of(folder: Path, split: str) -> Path:
 
 def shaped_folder(count: int, draw: int) -> Path:
     return SHAPED / str(count) / str(draw)
+
+
+def cloned_folder(count: int, draw: int) -> Path:
+    return CLONED / str(count) / str(draw)
+
+
+def save_cloned(folder: Path, policy: MeanPolicy, acting: Acting, actions: Sequence[str]) -> None:
+    """The policy of each fold in a folder of its own, and acting.json."""
+    for number, each in enumerate(policy.policies):
+        save_policy(folder / str(number), each)
+    write_json(folder / "acting.json", acting.as_json(actions))
+
+
+def load_cloned(folder: Path, actions: Sequence[str]) -> tuple[MeanPolicy, Acting]:
+    """What `save_cloned` wrote, on the CPU."""
+    policies = [load_policy(path) for path in sorted(folder.iterdir()) if path.is_dir()]
+    return MeanPolicy(policies).eval(), Acting.from_json(read_json(folder / "acting.json"), actions)
 
 
 def video_of(params: Params, split: str, folder: Path) -> Video:

@@ -14,7 +14,7 @@ from torch import nn
 from stages.episodes.store import EpisodeStore
 from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, options_of, records_bundled_game
 from stages.games.rollout import AgentGames, GameSetting, Workers
-from stages.latent_actions.few_label_policies import clone_few, clone_pseudo_labels, decode_latent_policy, learn_codes
+from stages.latent_actions.few_label_policies import clone_pseudo_labels, decode_latent_policy, learn_codes
 from stages.latent_actions.few_labels import absent_actions
 from stages.latent_actions.pseudo_labels import Video
 from stages.learning.checkpoints import write_json
@@ -33,8 +33,10 @@ from stages.studies.labels.inputs import (
     PLAYED,
     UNSHAPED,
     chosen_file,
+    cloned_folder,
     labels_of,
     latent_policy_maker,
+    load_cloned,
     played_file,
     policy_windows,
     recurrent_settings,
@@ -79,12 +81,7 @@ class Learning:
         )  # fmt: skip
 
     def cloning(self) -> tuple[nn.Module, Acting]:
-        windows, labelled = policy_windows(self.params, "train"), self.videos["train"].actions.current[self.samples]
-        settings = FitSettings.from_sections(self.params.labelling, self.params.training)
-        return clone_few(
-            partial(made_policy, self.params, windows.shapes), windows, labelled, self.held, settings, self.compute,
-            scratch=self._scratch("cloning"),
-        )  # fmt: skip
+        return load_cloned(cloned_folder(len(self.samples), draw=0), self.params.actions)
 
     def decoded(self) -> tuple[nn.Module, Acting]:
         latent_policy = load_policy(LATENT_POLICY).to(self.compute.device)
@@ -120,7 +117,9 @@ def play(params: Params, policy: nn.Module, acting: Acting, title: str) -> dict:
     setting = GameSetting(
         params.game, collect.width, collect.height, params.actions, own.max_episode_s, options_of(params)
     )
-    make_agent = partial(agent_of, about_agent(params, acting), policy, params.device, params.precision)
+    store = EpisodeStore(EPISODES)
+    about = About.of(params, store, acting, state_columns=store.state_columns, learned_from="a few labels")
+    make_agent = partial(agent_of, about, policy, params.device, params.precision)
     games, rules = AgentGames(setting, make_agent, own.lanes), {rule: acting.by(rule).keys for rule in RULES}
     val_seeds, test_seeds = (
         game_seeds(base, own.seed, count)
@@ -132,16 +131,6 @@ def play(params: Params, policy: nn.Module, acting: Acting, title: str) -> dict:
         rule = max(RULES, key=means.__getitem__)
         played = games.by_rule(workers, {rule: rules[rule]}, test_seeds, title=f"{title}, test")[rule]
     return {"acting_rule": rule, "mean_score_by_rule": means, "returns": [game.score for game in played]}
-
-
-def about_agent(params: Params, acting: Acting) -> About:
-    store = EpisodeStore(EPISODES)
-    return About(
-        actions=params.actions, keys={action: params.keys[action] for action in params.actions}, fps=store.fps,
-        picture={name: store.attrs[name] for name in ("width", "height", "color")},
-        labels={"rule": params.labels.rule, "delay_ms": params.labels.delay_ms}, state_columns=store.state_columns,
-        learned_from="a few labels", acting=acting,
-    )  # fmt: skip
 
 
 def agent_of(about: About, policy: nn.Module, device: str, precision: str, lanes: int) -> Agent:

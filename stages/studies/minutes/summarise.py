@@ -9,6 +9,7 @@ from stages.evaluation.figures import style
 from stages.evaluation.figures.minutes import minutes_figure
 from stages.learning.checkpoints import read_json, write_json
 from stages.pages.glossary import with_interval
+from stages.pages.page import markdown
 from stages.params import read_params
 from stages.paths import MINUTES, REPORTS
 from stages.run import run_stage
@@ -31,7 +32,7 @@ def main() -> None:
         for count in params.minutes.sessions
     }
     write_json(REPORTS / "minutes" / "val.json", val)
-    print("\n".join(table(rows)))
+    print(table(rows))
     print(f"wrote {REPORTS / 'minutes.json'} and {REPORTS / 'minutes' / 'minutes.png'}")
 
 
@@ -41,14 +42,16 @@ def mean_of(rows: Iterable[Mapping]) -> float | None:
     return None if None in shares else float(np.mean(shares))
 
 
-def table(rows: list[dict]) -> list[str]:
+def table(rows: list[dict]) -> str:
     """The rows as Markdown."""
-    lines = ["| " + " | ".join(COLUMNS).replace("_", " ") + " |", "|---" * len(COLUMNS) + "|"]
-    for row in rows:
-        fraction, onset = (with_interval(row, name, 2) for name in ("return_fraction", "onset_f1"))
-        cells = [row["sessions"], f"{row['train_frames']:,}", row["train_minutes"], row["seed"], fraction, onset]
-        lines.append("| " + " | ".join(map(str, [*cells, f"{row['seconds']:.0f}"])) + " |")
-    return lines
+    cells = [
+        [
+            str(row["sessions"]), f"{row['train_frames']:,}", str(row["train_minutes"]), str(row["seed"]),
+            with_interval(row, "return_fraction", 2), with_interval(row, "onset_f1", 2), f"{row['seconds']:.0f}",
+        ]
+        for row in rows
+    ]  # fmt: skip
+    return markdown([name.replace("_", " ") for name in COLUMNS], *cells)
 
 
 if __name__ == "__main__":
