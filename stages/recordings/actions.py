@@ -1,4 +1,4 @@
-"""The one vocabulary of actions: what is learned, in which column, and which keys (named as in keys.py) stand for it."""
+"""The one vocabulary of actions: what is learned, in which column, and which keys (see keys.py) stand for it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

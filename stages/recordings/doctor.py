@@ -19,7 +19,6 @@ from stages.recordings.timeline import (
 
 GAP = 1.5  # an interval longer than this many median intervals is a gap, or between two episodes a pause
 FOREIGN_TAIL = 2  # frames by which the video of another recorder may differ from its log: it stops them one by one
-SLOWEST_S = 1.0  # a median interval above this is more likely a wrong unit than a recording
 
 
 def usable_frames(session: Session, video_frames: int, damage: str | None) -> int:
@@ -215,8 +214,6 @@ def _taps(
 
 def _warnings(session: Session, report: Mapping) -> Iterator[str]:
     """What a person should know before learning from this session, in words."""
-    if report["interval_ms"]["median"] > SLOWEST_S * 1000 or report["interval_ms"]["median"] == 0:
-        yield f"the median interval is {report['interval_ms']['median']} ms: are the times UTC seconds?"
     if session.metadata.get("dry_run"):
         yield "a dry run of the agent: the keys in it were never pressed"
     if report["tail_frames_cut"]:

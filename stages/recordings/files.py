@@ -4,7 +4,8 @@
     <s>_frames.jsonl    {"t": 1700000000.5} a video frame, in order; "repeat": true where it repeats the one before
     <s>_events.jsonl    {"event": "keydown" | "keyup", "key": "Key.space", "t": ...}
                         {"event": "marker", "type": "fight_start" | "fight_end", "t": ...}
-    <s>_session.json    game, fps, keys, recorder, player, closed, score and outcome of every episode
+    <s>_session.json    game, fps, keys, recorder, player, closed, score and outcome of every episode; spans, where not
+                        one and the same player held the keys: [{"player": "agent", "start": ..., "end": ...}]
     <s>_state.csv       a row a frame: named numbers of what the game itself knows, NaN where absent
 
 The first three are required, other recorders of this kind write them too. Times are UTC seconds, kept to the

@@ -5,10 +5,11 @@ Names are those of pynput's `str(key)` (`Key.space`, `Key.shift`, `f`), made can
 - quotes are taken off, letters are small and composed (Unicode NFC); a dead key (`['´']`) is its character;
 - with Ctrl held a letter is heard as a control character: it is that letter again (ASCII: code 1 is A);
 - the left Ctrl, Shift, Alt and Cmd have one name (`Key.ctrl`; Windows says `Key.ctrl_l`), AltGr is `Key.alt_r`;
-- the keys of the number pad are `Numpad.0` to `Numpad.9`, `Numpad.add`, ...: X servers number them by keysym (another
-  one while NumLock is off), Windows and macOS by virtual key.
+- the keys of the number pad are `Numpad.0` to `Numpad.9`, `Numpad.add`, ...: an X server numbers them by keysym (another
+  one while NumLock is off), Windows by virtual key.
 
-Other numbers (`<173>`) stay: below MOST_VIRTUAL_KEYS one is a virtual key of Windows or macOS, above a keysym of X11.
+Other numbers (`<173>`) stay: below MOST_VIRTUAL_KEYS one is a virtual key of Windows or macOS (where those of the number
+pad are other keys than under Windows, so they stay too), above a keysym of X11.
 """
 
 import ast
@@ -25,14 +26,15 @@ ALIASES = {
 NUMPAD = (*"0123456789", "multiply", "add", "separator", "subtract", "decimal", "divide", "enter")
 # X11/keysymdef.h; Microsoft, "Virtual-Key Codes"; Apple, HIToolbox/Events.h.
 KEYSYMS = dict(zip(NUMPAD, (*range(65456, 65466), 65450, 65451, 65452, 65453, 65454, 65455, 65421), strict=True))
-WITHOUT_NUMLOCK = dict(zip("0123456789", (65438, 65436, 65433, 65435, 65430, 65437, 65432, 65429, 65431, 65434), strict=True))  # fmt: skip
-WINDOWS = dict(zip(NUMPAD[:-1], range(96, 112), strict=True))
-MACOS = dict(zip(NUMPAD[:10], (82, 83, 84, 85, 86, 87, 88, 89, 91, 92), strict=True)) | {
-    "multiply": 67, "add": 69, "subtract": 78, "decimal": 65, "divide": 75, "enter": 76,
-}  # fmt: skip
+WITHOUT_NUMLOCK = (65438, 65436, 65433, 65435, 65430, 65437, 65432, 65429, 65431, 65434)  # of 0 to 9
+WINDOWS = dict(zip(NUMPAD, range(96, 112), strict=False))
+MACOS = {
+    **dict(zip(NUMPAD, (82, 83, 84, 85, 86, 87, 88, 89, 91, 92), strict=False)),
+    **{"multiply": 67, "add": 69, "subtract": 78, "decimal": 65, "divide": 75, "enter": 76},
+}
 _NUMPAD_OF = {
     f"<{number}>": f"Numpad.{name}"
-    for table in (MACOS, WINDOWS, WITHOUT_NUMLOCK, KEYSYMS)
+    for table in (WINDOWS, dict(zip(NUMPAD, WITHOUT_NUMLOCK, strict=False)), KEYSYMS)
     for name, number in table.items()
 }
 _OWN_KEYS = "\b\t\n\r\x1b"  # Backspace, Tab, Enter, Esc, or a letter with Ctrl: nobody knows

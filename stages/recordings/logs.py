@@ -198,6 +198,11 @@ def _require_metadata(metadata: dict) -> None:
         score = episode.get("score")
         if isinstance(score, bool) or not isinstance(score, int | float | None):
             raise ValueError(f"the score {score!r} of an episode is neither a number nor null")
+    spans = metadata.get("spans", [])
+    for span in spans if isinstance(spans, list) else [spans]:
+        ends = [span.get("start"), span.get("end")] if isinstance(span, dict) else [None]
+        if not all(isinstance(t, int | float) for t in ends) or not isinstance(span.get("player"), str):
+            raise ValueError('spans must be a list like [{"player": "agent", "start": 1700000000.5, "end": ...}]')
 
 
 def state_columns(path: Path) -> tuple[str, ...]:

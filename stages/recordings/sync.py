@@ -36,6 +36,9 @@ FEWEST_BLOCKS, FEWEST_PRESSES = 6, 20
 RESAMPLES = 200
 MODEL_SHARE = 0.05  # of a frame interval: the standard uncertainty that stays however long a recording is
 NOISE_R2 = 0.01  # less is no relation worth a number
+FAR_LAGS_S = np.arange(-10, 10.05, 0.1)
+EARLIEST_S, LATEST_S = -0.25, 1.0  # lags that a sound recording may have
+BLOCKS_A_PART, CERTAIN_R2, CERTAIN_TIMES, MOST_PARTS = 10, 0.15, 3.0, 0.7
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,16 @@ def change_of(frames_bgr: Iterable[np.ndarray]) -> np.ndarray:
     """float32 [T, cells]: how much each cell of each picture differs from the picture before; row 0 is 0."""
     rows, before = [], None
     for image in frames_bgr:
-        gray = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), SMALL, interpolation=cv2.INTER_AREA).astype(np.int16)
-        difference = np.zeros(SMALL[::-1], np.float32) if before is None else np.abs(gray - before).astype(np.float32)
-        rows.append(cv2.resize(difference, CELLS, interpolation=cv2.INTER_AREA).ravel())
-        before = gray
-    return np.log1p(np.array(rows, np.float32))
+        gray = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), SMALL, interpolation=cv2.INTER_AREA)
+        rows.append(change_between(gray.astype(np.float32), before))
+        before = gray.astype(np.float32)
+    return np.array(rows, np.float32)
+
+
+def change_between(small: np.ndarray, before: np.ndarray | None) -> np.ndarray:
+    """float32 [cells]: how much each cell of a picture, its brightness float32 of size SMALL, differs from another."""
+    difference = np.zeros_like(small) if before is None else np.abs(small - before)
+    return np.log1p(cv2.resize(difference, CELLS, interpolation=cv2.INTER_AREA).ravel())
 
 
 def held_share(times: np.ndarray, spans: np.ndarray, lag_s: float) -> np.ndarray:
@@ -118,6 +126,29 @@ def certificate(times: np.ndarray, inside: np.ndarray, key_events, change: np.nd
     middles = np.array([times[block].mean() for block in blocks])
     drift = _drift_and_jitter(sums, middles, generator)
     return Certificate(lag_ms, low, high, *drift, float(whole.max()), model_ms=model_ms)
+
+
+def apart(times: np.ndarray, inside: np.ndarray, key_events, change: np.ndarray) -> tuple[float, float] | None:
+    """The lag, s, at the start and the end of a session whose logs are certainly of two clocks, or None.
+
+    Certain is what half a minute after another says: a lag that no game has (the picture changes before the key, or
+    more than LATEST_S after it) explains CERTAIN_R2 of the picture's change, and CERTAIN_TIMES what any usual lag does.
+    """
+    spans = {key: s for key, s in presses(key_events).items() if len(s) >= FEWEST_PRESSES}
+    blocks = _blocks(times, inside)
+    if not spans or len(blocks) < FEWEST_BLOCKS:
+        return None
+    sums = _sums(times, spans, change, blocks, FAR_LAGS_S)
+    parts = np.array_split(np.arange(len(blocks)), max(len(blocks) // BLOCKS_A_PART, 1))
+    weights = np.array([np.isin(np.arange(len(blocks)), part) for part in parts], float)
+    curves = _r2(sums, weights)
+    usual = (FAR_LAGS_S >= EARLIEST_S) & (FAR_LAGS_S <= LATEST_S)
+    best, other = curves[:, ~usual].max(axis=1), curves[:, usual].max(axis=1)
+    certain = (best >= CERTAIN_R2) & (best >= CERTAIN_TIMES * other)
+    if certain.mean() < MOST_PARTS:
+        return None
+    lags = FAR_LAGS_S[~usual][curves[:, ~usual].argmax(axis=1)][certain]
+    return float(lags[0]), float(lags[-1])
 
 
 def pooled_lag(found: Sequence[Certificate]) -> tuple[float, float, float] | None:
@@ -179,13 +210,13 @@ def _block_frames(times: np.ndarray) -> int:
     return max(BLOCK_FRAMES, round(BLOCK_S / float(np.median(np.diff(times)))))
 
 
-def _sums(times, spans: Mapping[str, np.ndarray], change, blocks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _sums(times, spans: Mapping[str, np.ndarray], change, blocks, lags=LAGS_S) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Per block: X'X [L, B, K, K], X'Y [L, B, K, C] and Y'Y [B, C], with a column of ones in X."""
     index = np.concatenate(blocks)
     y = change[index].astype(np.float64)
     y = ((y - y.mean(axis=0)) / np.maximum(y.std(axis=0), 1e-9)).reshape(len(blocks), len(blocks[0]), -1)
     xtx, xty = [], []
-    for lag in LAGS_S:
+    for lag in lags:
         columns = [np.ones(len(index)), *(held_share(times, s, lag)[index] for s in spans.values())]
         x = np.stack(columns, axis=1).reshape(len(blocks), len(blocks[0]), -1)
         xtx.append(np.einsum("btk,btj->bkj", x, x))

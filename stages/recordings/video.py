@@ -183,15 +183,21 @@ def decoded(path: str | Path) -> Iterator[av.VideoFrame]:
     path, count = Path(path), 0
     try:
         with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise ValueError(f"{path} holds no video stream; a session's video is an mp4 file")
-            stream = container.streams.video[0]
+            stream = _pictures_of(container, path)
             stream.thread_type = "AUTO"
+            size = None
             for frame in container.decode(stream):
                 if frame.is_corrupt:  # the decoder makes something up, which the frames after it build on
                     raise ValueError(_damaged(path, count, "the next one is corrupt"))
+                size = size or _upright(frame, path)
+                if (frame.width, frame.height) != size:
+                    raise ValueError(
+                        f"{path}: frame {count} is {frame.width}x{frame.height} px, those before {size[0]}x{size[1]}; "
+                        f"the window changed its size: cut the recording there"
+                    )
                 count += 1
                 yield frame
+            hidden = stream.frames - count
     except av.error.FileNotFoundError:
         raise ValueError(f"{path} is missing; restore this video or take its session out") from None
     except (av.error.FFmpegError, UnicodeDecodeError) as error:  # the latter from words in a damaged header
@@ -199,6 +205,31 @@ def decoded(path: str | Path) -> Iterator[av.VideoFrame]:
     missing = _bytes_missing(path)
     if missing:
         raise ValueError(_damaged(path, count, f"{missing} bytes are missing at its end"))
+    if hidden > 0:
+        raise ValueError(
+            f"{path} holds {hidden + count} frames, of which its edit list hides {hidden} (a cut without encoding anew): "
+            f"nobody can tell which lines of the frame log they are; take the uncut video"
+        )
+
+
+def _pictures_of(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    """The one video track, beside cover pictures."""
+    cover = av.stream.Disposition.attached_pic
+    tracks = [stream for stream in container.streams.video if not stream.disposition & cover]
+    if len(tracks) != 1:
+        what = "no video track" if not tracks else f"{len(tracks)} video tracks, and nobody says which is the game"
+        raise ValueError(f"{path} holds {what}; a session's video has one")
+    return tracks[0]
+
+
+def _upright(frame: av.VideoFrame, path: Path) -> tuple[int, int]:
+    """Width and height of the first frame."""
+    if frame.rotation:
+        raise ValueError(
+            f"{path} says that players turn its pictures by {frame.rotation} degrees, but the game is seen as it is "
+            f"stored; write it anew turned: ffmpeg -i {path.name} turned.mp4"
+        )
+    return frame.width, frame.height
 
 
 def _damaged(path: Path, count: int, what: str) -> str:

@@ -1,0 +1,99 @@
+"""Stretches of a session that would teach nonsense: no picture, no key log, or keys that the player did not press."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.recordings.scan import Scan
+from stages.recordings.session import Session
+from stages.recordings.timeline import end_of, episode_spans, presses
+
+FLAT_S = 2.0
+FROZEN_S, FROZEN_PRESSES = 3.0, 2
+SILENT_S, SILENT_TIMES, FEWEST_PAUSES = 15.0, 10.0, 20
+ALIVE = 0.1  # share of new pictures from which on the game plainly goes on
+NO_PERSON = ("agent", "random")
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The frames `start` <= i < `stop`, and why nothing is learned from them."""
+
+    start: int
+    stop: int
+    why: str
+
+
+def left_out(session: Session, scan: Scan, *, agents: bool) -> list[Stretch]:
+    """Everything that is not learned from, in order; with `agents` what an agent pressed is."""
+    found = [*_flat(session, scan), *_frozen(session, scan), *_silent(session, scan)]
+    if not agents:
+        found += _not_played(session)
+    return sorted(found, key=lambda stretch: (stretch.start, stretch.stop))
+
+
+def _runs(mask: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Start and stop of each run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+
+
+def _flat(session: Session, scan: Scan) -> Iterator[Stretch]:
+    times = session.times
+    for start, stop in _runs(scan.flat[: len(times)]):
+        if times[stop - 1] - times[start] >= FLAT_S:
+            yield Stretch(start, stop, "the picture is of one colour (black?)")
+
+
+def _frozen(session: Session, scan: Scan) -> Iterator[Stretch]:
+    """Nothing moves while keys go down: the capture stood still, not the game."""
+    times = session.times
+    downs = np.sort(np.concatenate([spans[:, 0] for spans in presses(session.key_events).values()] or [np.zeros(0)]))
+    for start, stop in _runs(scan.same[: len(times)] & ~scan.flat[: len(times)]):
+        pressed = np.searchsorted(downs, times[stop - 1]) - np.searchsorted(downs, times[start])
+        if times[stop - 1] - times[start] >= FROZEN_S and pressed >= FROZEN_PRESSES:
+            yield Stretch(start, stop, f"the picture stands still while {pressed} keys go down")
+
+
+def _silent(session: Session, scan: Scan) -> Iterator[Stretch]:
+    """The key log says nothing for far longer than this player ever pauses, while the picture goes on."""
+    pauses = _pauses(session)
+    lengths = np.array([stop - start for start, stop in pauses])
+    if len(lengths) < FEWEST_PAUSES:
+        return
+    longest = max(SILENT_S, SILENT_TIMES * float(np.percentile(lengths, 90)))
+    for start, stop in pauses:
+        first, last = np.searchsorted(session.times, [start, stop])
+        if stop - start > longest and (~scan.same[first:last]).mean() > ALIVE:
+            yield Stretch(int(first), int(last), f"the key log is silent for {stop - start:.0f} s while the game goes on")
+
+
+def _pauses(session: Session) -> list[tuple[float, float]]:
+    """From when to when no key is down, within the episodes."""
+    end = end_of(session.times)
+    episodes = episode_spans(session.markers, end) if session.markers else np.array([[session.times[0], end]])
+    held = sorted(span for spans in presses(session.key_events).values() for span in spans.tolist())
+    pauses = []
+    for start, stop in episodes.tolist():
+        at = start
+        for down, up in held:
+            if down >= stop:
+                break
+            if down > at:
+                pauses.append((at, down))
+            at = max(at, up)
+        if at < stop:
+            pauses.append((at, stop))
+    return pauses
+
+
+def _not_played(session: Session) -> Iterator[Stretch]:
+    """What an agent or chance pressed: `player` of the session file, or `spans` of it with a `player` each."""
+    spans: Sequence[dict] = session.metadata.get("spans", [])
+    if session.metadata.get("player") in NO_PERSON and not spans:
+        spans = [{"player": session.metadata["player"], "start": session.times[0], "end": np.inf}]
+    for span in spans:
+        if span["player"] in NO_PERSON:
+            start, stop = np.searchsorted(session.times, [span["start"], span["end"]])
+            yield Stretch(int(start), int(stop), f"played by: {span['player']}, no person")
