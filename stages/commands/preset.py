@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from torch.utils.flop_counter import FlopCounterMode
 
 from stages.models.latent_action import LatentActionDesign, LatentActionModel
-from stages.params import Params, read_params, validated
+from stages.params import Params, read_params, tree_of, validated
 from stages.run import run_stage
 
 PRESETS = Path(__file__).parent / "presets"
@@ -45,7 +45,7 @@ def with_preset(text: str, preset: Mapping[str, object]) -> str:
         node[last] = _flowing(value)
     written = io.StringIO()
     kind.dump(tree, written)
-    validated(yaml.safe_load(written.getvalue()), PARAMS)
+    validated(tree_of(written.getvalue(), PARAMS), PARAMS)
     return written.getvalue()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from stages.params import validated
+from stages.params import read_tree, validated
 from stages.paths import PARAMS
 
 
@@ -24,7 +24,7 @@ class Workspace:
         if self.folder.exists():
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        tree = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+        tree = read_tree(PARAMS)
         for key, value in changes.items():
             *sections, last = key.split(".")
             node = tree
