@@ -337,9 +337,14 @@ def read_params(path: str | Path = "params.yaml") -> Params:
 
 
 def read_tree(path: Path) -> object:
-    """What params.yaml holds, not yet validated; ValueError as from `tree_of`, and for what is no text in UTF-8."""
+    """What params.yaml holds, not yet validated; ValueError as from `read_text` and `tree_of`."""
+    return tree_of(read_text(path), path)
+
+
+def read_text(path: Path) -> str:
+    """The text of the file; ValueError where there is none in UTF-8."""
     try:
-        return tree_of(path.read_text(encoding="utf-8-sig"), path)
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         found = error.object[error.start]
         raise ValueError(

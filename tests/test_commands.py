@@ -353,3 +353,10 @@ def test_a_folder_that_cannot_be_written_to_is_told(tmp_path):
         require_writable(tmp_path / "mine")
     require_writable(tmp_path)
     require_writable(tmp_path / "new")
+
+
+@pytest.mark.parametrize("words", [["--region", "-100,-80,640x480"], ["--region=-100,-80,640x480"]])
+def test_a_region_may_begin_with_a_minus(words):
+    arguments = understudy._joined(["record", *words, "--fps", "20"])
+    options = understudy._parser("record").parse_args(arguments)
+    assert (options.region, options.fps) == ("-100,-80,640x480", 20)

@@ -86,9 +86,8 @@ def require_committed(recordings: Path, game: str) -> None:
     """
     if recordings == RAW / game:
         return
-    add = (
-        f"git add {recordings}" if recordings.is_symlink() else f"dvc add {recordings}, then git add -A"
-    )  # DVC adds no link
+    # DVC adds no folder that is a link; git keeps the link.
+    add = f"git add {recordings}" if recordings.is_symlink() else f"dvc add {recordings}, then git add -A"
     save = f"{add} and git commit"
     files = [folder.with_name(f"{folder.name}.dvc") for folder in (recordings, *recordings.parents) if folder.name]
     kept_by = [path for path in files if path.is_file()]

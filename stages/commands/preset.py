@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from torch.utils.flop_counter import FlopCounterMode
 
 from stages.models.latent_action import LatentActionDesign, LatentActionModel
-from stages.params import Params, read_params, tree_of, validated
+from stages.params import Params, read_params, read_text, tree_of, validated
 from stages.run import run_stage
 
 PRESETS = Path(__file__).parent / "presets"
@@ -32,6 +32,8 @@ def with_preset(text: str, preset: Mapping[str, object]) -> str:
 
     The section of the game that it sets may be a new one.
     """
+    if not isinstance(tree_of(text, PARAMS), dict):
+        raise ValueError(f"{PARAMS} must hold keys and values; git checkout {PARAMS} brings back the committed one")
     kind = YAML()
     kind.preserve_quotes, kind.width = True, 120
     tree = kind.load(text)
@@ -39,7 +41,11 @@ def with_preset(text: str, preset: Mapping[str, object]) -> str:
         *sections, last = key.split(".")
         node = tree
         for section in sections:
-            node = node.get(section, {})
+            node = node.get(section)
+            if not isinstance(node, dict):
+                raise ValueError(
+                    f"the preset sets {key}, but params.yaml has no section {section}; is it of another version?"
+                )
         if last not in node and key != preset.get("game"):
             raise ValueError(f"the preset sets {key}, which params.yaml does not have; is it of another version?")
         node[last] = _flowing(value)
@@ -88,7 +94,7 @@ def main() -> None:
             print(f"{each:<12} {comment.removeprefix('# ')}")
         return
     preset = yaml.safe_load((PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
-    PARAMS.write_text(with_preset(PARAMS.read_text(encoding="utf-8"), preset), encoding="utf-8")
+    PARAMS.write_text(with_preset(read_text(PARAMS), preset), encoding="utf-8")
     print(f"set {len(preset)} values in {PARAMS}: {', '.join(preset)}")
     weights, operations = latent_action_cost(read_params(PARAMS))
     print(

@@ -20,7 +20,7 @@ class WindowsDesktop:
         from ctypes import wintypes
 
         self._user32, self._types = ctypes.windll.user32, wintypes
-        self._user32.SetProcessDPIAware()  # otherwise regions are in scaled px, pictures in real ones
+        _count_real_pixels()
         self._user32.GetForegroundWindow.restype = wintypes.HWND
         self._user32.WindowFromPoint.restype = self._user32.GetAncestor.restype = wintypes.HWND
         self._user32.WindowFromPoint.argtypes = [wintypes.POINT]
@@ -78,3 +78,11 @@ class WindowsDesktop:
     def _code(self, key: str) -> int:
         found = pynput_key(key)
         return getattr(found, "value", found).vk
+
+
+def _count_real_pixels() -> None:
+    """Otherwise regions are in scaled px, pictures in real ones; on each monitor by its own scale, as mss has it."""
+    try:
+        ctypes.windll.shcore.SetProcessDpiAwareness(2)  # PROCESS_PER_MONITOR_DPI_AWARE
+    except (AttributeError, OSError):  # before Windows 8.1
+        ctypes.windll.user32.SetProcessDPIAware()
