@@ -2,25 +2,34 @@
 
 This module is the only reader of params.yaml, and params.yaml the only home of values: no field
 here has a default, an unknown or a missing key is an error that names it.
+
+The file is read as DVC reads it, as YAML 1.2, except that a name keeps its spelling where a field is text: the key 1,
+the action ON, the session 001. `dvc exp run -S` writes the file anew and drops the quotes that YAML 1.2 does not need
+(of 'ON' or '12:30', not of '1'). A name that it would write otherwise has to stand in quotes, and an error says so.
 """
 
+import datetime
+import io
 import math
+import reprlib
+import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeVar
+from types import MappingProxyType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
     ValidationError,
     model_validator,
 )
+from ruamel.yaml import YAML, MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 Count = Annotated[int, Field(gt=0, strict=True)]
 Whole = Annotated[int, Field(ge=0, strict=True)]
@@ -28,10 +37,6 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Channels = Annotated[tuple[Count, ...], Field(min_length=1)]
-# `dvc exp run -S` writes 'no' back without its quotes, and YAML 1.1 reads that as false.
-Precision = Annotated[
-    Literal["auto", "no", "bf16", "fp16"], BeforeValidator(lambda value: "no" if value is False else value)
-]
 
 MOST_CODES = 2**15 - 1  # what int16 holds: the type of the codes in the stores
 
@@ -45,6 +50,10 @@ RENAMED = {
     "collect.fights_per_session": "collect.episodes_per_session",
     "collect.max_fight_s": "collect.max_episode_s",
 }
+
+
+# dvc.yaml's templates put these into paths and commands as DVC reads them: 010 is 10 to it.
+TEMPLATES = ("game", "recordings", "policy", "policy_reads", "launcher")
 
 
 class Section(BaseModel):
@@ -266,7 +275,7 @@ class Params(Section):
     threads: Count
     workers: Count
     device: Literal["auto", "cpu", "cuda", "mps"]
-    precision: Precision
+    precision: Literal["auto", "no", "bf16", "fp16"]
     launcher: str
     keys: dict[str, tuple[str, ...]]
     collect: CollectParams
@@ -325,11 +334,161 @@ class Params(Section):
 def read_params(path: str | Path = "params.yaml") -> Params:
     """The validated params; ValueError names the file, the key, what was found and what is expected."""
     path = Path(path)
+    return validated(read_tree(path), path)
+
+
+def read_tree(path: Path) -> object:
+    """What params.yaml holds, not yet validated; ValueError as from `read_text` and `tree_of`."""
+    return tree_of(read_text(path), path)
+
+
+def read_text(path: Path) -> str:
+    """The text of the file; ValueError where there is none in UTF-8."""
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from None
-    return validated(tree, path)
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        found = error.object[error.start]
+        raise ValueError(
+            f"{path} is not in UTF-8 (byte 0x{found:02x} at {error.start}): save it as UTF-8 in your editor"
+        ) from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}; start in the project's folder") from None
+
+
+def tree_of(text: str, path: Path) -> object:
+    """What params.yaml's text holds, with text where `Params` wants text; ValueError names line and name."""
+    yaml = YAML(typ="safe", pure=True)
+    try:
+        root = _composed(yaml, text, path)
+        return None if root is None else _Tree(path, yaml.constructor).built(root, Params, ())
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{path}, line {mark.line + 1}" if mark else path
+        raise ValueError(f"{place}: not valid YAML: {_first_line(error.problem or error)}; {_hint(error)}") from None
+    except YAMLError as error:
+        raise ValueError(f"{path}: not valid YAML: {_first_line(error)}; save it as UTF-8 text") from None
+    except RecursionError:
+        raise ValueError(f"{path}: not valid YAML: it is nested too deeply; count its brackets") from None
+
+
+def _composed(yaml: YAML, text: str, path: Path) -> Node | None:
+    try:
+        return yaml.compose(text)
+    except (ValueError, OverflowError) as error:  # of Python's chr, for an escape like \\U00110000
+        raise ValueError(f"{path}: not valid YAML: {error}; look for a backslash in it") from None
+
+
+def _first_line(words: object) -> str:
+    return str(words).partition("\n")[0]
+
+
+def _hint(error: MarkedYAMLError) -> str:
+    if "\\t" in str(error.problem):
+        return "indent with blanks, not with tabs"
+    if "duplicate key" in str(error.problem):
+        return "leave one of the two"
+    return "a name with a sign such as , : # @ * or ' needs quotes"
+
+
+class _Tree:
+    """YAML nodes as the values that a type asks for; what is no text is left to YAML, and its fit to pydantic."""
+
+    def __init__(self, path: Path, constructor):
+        self._path, self._constructor = path, constructor
+
+    def built(self, node: Node, kind: object, place: tuple[str, ...]) -> object:
+        """The value of a node at `place` (section, key, ...), where a `kind` stands in `Params`."""
+        kind, origin = _chosen(kind, node)
+        if isinstance(node, MappingNode) and (origin is dict or _is_section(kind)):
+            return self._mapping(node, kind, place)
+        if isinstance(node, SequenceNode) and origin is tuple:
+            inner = get_args(kind)[0]
+            return [self.built(each, inner, place) for each in node.value]
+        if isinstance(node, ScalarNode) and _is_text(kind):
+            return self._text(node, place)
+        try:
+            return self._constructor.construct_document(node)
+        except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
+            where = ".".join(place)
+            raise ValueError(
+                f"{self._at(node)}: {where}: not valid YAML: {_first_line(error)}; correct the value"
+            ) from None
+
+    def _mapping(self, node: MappingNode, kind: object, place: tuple[str, ...]) -> dict[str, object]:
+        names = set()
+        for key, _ in node.value:
+            name = None if key.tag.endswith(":merge") else self._text(key, place)
+            if name in names:
+                found = ".".join((*place, name))
+                raise ValueError(f"{self._at(key)}: {found} stands there twice; leave one of the two")
+            names |= {name} - {None}
+        self._constructor.flatten_mapping(node)
+        inner = get_args(kind)[1] if get_origin(kind) is dict else None
+        tree = {}
+        for key, value in node.value:
+            name = self._text(key, place)
+            tree[name] = self.built(value, inner or _field_kind(kind, name), (*place, name))
+        return tree
+
+    def _text(self, node: Node, place: tuple[str, ...]) -> str:
+        """A name as it is spelled."""
+        if not isinstance(node, ScalarNode):
+            raise ValueError(f"{self._at(node)}: a list or a map stands where a name is meant; give it a name")
+        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in node.value):
+            raise ValueError(f"{self._at(node)}: {node.value!r} cannot be a name: it holds a control code; retype it")
+        if node.style is None and not node.tag.endswith(":str") and not _survives(node.value, place in TEMPLATE_PLACES):
+            where = ".".join(place) or "a key"
+            raise ValueError(
+                f"{self._at(node)}: {where}: {node.value or 'nothing'} is a number, a date or nothing to DVC, "
+                f"which does not keep its spelling; put it in quotes: {node.value!r}"
+            )
+        return node.value
+
+    def _at(self, node: Node) -> str:
+        return f"{self._path}, line {node.start_mark.line + 1}"
+
+
+TEMPLATE_PLACES = {(name,) for name in TEMPLATES}
+
+
+def _is_section(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Section)
+
+
+def _field_kind(section: type[Section], name: str) -> object:
+    if name in section.model_fields:
+        return section.model_fields[name].annotation
+    return dict[str, Any]  # the section of a kind
+
+
+def _chosen(kind: object, node: Node) -> tuple[object, object]:
+    """The type that a node is read as, and its origin: without annotations, and of several the one of its shape."""
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if get_origin(kind) in (Union, UnionType):
+        is_list = isinstance(node, SequenceNode)
+        kind = next((each for each in get_args(kind) if (get_origin(each) is tuple) == is_list), kind)
+        return _chosen(kind, node)
+    return kind, get_origin(kind)
+
+
+def _is_text(kind: object) -> bool:
+    return kind is str or (get_origin(kind) is Literal and all(isinstance(word, str) for word in get_args(kind)))
+
+
+@lru_cache
+def _survives(plain: str, in_a_template: bool) -> bool:
+    """Whether DVC reads a name without quotes at all, and `dvc exp run -S` and the templates leave it as it is."""
+    try:
+        value = YAML(typ="safe", pure=True).load(plain)
+        again = io.StringIO()
+        YAML().dump(YAML().load(plain), again)
+    except (YAMLError, ValueError):
+        return False
+    if value is None or isinstance(value, datetime.date):  # DVC: "Unsupported value of type 'date'"
+        return False
+    kept = again.getvalue().partition("\n")[0] == plain
+    return kept and (not in_a_template or isinstance(value, bool) or str(value) == plain)
 
 
 def validated(tree: object, path: Path) -> Params:
@@ -344,11 +503,15 @@ def validated(tree: object, path: Path) -> Params:
         raise ValueError(_explained(path, error)) from None
 
 
+UNION_MEMBERS = ("constrained-float", "tuple[str, ...]")  # what pydantic calls those of split.val
+
+
 def _explained(path: Path, error: ValidationError, *, section: str | None = None) -> str:
     """The errors in words; those of a section's own class carry the section's name."""
     lines = []
     for problem in error.errors():
-        places = problem["loc"] if section is None else (section, *problem["loc"])
+        found = tuple(part for part in problem["loc"] if part not in UNION_MEMBERS)
+        places = found if section is None else (section, *found)
         key = ".".join(str(part) for part in places)
         if problem["type"] == "missing":
             lines.append(f"{key}: this key is missing")
@@ -357,8 +520,22 @@ def _explained(path: Path, error: ValidationError, *, section: str | None = None
         elif problem["type"] == "value_error":
             lines.append(f"{problem['ctx']['error']}")
         else:
-            lines.append(f"{key}: found {problem['input']!r}; {problem['msg'].lower()}")
+            lines.append(f"{key}: found {_short(problem['input'])}; {_wanted(problem)}")
     return _told(path, lines)
+
+
+def _wanted(problem: Mapping) -> str:
+    if problem["type"] == "tuple_type":
+        return "expected a list, for example [a, b]"
+    scalar = isinstance(problem["input"], int | float | datetime.date)
+    return problem["msg"].lower() + ("; put it in quotes" if scalar and problem["type"] == "string_type" else "")
+
+
+def _short(value: object) -> str:
+    """repr of a value, cut where it is long: aliases can make it longer than any memory."""
+    cut = reprlib.Repr()
+    cut.maxlevel, cut.maxstring, cut.maxother, cut.maxlong = 2, 60, 60, 60
+    return cut.repr(value)
 
 
 def _old_names(tree: dict) -> list[str]:

@@ -76,6 +76,16 @@ def test_the_report_is_written_and_a_clean_session_has_no_warning(raw):
     assert session["gaps"] == {"count": 0, "longest_s": 0, "list": []}
 
 
+def test_a_linked_folder_and_linked_files_are_read_as_what_they_link_to(raw, tmp_path):
+    record(raw)
+    expected = report_of(raw)
+    (tmp_path / "files").mkdir()
+    for path in raw.iterdir():
+        (tmp_path / "files" / path.name).symlink_to(path)
+    (tmp_path / "folder").symlink_to(raw, target_is_directory=True)
+    assert report_of(tmp_path / "files") == report_of(tmp_path / "folder") == expected
+
+
 def test_processes_change_nothing(raw):
     for stem in ("one", "three", "two"):
         record(raw, stem)

@@ -15,8 +15,9 @@ import torch
 from torch import nn
 
 from stages.commands import agent as commands_agent
-from stages.commands import play, understudy
+from stages.commands import doctor, play, understudy
 from stages.commands.doctor import Case, sync_lines
+from stages.commands.options import require_writable
 from stages.live.deciding import Chance
 from stages.live.latency import Latencies
 from stages.models.agent import Agent, copy_agent
@@ -342,3 +343,26 @@ def test_an_openvino_that_does_not_work_is_left_alone_or_named(agent, monkeypatc
 def test_without_a_trained_agent_it_says_where_one_is(project, monkeypatch, capsys, command):
     with pytest.raises(SystemExit, match="data/agent holds no agent .*which `dvc repro` writes$"):
         run(monkeypatch, capsys, command, "data/agent", *HERE[command])
+
+
+def test_the_doctor_says_how_a_file_that_dvc_keeps_read_only_is_repaired_by_hand(tmp_path):
+    write(tmp_path, "one")
+    assert doctor.read_only_lines(tmp_path, ["one"]) == []
+    (tmp_path / "one_events.jsonl").chmod(0o444)
+    (line,) = doctor.read_only_lines(tmp_path, ["one"])
+    assert "one_events.jsonl is read-only" in line and line.endswith(f"dvc unprotect {tmp_path}")
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(tmp_path):
+    (tmp_path / "mine").write_text("")
+    with pytest.raises(ValueError, match="mine is no folder that this user may write to"):
+        require_writable(tmp_path / "mine")
+    require_writable(tmp_path)
+    require_writable(tmp_path / "new")
+
+
+@pytest.mark.parametrize("words", [["--region", "-100,-80,640x480"], ["--region=-100,-80,640x480"]])
+def test_a_region_may_begin_with_a_minus(words):
+    arguments = understudy._joined(["record", *words, "--fps", "20"])
+    options = understudy._parser("record").parse_args(arguments)
+    assert (options.region, options.fps) == ("-100,-80,640x480", 20)

@@ -1,4 +1,6 @@
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +76,44 @@ def test_settings_become_params_of_their_type():
     assert params == PARAMS | {"autoencoder.channels": [8, 8], "class_weights": True, "cell": "lstm", "seed": 3}
     with pytest.raises(ValueError, match="params.yaml has no 'laten_dim'"):
         grid.expected_params({"laten_dim": "3"}, [WORKSPACE])
+
+
+def test_settings_are_read_as_dvc_reads_them():
+    rows = [Experiment("workspace", "workspace", "workspace", "done", PARAMS | {"precision": "auto"}, {})]
+    assert grid.expected_params({"precision": "no"}, rows)["precision"] == "no"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A git repository with recordings, and DVC's answer whether they are as they were added."""
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "-q"], check=True)
+    Path("data/raw/mine").mkdir(parents=True)
+    Path("data/raw/mine/one.mp4").touch()
+    answer = ["{}"]
+    monkeypatch.setattr(grid, "run_dvc", lambda *words: answer[0])
+    return answer
+
+
+def test_recordings_that_a_copy_of_the_commit_lacks_are_told_before_anything_is_queued(project):
+    recordings = Path("data/raw/mine")
+    grid.require_committed(Path("data/raw/doom_line"), "doom_line")  # collect makes them
+    with pytest.raises(ValueError, match="data/raw/mine is not in the commit, .* First: dvc add data/raw/mine"):
+        grid.require_committed(recordings, "doom_line")
+    Path("data/raw/mine.dvc").touch()
+    with pytest.raises(ValueError, match="is not in the commit"):
+        grid.require_committed(recordings, "doom_line")
+    subprocess.run(["git", "add", "data/raw/mine.dvc"], check=True)
+    grid.require_committed(recordings, "doom_line")
+    grid.require_committed(recordings / "part", "doom_line")
+    project[0] = '{"data/raw/mine.dvc": [{"changed outs": {"data/raw/mine": "modified"}}]}'
+    with pytest.raises(ValueError, match="is not what data/raw/mine.dvc says .*new, changed or gone"):
+        grid.require_committed(recordings, "doom_line")
+
+
+def test_recordings_that_git_itself_keeps_are_there(project):
+    subprocess.run(["git", "add", "data"], check=True)
+    grid.require_committed(Path("data/raw/mine"), "doom_line")
 
 
 @pytest.fixture

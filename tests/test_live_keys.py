@@ -110,3 +110,19 @@ def test_hot_keys_are_no_keys_of_the_game():
     require_free_hot_keys({"Key.f12": "stop"}, ["x", "Key.left"])
     with pytest.raises(ValueError, match="choose another hot key"):
         require_free_hot_keys({"'X'": "stop"}, ["x"])
+
+
+@pytest.mark.parametrize(
+    "name", ["Button.left", "Axis.x", "mouse_x", "MOUSE", "Wheel.up", "DPAD_UP", "pad_a", "Joy1", "LeftStick.x"]
+)
+def test_a_mouse_and_a_gamepad_are_told_not_to_be_recorded(monkeypatch, name):
+    monkeypatch.setattr(keyboard, "pynput_keyboard", lambda: SimpleNamespace(Key=[]))
+    with pytest.raises(ValueError, match="of a mouse or a gamepad: of those nothing is recorded or pressed"):
+        keyboard.pynput_key(name)
+
+
+@pytest.mark.parametrize("name", ["Key.leftt", "hatch", "left", "padding"])
+def test_other_unknown_keys_are_called_so(monkeypatch, name):
+    monkeypatch.setattr(keyboard, "pynput_keyboard", lambda: SimpleNamespace(Key=[]))
+    with pytest.raises(ValueError, match="is no key here"):
+        keyboard.pynput_key(name)

@@ -48,6 +48,13 @@ def test_a_workspace_is_made_anew_with_params_of_its_own(project):
         Workspace("w", {"latent_dim": 0})
 
 
+def test_a_workspace_keeps_the_spelling_of_names(project):
+    text = (project / "params.yaml").read_text(encoding="utf-8").replace("  val: 0.15 ", "  val: [001, 12:30, 'n'] ")
+    (project / "params.yaml").write_text(text, encoding="utf-8")
+    found = read_params(Workspace("w", {"recordings": "1e3"}).folder / "params.yaml")
+    assert (found.recordings, found.split.val) == ("1e3", ("001", "12:30", "n"))
+
+
 def test_a_row_gets_its_sessions_and_the_games_that_it_plays(project):
     recorded = project / "recorded"
     recorded.mkdir()

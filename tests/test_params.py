@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from stages.models.policies.registry import section_of
 from stages.params import Count, Section, read_params
@@ -90,11 +91,108 @@ def test_what_does_not_fit_a_section_of_a_kind_is_named(tmp_path, section, messa
     assert message in str(error.value)
 
 
+PLAIN = ("ON", "NO", "y", "n", "1", "12:30", "1e3", "010", "1.50", "720", "true", "Größe")
+QUOTED = ("2024-01-01", "20240501_120000", "~", "null", "=", "+1", "True", ",", "'")
+
+
+def spelled(tmp_path, name: str) -> Path:
+    """params.yaml with the name, spelled so, as an action, as its key and as a session."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    for old, new in (
+        ("\nactions: [LEFT,", f"\nactions: [{name},"), ("  LEFT: [Key.left]", f"  {name}: [{name}]"),
+        ("probe_actions: [LEFT,", f"probe_actions: [{name},"), ("  val: 0.15 ", f"  val: [{name}] "),
+    ):  # fmt: skip
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def require_spelled(path: Path, name: str) -> None:
+    params = read_params(path)
+    assert (params.actions[0], params.keys[name], params.split.val) == (name, (name,), (name,))
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_name_without_quotes_keeps_its_spelling_and_dvc_leaves_it(tmp_path, name):
+    path = spelled(tmp_path, name)
+    require_spelled(path, name)
+    apply_overrides(path, ["seed=2"])  # what `dvc exp run -S` does
+    require_spelled(path, name)
+
+
+@pytest.mark.parametrize("name", PLAIN + QUOTED)
+def test_a_name_in_quotes_survives_dvc_which_writes_it_without(tmp_path, name):
+    path = spelled(tmp_path, "'" + name.replace("'", "''") + "'")
+    require_spelled(path, name)
+    apply_overrides(path, ["seed=2"])
+    require_spelled(path, name)
+
+
+@pytest.mark.parametrize("name", [name for name in QUOTED if name not in (",", "'")])
+def test_a_name_whose_spelling_dvc_would_lose_has_to_stand_in_quotes(tmp_path, name):
+    with pytest.raises(ValueError, match=r"line 6: actions: .* does not keep its spelling; put it in quotes") as error:
+        read_params(spelled(tmp_path, name))
+    assert name in str(error.value)
+
+
+def test_a_path_that_dvc_s_templates_would_spell_otherwise_has_to_stand_in_quotes(tmp_path):
+    path = changed(tmp_path, recordings="010")
+    assert read_params(path).recordings == "010"
+    path.write_text(path.read_text(encoding="utf-8").replace("'010'", "010"), encoding="utf-8")
+    with pytest.raises(ValueError, match="recordings: 010 is a number, .* put it in quotes: '010'"):
+        read_params(path)
+
+
 def test_precision_no_survives_dvc_which_writes_it_without_quotes(tmp_path):
     path = changed(tmp_path, precision="no")
-    path.write_text(path.read_text(encoding="utf-8").replace("'no'", "no"), encoding="utf-8")
+    apply_overrides(path, ["seed=2"])
     assert "precision: no\n" in path.read_text(encoding="utf-8")
     assert read_params(path).precision == "no"
+
+
+TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+BILLION = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (TEXT.encode("utf-16"), "is not in UTF-8 .* save it as UTF-8"),
+        (TEXT.encode("utf-16-le"), "not valid YAML: unacceptable character .* save it as UTF-8"),
+        (TEXT.replace("doom_center  #", "Größe  #").encode("latin-1"), "is not in UTF-8 .byte 0xf6"),
+        (b"a: " + b"[" * 3000, "nested too deeply"),
+        (b"labels:\n\trule: state\n", "line 2: .* with blanks, not with tabs"),
+        (b"seed: 1\nthreads: 2\nseed: 1\n", "line 3: seed stands there twice"),
+        (b"chess: {a: {b: 1, b: 2}}\n", "line 1: .* duplicate key .* leave one"),
+        (b"keys: {LEFT: [,]}\n", "line 1: .* a name with a sign such as , .* needs quotes"),
+        (b'keys: {LEFT: ["\\ud800"]}\n', "cannot be a name"),
+        (b'keys: {LEFT: ["\\U00110000"]}\n', "not valid YAML: .* look for a backslash"),
+        (b"? [a]\n: b\n", "line 1: a list or a map stands where a name is meant"),
+        (b"seed: !!int x\n", "line 1: seed: not valid YAML"),
+        (b"seed: !!bool x\n", "line 1: seed: not valid YAML"),
+        (b"seed: 2024-13-45\n", "line 1: seed: not valid YAML: month must be in 1..12"),
+        (b"seed: !!python/object:os.system x\n", "line 1: not valid YAML"),
+        (b"threads: *two\n", "undefined alias"),
+        (b"actions: &a [*a]\n", "actions.0: found"),
+        (BILLION.encode() + b"actions: [*a11]\n", "actions.0: found"),
+    ],
+)
+def test_no_bytes_of_params_yaml_end_in_a_traceback(tmp_path, written, message):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(written)
+    with pytest.raises(ValueError, match=message) as error:
+        read_params(path)
+    assert "params.yaml" in str(error.value) and max(map(len, str(error.value).splitlines())) < 800
+
+
+def test_a_byte_order_mark_an_anchor_and_a_merge_are_read(tmp_path):
+    path = tmp_path / "params.yaml"
+    text = TEXT.replace("seed: 0 ", "seed: &seed 3 ", 1).replace("\nthreads: 2", "\nthreads: *seed")
+    path.write_bytes(b"\xef\xbb\xbf" + text.replace("  delay_ms: 0 ", "  <<: {delay_ms: 5} ").encode())
+    params = read_params(path)
+    assert (params.threads, params.labels.delay_ms) == (3, 5)
 
 
 def test_keys_of_actions_that_are_not_learned_do_not_disturb(tmp_path):
@@ -110,6 +208,8 @@ def test_no_file_and_no_mapping_are_told(tmp_path):
     broken.write_text("- a\n- b\n", encoding="utf-8")
     with pytest.raises(ValueError, match="must hold keys and values, found list"):
         read_params(broken)
+    with pytest.raises(ValueError, match="nowhere.yaml cannot be read: No such file"):
+        read_params(tmp_path / "nowhere.yaml")
     broken.write_text("a: [", encoding="utf-8")
     with pytest.raises(ValueError, match="not valid YAML"):
         read_params(broken)

@@ -83,3 +83,9 @@ def test_an_unknown_key_and_an_impossible_value_are_refused():
         with_preset(TEXT, {"game": "toy", "toy": {"speed": 3}, "other": {"speed": 3}})
     with pytest.raises(ValueError, match="cell: found 'rnn'"):
         with_preset(TEXT, {"cell": "rnn"})
+    with pytest.raises(ValueError, match="sets latent_action.cell_px, but params.yaml has no section latent_action"):
+        with_preset("latent_action: 3\n", {"latent_action.cell_px": 2})
+    with pytest.raises(ValueError, match="must hold keys and values"):
+        with_preset("- a\n", {"cell": "gru"})
+    with pytest.raises(ValueError, match="params.yaml, line 2: seed stands there twice"):
+        with_preset("seed: 1\nseed: 2\n", {"cell": "gru"})

@@ -94,3 +94,12 @@ def test_an_empty_split(val, test, empty):
 def test_an_unknown_unit():
     with pytest.raises(ValueError, match="split.unit is 'frame', expected session or episode"):
         split_of(episodes(4), unit="frame", val=0.2, test=0.2, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("known", "written"), [("20240501_120000", "20240501120000"), ("1.10", "1.1"), ("1e3", "1000.0")]
+)
+def test_a_name_that_dvc_made_a_number_of_is_told_with_its_quotes(known, written):
+    found = [(name, 0) for name in (known, "b", "c")]
+    with pytest.raises(ValueError, match=f"names '{written}'.* put it in quotes: -S \"split.val=..{known}..\""):
+        split_of(found, unit="session", val=[written], test=["b"], seed=0)

@@ -1,6 +1,7 @@
 """understudy doctor: are the recordings good, and are they enough?"""
 
 import argparse
+import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.commands.options import actions_of, add_keys, keys_of, read_project, session_of
+from stages.commands.options import actions_of, add_keys, keys_of, read_project, require_writable, session_of
 from stages.episodes.balance import ALL
 from stages.episodes.enough import Supply, enough_lines, splits_of, supplies
 from stages.episodes.splits import SPLITS
@@ -18,6 +19,7 @@ from stages.params import Params
 from stages.recordings.actions import ActionVocabulary
 from stages.recordings.doctor import totals
 from stages.recordings.examination import Examined, Reading, examined_session
+from stages.recordings.files import OPTIONAL, REQUIRED, session_path
 from stages.recordings.repair import repaired
 from stages.recordings.session import session_stems
 from stages.recordings.sync import Certificate, certificate, change_of, pooled_lag
@@ -75,10 +77,21 @@ def run(options: argparse.Namespace) -> None:
     vocabulary = ActionVocabulary.from_params(actions_of(options, params), keys_of(options, params.keys))
     worst_is_bad = report_on(folder, stems, vocabulary, params, out=options.out, sync=not options.no_sync)
     if options.fix:
+        require_writable(folder)
         for line in repairs(folder, stems, params, cut_end=options.cut_end):
             print(line)
     elif worst_is_bad:
+        print("\n".join(read_only_lines(folder, stems)))
         sys.exit(1)
+
+
+def read_only_lines(folder: Path, stems: Sequence[str]) -> list[str]:
+    """What to do before a file is repaired by hand that DVC shares with its cache; empty where there is none."""
+    paths = (session_path(folder, stem, part) for stem in stems for part in REQUIRED | OPTIONAL)
+    locked = [path for path in paths if path.is_file() and not path.stat().st_mode & stat.S_IWUSR]
+    if not locked:
+        return []
+    return [f"{locked[0]} is read-only, shared with DVC's cache; before a repair by hand: dvc unprotect {folder}"]
 
 
 def folder_and_stems(text: str) -> tuple[Path, list[str]]:

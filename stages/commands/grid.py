@@ -19,10 +19,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
 from tqdm import tqdm
 
 from stages.pages.experiments import Experiment, queue_states, run_dvc, show_experiments, start_worker
+from stages.paths import RAW
 from stages.run import run_stage
 
 AXES = {"latent_dim": "128,256,512,1024", "cell": "lstm,gru", "loss": "focal", "rare_factor": "6"}
@@ -74,8 +75,37 @@ def expected_params(settings: Mapping[str, str], rows: Sequence[Experiment]) -> 
     for key, value in settings.items():
         if key not in params:
             raise ValueError(f"params.yaml has no {key!r}; an axis is KEY=VALUE,VALUE, like recurrent.steps=500,1000")
-        params[key] = yaml.safe_load(value)
+        params[key] = YAML(typ="safe", pure=True).load(value)  # as DVC reads it
     return params
+
+
+def require_committed(recordings: Path, game: str) -> None:
+    """ValueError for recordings that a queued experiment, which runs in a copy of the commit, would not find there.
+
+    Those of the bundled `game` it makes itself. What is in git's index, committed or not, comes along.
+    """
+    if recordings == RAW / game:
+        return
+    # DVC adds no folder that is a link; git keeps the link.
+    add = f"git add {recordings}" if recordings.is_symlink() else f"dvc add {recordings}, then git add -A"
+    save = f"{add} and git commit"
+    files = [folder.with_name(f"{folder.name}.dvc") for folder in (recordings, *recordings.parents) if folder.name]
+    kept_by = [path for path in files if path.is_file()]
+    if not _in_git(kept_by[0] if kept_by else recordings):
+        raise ValueError(
+            f"{recordings} is not in the commit, and a queued experiment runs in a copy of that: it would find no "
+            f"recordings there. First: {save}"
+        )
+    if kept_by and recordings.exists() and "{}" != run_dvc("status", "--json", str(kept_by[0])).strip():
+        raise ValueError(
+            f"{recordings} is not what {kept_by[0]} says (recordings that are new, changed or gone), and a queued "
+            f"experiment would take what that says. First: {save}"
+        )
+
+
+def _in_git(path: Path) -> bool:
+    listed = subprocess.run(["git", "ls-files", "--", f":(literal){path}"], capture_output=True)
+    return bool(listed.stdout)
 
 
 def read_axes(words: Sequence[str]) -> dict[str, str]:
@@ -154,6 +184,10 @@ def main() -> None:
     print(f"{len(wanted)} experiments, {len(wanted) - len(to_queue)} of them done or queued already")
     for settings in to_queue:
         print("  " + " ".join(f"{key}={value}" for key, value in settings.items()))
+    if to_queue:
+        params = [expected_params(settings, rows) for settings in to_queue]
+        for recordings, game in sorted({(str(each["recordings"]), str(each["game"])) for each in params}):
+            require_committed(Path(recordings), game)
     if arguments.dry_run:
         return
     failed_before = {row.name for row in rows if row.state == "failed"}  # these stay in the listing

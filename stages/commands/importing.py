@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from stages.commands.doctor import report_on
-from stages.commands.options import actions_of, add_keys, keys_of, read_project
+from stages.commands.options import actions_of, add_keys, keys_of, read_project, require_writable
 from stages.recordings.actions import ActionVocabulary
 from stages.recordings.importers.imported import Imported, all_or_none, write_session
 from stages.recordings.importers.owamcap import imported_owamcap
@@ -34,6 +34,7 @@ def run(options: argparse.Namespace) -> None:
     params = read_project()
     keys = keys_of(options, params.keys)
     vocabulary = ActionVocabulary.from_params(actions_of(options, params), keys)
+    require_writable(options.out)
     imported = read_source(options.source, keys, options.fps or None, params.align.picture_fps)
     stems = [one.name for one in imported]
     with all_or_none(options.out, stems) as work:

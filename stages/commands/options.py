@@ -1,6 +1,7 @@
 """What several commands ask for in the same words."""
 
 import argparse
+import os
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -73,6 +74,12 @@ def session_of(text: str) -> tuple[Path, str]:
         if path.name.endswith(suffix):
             return path.parent, path.name.removesuffix(suffix)
     return path.parent, path.stem if path.suffix.lower() in VIDEOS else path.name
+
+
+def require_writable(folder: Path) -> None:
+    """ValueError for a folder in which no file can be made."""
+    if folder.exists() and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        raise ValueError(f"{folder} is no folder that this user may write to: see its rights, or take another")
 
 
 def on_signals(handler: Callable[[], None]) -> None:

@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-import yaml
 from ruamel.yaml import YAML
 from torch.utils.flop_counter import FlopCounterMode
 
 from stages.models.latent_action import LatentActionDesign, LatentActionModel
-from stages.params import Params, read_params, validated
+from stages.params import Params, read_params, read_text, tree_of, validated
 from stages.run import run_stage
 
 PRESETS = Path(__file__).parent / "presets"
@@ -37,6 +36,8 @@ def with_preset(text: str, preset: Mapping[str, object]) -> str:
 
     The section of the game that it sets may be a new one.
     """
+    if not isinstance(tree_of(text, PARAMS), dict):
+        raise ValueError(f"{PARAMS} must hold keys and values; git checkout {PARAMS} brings back the committed one")
     kind = YAML()
     kind.preserve_quotes, kind.width = True, 120
     tree = kind.load(text)
@@ -44,13 +45,17 @@ def with_preset(text: str, preset: Mapping[str, object]) -> str:
         *sections, last = key.split(".")
         node = tree
         for section in sections:
-            node = node.get(section, {})
+            node = node.get(section)
+            if not isinstance(node, dict):
+                raise ValueError(
+                    f"the preset sets {key}, but params.yaml has no section {section}; is it of another version?"
+                )
         if last not in node and key != preset.get("game"):
             raise ValueError(f"the preset sets {key}, which params.yaml does not have; is it of another version?")
         node[last] = value
     written = io.StringIO()
     kind.dump(tree, written)
-    validated(yaml.safe_load(written.getvalue()), PARAMS)
+    validated(tree_of(written.getvalue(), PARAMS), PARAMS)
     return written.getvalue()
 
 
@@ -80,7 +85,7 @@ def main() -> None:
             print(f"{each:<12} {comment.removeprefix('# ')}")
         return
     preset = read_preset(name)
-    PARAMS.write_text(with_preset(PARAMS.read_text(encoding="utf-8"), preset), encoding="utf-8")
+    PARAMS.write_text(with_preset(read_text(PARAMS), preset), encoding="utf-8")
     print(f"set {len(preset)} values in {PARAMS}: {', '.join(preset)}")
     weights, operations = latent_action_cost(read_params(PARAMS))
     print(

@@ -2,7 +2,9 @@
 
 import argparse
 import importlib
+import re
 import sys
+from collections.abc import Sequence
 
 from stages.run import run_stage
 
@@ -23,8 +25,17 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> None:
-    options = _parser(arguments[0] if arguments else "").parse_args(arguments)
+    options = _parser(arguments[0] if arguments else "").parse_args(_joined(arguments))
     options.run(options)
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """The command line with `--region -100,80,640x480` as one word: argparse takes -100 for an option."""
+    words = list(arguments)
+    for i in range(len(words) - 1, 0, -1):
+        if words[i - 1] == "--region" and re.match(r"-\s*\d", words[i]):
+            words[i - 1 : i + 1] = [f"--region={words[i]}"]
+    return words
 
 
 def _parser(chosen: str) -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ splits whole episodes instead, for the common case of one long session, and says
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -70,9 +71,19 @@ def _named(wanted: Sequence[str], units: dict[str, list[Episode]], split: str, u
         if not matches:
             raise ValueError(
                 f"split.{split} names {name!r}, which is no {unit} with an episode; known: {', '.join(units)}"
+                f"{_quotes_lost(name, units, split)}"
             )
         found += matches
     return found
+
+
+def _quotes_lost(name: str, units: Iterable[str], split: str) -> str:
+    """What to do where a name is a known one as a number: YAML and -S write 20240501_1 as 202405011, 1.10 as 1.1."""
+    for known in units:
+        with suppress(ValueError):
+            if float(known) == float(name):
+                return f". For {known!r} put it in quotes: -S \"split.{split}=['{known}']\""
+    return ""
 
 
 def _too_few(units: dict[str, list[Episode]], unit: str) -> str:

@@ -1,5 +1,6 @@
 """The real keyboard, by pynput: listening to it, and pressing its keys. Nothing else here touches pynput."""
 
+import re
 import sys
 import threading
 import time
@@ -10,6 +11,12 @@ from stages.live.clock import SteadyClock
 from stages.live.screen import INSTALL, require_display
 from stages.recordings.keys import key_name
 
+# What others call the parts of a gamepad, a joystick or a mouse: Button.left, Axis.x, pad_a, MOUSE_X, DPAD_UP.
+NO_KEYS = re.compile(
+    r"(mouse|button|wheel|scroll|axis|(game|joy|d)?pad|joy(stick)?|controller|(left|right)?stick|trigger|hat|xbox)"
+    r"([\W\d_]|$)",
+    re.IGNORECASE,
+)
 OnKey = Callable[[str, bool, float], None]  # (canonical name, down?, t)
 
 
@@ -57,6 +64,11 @@ def pynput_key(name: str):
     if len(name) == 1:
         code = _virtual_key(name)
         return keyboard.KeyCode.from_char(name) if code is None else keyboard.KeyCode.from_vk(code)
+    if NO_KEYS.match(name):
+        raise ValueError(
+            f"{name!r} is of a mouse or a gamepad: of those nothing is recorded or pressed here, only keys; "
+            f"take it out of `keys` (and its action out of `actions`), or give that action a key, in the game too"
+        )
     raise ValueError(f"{name!r} is no key here; expected a character like f, or {_some(keyboard)}")
 
 

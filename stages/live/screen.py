@@ -4,8 +4,9 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -20,6 +21,10 @@ WAYLAND = (
 NO_DISPLAY = (
     "there is no display here (DISPLAY is not set): start this in a terminal on the desktop where the game runs, "
     "or set DISPLAY to it; over ssh there is none"
+)
+COLOURS = (
+    "set the display to 24 bits a pixel and start again (xorg.conf: DefaultDepth 24; Xvfb: -screen 0 1280x800x24; "
+    "a remote desktop: true colour)"
 )
 
 
@@ -53,23 +58,41 @@ def parsed_region(text: str) -> Region:
 
 
 def require_display(environment: Mapping[str, str] = os.environ, platform: str = sys.platform) -> None:
-    """ValueError with what to do where no program can see the screen: Wayland, or no display at all."""
+    """ValueError with what to do where no program can see the screen: Wayland, or no display at all.
+
+    A display that is no part of the Wayland session (Xephyr, Xvfb, a second Xorg) can be seen from inside one.
+    """
     if not platform.startswith("linux"):
         return
+    display = environment.get("DISPLAY", "")
     if environment.get("WAYLAND_DISPLAY") or environment.get("XDG_SESSION_TYPE") == "wayland":
-        raise ValueError(WAYLAND)
-    if not environment.get("DISPLAY"):
+        if not display or _shows_wayland(display):
+            raise ValueError(WAYLAND)
+    if not display:
         raise ValueError(NO_DISPLAY)
 
 
-def _mss():
-    """The library that takes pictures of the screen; ValueError with what to do when it or the display is missing."""
-    require_display()
+@lru_cache
+def _shows_wayland(display_name: str) -> bool:
+    """Whether an X display is Xwayland's, which knows its own windows only; True where nobody can ask it.
+
+    By its extension XWAYLAND (since Xwayland 23.1), or what it calls its monitors.
+    """
     try:
-        import mss
+        from Xlib import display, error
     except ImportError:
-        raise ValueError(f"mss is missing; {INSTALL}") from None
-    return mss
+        return True
+    try:
+        with closing(display.Display(display_name)) as server:
+            if server.has_extension("XWAYLAND"):
+                return True
+            if not server.has_extension("RANDR"):
+                return False
+            shown = server.screen().root.xrandr_get_screen_resources()
+            names = [server.xrandr_get_output_info(each, shown.config_timestamp).name for each in shown.outputs]
+    except (error.DisplayError, error.XError, OSError):
+        return True
+    return any(str(name).startswith("XWAYLAND") for name in names)
 
 
 class Camera(AbstractContextManager):
@@ -77,12 +100,8 @@ class Camera(AbstractContextManager):
 
     def __init__(self, region: Region, clock: SteadyClock):
         """ValueError when there is no display or the region does not lie on the screen."""
-        mss = _mss()
-        self.region, self._clock, self._failed = region, clock, mss.ScreenShotError
-        try:
-            self._screen = mss.MSS()
-        except mss.ScreenShotError as error:
-            raise ValueError(f"the screen cannot be read ({error}): is DISPLAY right, is this user allowed?") from None
+        self.region, self._clock = region, clock
+        self._screen, self._failed = opened_screen()
         whole = self._screen.monitors[0]
         if not _inside(region, whole):
             raise ValueError(
@@ -105,15 +124,33 @@ class Camera(AbstractContextManager):
                 f"no picture can be taken any more ({error}): does {_words(self.region)} still lie on the screen?"
             ) from None
         image = np.frombuffer(shot.raw, np.uint8).reshape(shot.height, shot.width, 4)
+        size = (self.region.width, self.region.height)
+        if (shot.width, shot.height) != size:  # a screen with several dots a pixel (Retina) may give all of them
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         return cv2.cvtColor(image, cv2.COLOR_BGRA2BGR), t
 
     def __exit__(self, kind, error, traceback) -> None:
         self._screen.close()
 
 
+def opened_screen():
+    """mss on this display, and the class of its errors; ValueError with what to do where it cannot be read."""
+    require_display()
+    try:
+        import mss
+    except ImportError:
+        raise ValueError(f"mss is missing; {INSTALL}") from None
+    try:
+        return mss.MSS(), mss.ScreenShotError
+    except mss.ScreenShotError as error:
+        todo = COLOURS if "depth" in str(error) or "bpp" in str(error) else "is DISPLAY right, is this user allowed?"
+        raise ValueError(f"the screen cannot be read ({error}): {todo}") from None
+
+
 def monitor_region(number: int) -> Region:
     """A whole monitor, counted from 1; ValueError lists the monitors."""
-    with _mss().MSS() as screen:
+    screen, _ = opened_screen()
+    with screen:
         monitors = screen.monitors[1:]
     if not 1 <= number <= len(monitors):
         sizes = ", ".join(f"{n}: {m['width']}x{m['height']}" for n, m in enumerate(monitors, start=1))

@@ -21,7 +21,7 @@ class WindowsDesktop(Desktop):
         from ctypes import wintypes
 
         self._user32, self._types = ctypes.windll.user32, wintypes
-        self._user32.SetProcessDPIAware()  # otherwise regions are in scaled px, pictures in real ones
+        _count_real_pixels()
         self._user32.GetForegroundWindow.restype = wintypes.HWND
         self._user32.WindowFromPoint.restype = self._user32.GetAncestor.restype = wintypes.HWND
         self._user32.WindowFromPoint.argtypes = [wintypes.POINT]
@@ -68,3 +68,11 @@ class WindowsDesktop(Desktop):
 
     def key_states(self, keys: Collection[str]) -> dict[str, bool]:
         return {key: bool(self._user32.GetAsyncKeyState(key_code(key)) & 0x8000) for key in keys}
+
+
+def _count_real_pixels() -> None:
+    """Otherwise regions are in scaled px, pictures in real ones; on each monitor by its own scale, as mss has it."""
+    try:
+        ctypes.windll.shcore.SetProcessDpiAwareness(2)  # PROCESS_PER_MONITOR_DPI_AWARE
+    except (AttributeError, OSError):  # before Windows 8.1
+        ctypes.windll.user32.SetProcessDPIAware()

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
+from ruamel.yaml import YAML
 
-from stages.params import validated
+from stages.params import read_tree, validated
 from stages.paths import PARAMS
 
 
@@ -24,7 +24,8 @@ class Workspace:
         if self.folder.exists():
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        tree = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+        tree = read_tree(PARAMS)
+        validated(tree, PARAMS)
         for key, value in changes.items():
             *sections, last = key.split(".")
             node = tree
@@ -34,7 +35,8 @@ class Workspace:
                 raise ValueError(f"a study sets {key}, which params.yaml does not have")
             node[last] = value
         validated(tree, self.folder / PARAMS)
-        (self.folder / PARAMS).write_text(yaml.safe_dump(tree, allow_unicode=True), encoding="utf-8")
+        with (self.folder / PARAMS).open("w", encoding="utf-8") as file:
+            YAML(typ="safe", pure=True).dump(tree, file)
 
     def run(self, stage: str) -> None:
         """Runs a stage in the folder; ValueError when it fails (it has said why)."""

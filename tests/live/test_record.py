@@ -9,6 +9,7 @@ from stages.live.keyboard import Fingers
 from stages.recordings.session import read_session
 from tests.live.conftest import PLAYED, close, finished, understudy, wait_until
 from tests.live.windows import PlainWindow
+from tests.live.xvfb import x_server
 
 NO_GAME = ["--keys", "LEFT=Key.left", "RIGHT=Key.right", "SHOOT=x"]
 
@@ -175,3 +176,26 @@ def test_a_region_is_recorded_after_a_countdown(display, tmp_path):
     arguments = ("--out", tmp_path / "raw", "--name", "a", "--region", "0,0,320x240", "--seconds", 1, *NO_GAME)
     printed = finished(understudy("record", "--no-window", "--countdown", 2, *arguments)).splitlines()
     assert [line[:14] for line in printed[:2]] == ["recording in 2", "recording in 1"]
+
+
+def test_a_display_of_its_own_is_recorded_from_inside_a_wayland_session(desktop, tmp_path, monkeypatch):
+    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+    monkeypatch.setenv("XDG_SESSION_TYPE", "wayland")
+    finished(start(tmp_path, "--region", "0,0,320x240", "--seconds", 1, *NO_GAME))
+    assert len(read(tmp_path).times) > 5
+
+
+def test_a_display_of_16_bits_is_told_before_anything_is_written(tmp_path, monkeypatch):
+    with x_server(tmp_path / "log", "-screen", "0", "640x480x16") as name:
+        monkeypatch.setenv("DISPLAY", name)
+        for place in (("--region", "0,0,320x240"), ("--monitor", 1)):
+            said = finished(start(tmp_path, *place, *NO_GAME), code=1)
+            assert "set the display to 24 bits a pixel" in said and "Traceback" not in said
+    assert not (tmp_path / "raw").exists()
+
+
+def test_a_region_left_of_the_screen_and_a_gamepad_are_told(desktop, tmp_path):
+    said = finished(start(tmp_path, "--region", "-10,-10,320x240", *NO_GAME), code=1)
+    assert "-10,-10,320x240 does not lie on the screen, which is 1280x800 from 0,0" in said
+    said = finished(start(tmp_path, "--region", "0,0,320x240", "--keys", "AIM=Axis.x"), code=1)
+    assert "'Axis.x' is of a mouse or a gamepad: of those nothing is recorded or pressed" in said
