@@ -1,13 +1,17 @@
 """The doctor: what is wrong with a recording, in numbers and in words."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
 from stages.recordings.actions import ActionVocabulary
 from stages.recordings.files import session_path
+from stages.recordings.keys import hint
+from stages.recordings.pairing import KeyLog
 from stages.recordings.session import Session
+from stages.recordings.stretches import Stretch
 from stages.recordings.timeline import (
     covered_frames,
     end_of,
@@ -18,6 +22,7 @@ from stages.recordings.timeline import (
 )
 
 GAP = 1.5  # an interval longer than this many median intervals is a gap, or between two episodes a pause
+SHOWN = 3  # of many like sentences
 FOREIGN_TAIL = 2  # frames by which the video of another recorder may differ from its log: it stops them one by one
 
 
@@ -54,15 +59,22 @@ def common_frames(session: Session, video_frames: int) -> int:
 
 def check(
     session: Session,
+    keys: KeyLog,
+    episode: np.ndarray,
+    left_out: Sequence[Stretch],
     vocabulary: ActionVocabulary,
     *,
     video_frames: int,
     logged_frames: int,
+    unmarked_repeats: int,
+    faults: Sequence[str],
     rule: str,
     delay_ms: float,
 ) -> dict:
-    """The doctor's report of one session, which is cut to its usable frames already; ready for JSON."""
-    episode = episode_ids(session.times, session.markers)
+    """The doctor's report of one session, which is cut to its usable frames already; ready for JSON.
+
+    `keys`: its key log, paired. `episode` int64 [T]: that of each frame, -1 in none and where it is `left_out`.
+    """
     spans = presses(session.key_events)
     report = {
         "frames": len(session.times),
@@ -73,14 +85,26 @@ def check(
         "keys_logged": session.keys_logged,
         "seconds": round(end_of(session.times) - float(session.times[0]), 3),
         "skipped_lines": session.skipped_lines,
+        "other_events": dict(session.other_events),
         "repeats": int(session.repeats.sum()),
+        "unmarked_repeats": unmarked_repeats,
         "interval_ms": _intervals(session.times, episode),
         **_gaps(session.times, episode),
         **_episodes(session, episode),
+        "left_out": [_told(stretch, session) for stretch in left_out],
+        "frames_left_out": int(((episode_ids(session.times, session.markers) >= 0) & (episode < 0)).sum()),
+        "key_repairs": [asdict(repair) for repair in keys.repairs if np.isfinite(repair.up)],
+        "key_repeats": keys.repeats,
+        "keyups_without_keydown": keys.stray_keyups,
         **_keys(session, spans, vocabulary),
         **_taps(session, spans, vocabulary, rule=rule, delay_ms=delay_ms),
     }
-    return {**report, "warnings": list(_warnings(session, report))}
+    return {**report, "faults": list(faults), "warnings": list(_warnings(session, report))}
+
+
+def _told(stretch: Stretch, session: Session) -> dict:
+    start, last = (round(float(session.times[i] - session.times[0]), 3) for i in (stretch.start, stretch.stop - 1))
+    return {"from_s": start, "to_s": last, "frames": stretch.stop - stretch.start, "why": stretch.why}
 
 
 def totals(reports: Iterable[Mapping]) -> dict:
@@ -88,7 +112,7 @@ def totals(reports: Iterable[Mapping]) -> dict:
     reports = list(reports)
     summed = (
         "frames", "video_frames", "logged_frames", "tail_frames_cut", "seconds", "skipped_lines", "repeats", "episodes",
-        "frames_in_episodes", "key_events", "key_events_outside_episodes", "short_taps", "short_taps_kept",
+        "frames_in_episodes", "frames_left_out", "unmarked_repeats", "key_events", "key_events_outside_episodes", "short_taps", "short_taps_kept",
     )  # fmt: skip
     counted = ("presses", "keyups_without_keydown", "unmapped_keys", "known_keys_not_learned")
     return {
@@ -97,6 +121,7 @@ def totals(reports: Iterable[Mapping]) -> dict:
         **{name: round(sum(report[name] for report in reports), 3) for name in summed},
         "sessions_without_marker": sum(report["no_marker"] for report in reports),
         "unclosed_episodes": sum(len(report["unclosed_episodes"]) for report in reports),
+        "key_repairs": sum(len(report["key_repairs"]) for report in reports),
         "keys_down_at_end": sum(len(report["keys_down_at_end"]) for report in reports),
         "gaps": sum(report["gaps"]["count"] for report in reports),
         "longest_gap_s": max(report["gaps"]["longest_s"] for report in reports),
@@ -178,23 +203,9 @@ def _keys(session: Session, spans: Mapping[str, np.ndarray], vocabulary: ActionV
         "presses": learned,
         "keys_down_at_end": [key for key in pressed if np.isinf(spans[key]).any()],
         "keys_down_at_markers": down_at,
-        "keyups_without_keydown": _stray_keyups(session),
         "unmapped_keys": {key: count for key, count in unlearned.items() if key not in ignored},
         "known_keys_not_learned": {key: count for key, count in unlearned.items() if key in ignored},
     }
-
-
-def _stray_keyups(session: Session) -> dict[str, int]:
-    down: set[str] = set()
-    stray: Counter[str] = Counter()
-    for event in session.key_events:
-        if event.event == "keydown":
-            down.add(event.key)
-        elif event.key in down:
-            down.discard(event.key)
-        else:
-            stray[event.key] += 1
-    return dict(sorted(stray.items()))
 
 
 def _taps(
@@ -229,8 +240,26 @@ def _warnings(session: Session, report: Mapping) -> Iterator[str]:
         yield f"episode {unclosed['episode']} has no fight_end: it runs to the next episode or the last frame"
     for stray in report["episode_ends_without_start"]:
         yield f"the fight_end in line {stray['line']} has no fight_start and counts for nothing"
+    for stretch in report["left_out"]:
+        yield (
+            f"left out, {stretch['from_s']:.1f} to {stretch['to_s']:.1f} s ({stretch['frames']} frames): {stretch['why']}"
+        )
+    if report["key_repairs"]:
+        yield f"{len(report['key_repairs'])} keyups were lost: {_repairs_in_words(report['key_repairs'])}"
     if report["keys_down_at_end"]:
         yield f"still down at the end: {', '.join(report['keys_down_at_end'])}"
-    start, end = session.times[0], end_of(session.times)
-    if session.key_events and not any(start <= event.t < end for event in session.key_events):
-        yield "no key event lies in the time of the video: do the two logs share a clock?"
+    yield from _unmapped(report)
+
+
+def _repairs_in_words(repairs: Sequence[Mapping]) -> str:
+    """The first few."""
+    words = [f"{r['key']}, down at {r['down']:.2f}, is taken for up at {r['up']:.2f}" for r in repairs[:SHOWN]]
+    return "; ".join(words) + (f"; and {len(repairs) - SHOWN} more" if len(repairs) > SHOWN else "")
+
+
+def _unmapped(report: Mapping) -> Iterator[str]:
+    """Keys that stand for no action, and those that went up but never down, with what they may be."""
+    for key, count in report["unmapped_keys"].items():
+        yield f"{key}, pressed {count} times, stands for no action{hint(key)}"
+    for key, count in report["keyups_without_keydown"].items():
+        yield f"{key} goes up {count} times without having gone down{hint(key)}"

@@ -78,3 +78,20 @@ def _character(name: str) -> str:
     if not name.isprintable():
         return repr(name)
     return name.lower() if len(name.lower()) == 1 else name
+
+
+def hint(key: str) -> str:
+    """What an unmapped key may be, as the end of a sentence; empty where nothing is known."""
+    number = int(key[1:-1]) if re.fullmatch(r"<\d+>", key) else None
+    if number in LAYOUT_SWITCHES:
+        return ": Shift or Alt, renamed because it also switches the keyboard's layout; switch that off while you record"
+    if number is not None:
+        system = "Windows or macOS" if number < MOST_VIRTUAL_KEYS else "X11"
+        return f": a number of {system} for a key that has no name there"
+    if key.startswith("Numpad."):
+        return ": the number pad; name it so under keys, or switch NumLock"
+    if len(key) > 1 and "." not in key:
+        return f": is it Key.{key.lower()}?"
+    if len(key) == 1 and not key.isalnum():
+        return ": the same key under another name, with Shift held or in another layout?"
+    return ": the same key in another layout?" if len(key) == 1 and not key.isascii() else ""

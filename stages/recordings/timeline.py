@@ -22,10 +22,11 @@ FIXED_COLUMNS = ("frame", "t", "episode", "repeat")
 
 @dataclass(frozen=True)
 class Timeline:
-    """One row a frame of a session: `times` float64 [T] in s, `repeats` bool [T], `episode` int64 [T] (-1: in none),
-    `actions` uint8 [T, A] with the columns `action_names`. The video may be longer than that; the surplus is unused."""
+    """One row a frame of a session: `frames` int64 [T], their places in the video (others are unused), `times` float64 [T]
+    in s, `repeats` bool [T], `episode` int64 [T] (-1: in none), `actions` uint8 [T, A] with the columns `action_names`."""
 
     session: str
+    frames: np.ndarray
     times: np.ndarray
     repeats: np.ndarray
     episode: np.ndarray
@@ -133,8 +134,7 @@ def episode_ids(times: np.ndarray, markers: Sequence[Marker]) -> np.ndarray:
 
 def write_timeline(path: str | Path, timeline: Timeline) -> None:
     """Write a timeline as CSV: frame, t (6 decimals), episode, repeat, a column an action."""
-    count = len(timeline.times)
-    columns = [np.arange(count), timeline.times, timeline.episode, timeline.repeats, *timeline.actions.T]
+    columns = [timeline.frames, timeline.times, timeline.episode, timeline.repeats, *timeline.actions.T]
     kinds = ["%d", "%.6f", *["%d"] * (len(columns) - 2)]
     template = ",".join(kinds) + "\n"
     with Path(path).open("w", encoding="utf-8", newline="\n") as file:
@@ -157,6 +157,7 @@ def read_timeline(path: str | Path) -> Timeline:
             raise ValueError(f"{path} is no timeline ({error}); run the stage align again") from None
     return Timeline(
         session=path.stem,
+        frames=table[:, 0].astype(np.int64),
         times=table[:, 1],
         repeats=table[:, 3].astype(bool),
         episode=table[:, 2].astype(np.int64),

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 GOOD, USABLE, BAD = "good", "usable with warnings", "do not train on this"
 MANY_REPEATS, TOO_MANY_REPEATS = 0.02, 0.2  # shares of the frames
 MANY_GAPS_PER_MIN = 2.0
-FATAL = ("nothing is learned from this session", "are the times UTC seconds", "share a clock")  # words of warnings
+MOST_LEFT_OUT = 0.5  # share of the frames in episodes
+FATAL = ("nothing is learned from this session",)  # words of warnings
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,12 @@ def verdict_of(report: Mapping) -> Verdict:
     fatal = [*_fatal(report)]
     reasons = (*fatal, *(r for r in (*report["warnings"], *_doubts(report)) if r not in fatal))
     return Verdict(BAD if fatal else USABLE if reasons else GOOD, reasons)
+
+
+def require_sound(stem: str, verdict: Verdict) -> None:
+    """ValueError for a session that must not be trained on, with the reasons and what to do."""
+    if verdict.word == BAD:
+        raise ValueError(f"{stem}: {BAD}: {verdict.reasons[0]}")
 
 
 def repaired_twins(metadata: Mapping[str, Mapping]) -> dict[str, str]:
@@ -55,6 +62,11 @@ def twin_words(kept: str) -> str:
 
 
 def _fatal(report: Mapping):
+    yield from report["faults"]
+    learnable = report["frames_in_episodes"] + report["frames_left_out"]
+    if report["frames_left_out"] > MOST_LEFT_OUT * learnable:
+        whys = list(dict.fromkeys(stretch["why"] for stretch in report["left_out"]))
+        yield f"{report['frames_left_out']} of {learnable} frames cannot be learned from: {'; '.join(whys[:3])}"
     if report["frames"] < 2:
         yield f"it holds {report['frames']} frames"
     if report["keys_logged"] and not any(report["presses"].values()):
@@ -72,11 +84,9 @@ def _doubts(report: Mapping):
     share = report["repeats"] / max(report["frames"], 1)
     if MANY_REPEATS < share <= TOO_MANY_REPEATS:
         yield f"{share:.1%} of the frames repeat the one before"
+    if report["unmarked_repeats"] > MANY_REPEATS * report["frames"]:
+        yield f"{report['unmarked_repeats']} frames are the same picture as the one before: did the recorder lag?"
     gaps = report["gaps"]
     inside = sum(gap["episode"] >= 0 for gap in gaps["list"])
     if inside > MANY_GAPS_PER_MIN * report["seconds"] / 60:
         yield f"{inside} gaps lie in episodes, the longest lasts {gaps['longest_s']:.2f} s"
-    if sum(report["keyups_without_keydown"].values()):
-        yield f"keyups without keydown: {report['keyups_without_keydown']}"
-    if report["unmapped_keys"]:
-        yield f"keys that stand for no action: {report['unmapped_keys']}"
