@@ -12,6 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
+FORBIDDEN = ",\"'"  # not in the name of an action: it heads a column
+
 
 def key_name(raw: str) -> str:
     """The canonical name of a key: `"'f'"`, `"F"` and `"f"` are `"f"`, `"Key.space"` stays."""
@@ -40,8 +42,15 @@ class ActionVocabulary:
     def from_params(cls, actions: Sequence[str], keys: Mapping[str, Sequence[str]]) -> "ActionVocabulary":
         """Build it from the params `actions` and `keys`.
 
-        Raises ValueError for an action that stands twice or has no key and for a key that two learned actions claim.
+        Raises ValueError for an action that stands twice or has no key, for a name that no table can hold and for a
+        key that two learned actions claim.
         """
+        for action in (*actions, *keys):
+            if not action.strip() or any(character in FORBIDDEN or not character.isprintable() for character in action):
+                raise ValueError(
+                    f"the action {action!r}: its name is empty or holds a comma, a quote or a line break; it "
+                    f"heads a column of tables: call it something like JUMP_LEFT"
+                )
         if len(set(actions)) != len(actions):
             raise ValueError(f"actions: {list(actions)} names one twice")
         canonical = {action: tuple(dict.fromkeys(map(key_name, held))) for action, held in keys.items()}
