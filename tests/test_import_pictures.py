@@ -145,6 +145,9 @@ def test_decimal_commas_are_read_in_times_and_give_the_frame_rate(tmp_path):
         ("LEFT,SHOOT\n" + "1,0,1\n" * 6, "row 1 has 3 cells, the header 2"),
         ("frame,LEFT,SHOOT\n" + "7,1,0\n" * 6, "row 2: frame is 7 after 7"),
         ("", "labels.csv is empty"),
+        ("1,0\n" * 6, "begins with '1,0'; it needs a header"),
+        ("LEFT,SHOOT\n" + "1,\0\n" * 6, "it holds zero bytes"),
+        ('LEFT,"SHOOT\n' + "1,0\n" * 6, "labels.csv cannot be read: Error: unexpected end"),
         ("LEFT,SHOOT\n" + "x" * 500 + ",0\n" + "1,0\n" * 5, "row 1: LEFT is 'x{1,40} "),
     ],
 )

@@ -22,7 +22,7 @@ carried over, and lets the doctor look at the result. It reads
 
   a folder of numbered pictures with labels.csv or labels.jsonl, or a folder of such folders
   a zarr store with episode_0/{frames, actions, state}, ..., as a folder or a .zip
-  OWAMcap: a .mcap file with its video or pictures beside it
+  OWAMcap: a .mcap file with its video or pictures beside it, or a folder of such
   a LeRobot data set, version 3, with a --column for each action"""
 
 
@@ -100,6 +100,8 @@ def episodes_of(options: argparse.Namespace, vocabulary: ActionVocabulary, pictu
     suffix = source.suffix.lower()
     if source.is_file() and suffix == ".mcap":
         return episodes_of_owamcap(source)
+    if source.is_dir() and (recordings := sorted(source.glob("[!.]*.mcap"))):
+        return [episode for each in recordings for episode in episodes_of_owamcap(each)]
     zipped = source.is_file() and suffix == ".zip"
     if not source.is_dir() and not zipped:
         raise ValueError(f"{source} is neither a folder nor a .mcap file nor a zipped zarr store")

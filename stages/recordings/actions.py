@@ -21,6 +21,15 @@ def key_name(raw: str) -> str:
     return name.lower() if len(name) == 1 and len(name.lower()) == 1 else name
 
 
+def require_column_name(action: str) -> None:
+    """ValueError for a name of an action that cannot head a column of a table."""
+    if not action.strip() or any(character in FORBIDDEN or not character.isprintable() for character in action):
+        raise ValueError(
+            f"the action {action!r}: its name is empty or holds a comma, a quote or a line break; it heads a column of "
+            f"tables: call it something like JUMP_LEFT"
+        )
+
+
 def _unquoted(raw: str) -> str:
     if len(raw) < 3 or raw[0] != raw[-1] or raw[0] not in "'\"":
         return raw
@@ -46,11 +55,7 @@ class ActionVocabulary:
         key that two learned actions claim.
         """
         for action in (*actions, *keys):
-            if not action.strip() or any(character in FORBIDDEN or not character.isprintable() for character in action):
-                raise ValueError(
-                    f"the action {action!r}: its name is empty or holds a comma, a quote or a line break; it "
-                    f"heads a column of tables: call it something like JUMP_LEFT"
-                )
+            require_column_name(action)
         if len(set(actions)) != len(actions):
             raise ValueError(f"actions: {list(actions)} names one twice")
         canonical = {action: tuple(dict.fromkeys(map(key_name, held))) for action, held in keys.items()}

@@ -66,10 +66,9 @@ def reading(where: object) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise
-        why = error.strerror if isinstance(error, OSError) and error.strerror else cut(error)
-        raise ValueError(
-            f"{where} cannot be read: {type(error).__name__}: {why}; restore it, convert it or leave it out"
-        ) from None
+        said = error.strerror if isinstance(error, OSError) and error.strerror else cut(error)
+        why = f"{type(error).__name__}: {said}" if said else type(error).__name__
+        raise ValueError(f"{where} cannot be read: {why}; restore it, convert it or leave it out") from None
 
 
 @contextmanager

@@ -195,13 +195,24 @@ def _imported(
     for rule in rules:
         held[:, actions.index(rule.action)] |= rule.holds(_values(table, rule, f"{where}: {path}"))
     images = _stills(table, data.camera, where) if stills else _shown(data, row, times, where)
-    taken = {*OWN, *wanted, data.camera}
-    left = [feature for feature in data.info["features"] if feature not in taken]
+    left = _left(data.info["features"], rules, data.camera)
     lost = [f"columns that nobody asked for: {cut(left)}"] if left else []
     lost += ["exact pixels: the pictures become H.264 video", "the clock: times are counted from 1970 on"]
     lost.append("when within a frame a key went down or up, and taps between two pictures")
     events = events_of(times, held, actions, vocabulary.keys, fps)
     return Imported(name, times, images, events, fps, where, lost=lost)
+
+
+def _left(features: Mapping, rules: Sequence[Rule], camera: str) -> list[str]:
+    """The features, and parts of them, that no rule looks at."""
+    asked = {rule.feature: {other.part for other in rules if other.feature == rule.feature} for rule in rules}
+    left = [name for name in features if name not in {*OWN, *asked, camera}]
+    return left + [
+        f"{name}[{part}]"
+        for name, used in asked.items()
+        for i, part in enumerate(part_names(features[name]))
+        if i not in used
+    ]
 
 
 def _values(table, rule: Rule, where: str) -> np.ndarray:

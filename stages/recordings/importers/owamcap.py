@@ -8,6 +8,7 @@ https://github.com/open-world-agents/open-world-agents, docs/data/technical-refe
 
 import base64
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -88,7 +89,7 @@ def _imported(source: Path) -> Imported:
     inside = [event for event in pressed if times[0] <= event[0] <= times[-1] + 1 / fps]
     if len(inside) < len(pressed):
         lost.append(f"{len(pressed) - len(inside)} key events before the first or after the last picture")
-    return Imported(session_name(source.stem), times, _pictures(screens), inside, fps, str(source), lost=lost)
+    return Imported(session_name(source.stem), times, _pictures(screens, source), inside, fps, str(source), lost=lost)
 
 
 def _messages(source: Path) -> tuple[dict[str, list], Counter]:
@@ -129,10 +130,13 @@ def _screen(content: Mapping, log_time: int, source: Path) -> Screen:
     pts = reference.get("pts_ns", content.get("pts"))
     uri = reference.get("uri") or reference.get("path") or content.get("path") or ""
     t = (content.get("utc_ns") or log_time) / 1e9
+    at = None if pts is None else int(pts)
+    if not math.isfinite(t) or abs(at or 0) >= 2**63:
+        raise ValueError("its times are no nanoseconds")
     if "data" in reference:  # of versions before uri
         return Screen(t, base64.b64decode(reference["data"], validate=True), None)
-    if uri.startswith("data:"):
-        kind, _, data = uri.removeprefix("data:").partition(",")
+    if uri[:5].lower() == "data:":
+        kind, _, data = uri[5:].partition(",")
         if not kind.startswith("image/"):
             raise ValueError(f"{kind.partition(';')[0]} inside of a message is not read; give it as a file")
         coded = kind.endswith(";base64")
@@ -140,7 +144,7 @@ def _screen(content: Mapping, log_time: int, source: Path) -> Screen:
     still = Path(uri).suffix.lower() in (".png", ".jpg", ".jpeg", ".bmp", ".webp")
     if pts is None and not still:
         raise ValueError("neither pts nor media_ref.pts_ns says which picture of a video it is")
-    return Screen(t, _beside(uri, source), None if still else int(pts))
+    return Screen(t, _beside(uri, source), None if still else at)
 
 
 def _beside(uri: str, source: Path) -> Path:
@@ -153,12 +157,13 @@ def _beside(uri: str, source: Path) -> Path:
         if not found:
             raise FileNotFoundError(f"no video by name, and {source.stem}.mkv is not beside it; put the video there")
         return found[0]
-    path = uri
-    if "://" in uri:
-        path = unquote(urlsplit(uri).path)
-    path = PureWindowsPath(path)  # takes both kinds of slashes
-    for place in (source.parent / path.as_posix(), source.parent / path.name):
+    is_url = "://" in uri or uri[:5].lower() == "file:"
+    path = PureWindowsPath(unquote(urlsplit(uri).path or urlsplit(uri).netloc) if is_url else uri)  # either slash
+    for place in (source.parent / path.as_posix(), source.parent / path.name, source.parent / unquote(path.name)):
         if place.is_file():
+            return place
+    for place in source.parent.iterdir():  # Windows knows no capitals
+        if place.name.casefold() == path.name.casefold():
             return place
     raise FileNotFoundError(f"{cut(uri)}, but {path.name} is not beside it; put it into {source.parent}")
 
@@ -206,11 +211,15 @@ def _with_pictures(screens: list[Screen]) -> tuple[list[Screen], list[str]]:
     return kept, lost
 
 
-def _pictures(screens: list[Screen]) -> Iterator[np.ndarray]:
+def _pictures(screens: list[Screen], source: Path) -> Iterator[np.ndarray]:
     for media, group in groupby(screens, key=lambda screen: None if screen.at is None else screen.media):
         if media is not None:
             yield from pictures_at(media, np.array([screen.at / 1e9 for screen in group]))
             continue
         for screen in group:
             held = isinstance(screen.media, bytes)
-            yield decoded_picture(screen.media, f"the picture at {screen.t} s") if held else read_picture(screen.media)
+            yield (
+                decoded_picture(screen.media, f"{source}: the picture at {screen.t} s")
+                if held
+                else read_picture(screen.media)
+            )

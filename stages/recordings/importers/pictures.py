@@ -7,6 +7,7 @@ and numpy write them. JSONL: {"LEFT": 1, "SHOOT": 0} or {"keys": ["Key.left", "L
 
 import codecs
 import csv
+import io
 import json
 import math
 from collections import Counter
@@ -88,7 +89,10 @@ def _lines(path: Path) -> list[str]:
     data = path.read_bytes()
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     with reading(path):
-        return data.decode("utf-16" if wide else "utf-8-sig").splitlines(keepends=True)
+        text = data.decode("utf-16" if wide else "utf-8-sig")
+        if "\0" in text:
+            raise ValueError("it holds zero bytes, it is no text in UTF-8")
+    return list(io.StringIO(text, newline=None))
 
 
 def _csv_rows(path: Path) -> list[dict]:
@@ -97,15 +101,19 @@ def _csv_rows(path: Path) -> list[dict]:
     if lines and lines[0].lower().startswith("sep="):  # Excel's own line
         separator = lines.pop(0).strip()[4:5]
     comments = []
-    while lines and lines[0].lstrip().startswith("#"):
+    while lines and (not lines[0].strip() or lines[0].lstrip().startswith("#")):
         comments.append(lines.pop(0).lstrip()[1:])
-    if comments and (not lines or _is_data(lines[0])):  # the header stands behind the last #, as numpy writes it
-        lines.insert(0, comments[-1])
+    named = [comment for comment in comments if comment.strip()]
+    if named and (not lines or _is_data(lines[0])):  # the header stands behind the last #, as numpy writes it
+        lines.insert(0, named[-1])
+    if lines and _is_data(lines[0]):
+        raise ValueError(f"{path} begins with {cut(lines[0], 60)!r}; it needs a header that names the columns")
     if not lines:
         raise ValueError(f"{path} is empty; it needs a header, LEFT,RIGHT,SHOOT, and a row a picture")
     with reading(path):
         table = [
-            [cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator or _separator(lines[0]))
+            [cell.strip() for cell in row]
+            for row in csv.reader(lines, delimiter=separator or _separator(lines[0]), strict=True)
         ]
     header, rows = table[0], [row for row in table[1:] if row]
     while rows and not any(rows[-1]):
