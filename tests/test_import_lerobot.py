@@ -95,7 +95,7 @@ def test_episodes_that_share_files_get_their_own_rows_and_pictures(tmp_path):
 
 
 def test_parts_that_nobody_asked_for_are_listed_and_rules_of_one_action_add_up(tmp_path):
-    rules = ["--column", "action[x] < -0.5 = LEFT", "action[x] > 0.05 = SHOOT", "action[0]<=-1=SHOOT"]
+    rules = ["--column", "action[x] < -0.5 = LEFT", "action[x] > 0.05 = SHOOT", "--column", "action[0]<=-1=SHOOT"]
     [(found, lost), *_] = imported(data_set(tmp_path / "set"), tmp_path / "out", *rules)
     np.testing.assert_array_equal(found.timeline.actions, np.column_stack([HELD[:, 0], np.ones(FRAMES)]))
     assert "columns that nobody asked for: ['next.reward', 'action[fire]']" in lost

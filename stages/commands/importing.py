@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--skip-bad", action="store_true", help="import the good recordings and name the bad ones, not all or none"
     )
     parser.add_argument(
-        "--column", nargs="+", default=(), metavar='"NAME[PART] > VALUE = ACTION"',
+        "--column", nargs="+", action="extend", default=[], metavar='"NAME[PART] > VALUE = ACTION"',
         help='LeRobot: when which action is held, for example "action[3] > 0.5 = SHOOT"',
     )  # fmt: skip
     parser.add_argument(

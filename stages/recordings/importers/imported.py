@@ -67,7 +67,7 @@ def reading(where: object) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise
         said = error.strerror if isinstance(error, OSError) and error.strerror else cut(error)
-        why = f"{type(error).__name__}: {said}" if said else type(error).__name__
+        why = ": ".join(part for part in (type(error).__name__ if type(error) is not ValueError else "", said) if part)
         raise ValueError(f"{where} cannot be read: {why}; restore it, convert it or leave it out") from None
 
 
