@@ -91,7 +91,10 @@ class LabelParams(Section):
 
 
 class AlignParams(Section):
+    on_bad_session: Literal["error", "skip"]
     on_bad_line: Literal["error", "skip"]
+    fps: Positive | None
+    agents: bool
     picture_fps: Positive
 
 

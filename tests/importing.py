@@ -1,11 +1,12 @@
 """What the tests of all importers share: the keys that are held, and the way through the pipeline's own reader."""
 
+import argparse
+
 import numpy as np
 
-from stages.commands.importing import read_source
+from stages.commands.importing import add_arguments, episodes_of, imported_to
 from stages.recordings.actions import ActionVocabulary
 from stages.recordings.examination import Reading, examined_session
-from stages.recordings.importers.imported import write_session
 
 KEYS = {"LEFT": ("Key.left",), "SHOOT": ("x",)}
 VOCABULARY = ActionVocabulary.from_params(["LEFT", "SHOOT"], KEYS)
@@ -13,9 +14,10 @@ READING = Reading(rule="interval", delay_ms=0, on_bad_line="error", picture_fps=
 HELD = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0], [0, 1]], np.uint8)
 
 
-def imported(source, out, *, fps=None):
+def imported(source, out, *options, vocabulary=VOCABULARY):
     """All sessions of a source, written and read back as the pipeline reads them, and what was lost."""
-    found = read_source(source, KEYS, fps, 10.0)
-    for one in found:
-        write_session(out, one, KEYS, crf=10)
-    return [(examined_session(out, one.name, VOCABULARY, READING), one.lost) for one in found]
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    given = parser.parse_args([str(source), "--out", str(out), *map(str, options)])
+    done, _ = imported_to(out, episodes_of(given, vocabulary, 10.0), vocabulary, crf=10, skip_bad=given.skip_bad)
+    return [(examined_session(out, one.name, vocabulary, READING), one.lost) for one in done]

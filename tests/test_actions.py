@@ -62,6 +62,10 @@ def test_what_is_not_learned_is_an_error(vocabulary):
         (["UP"], {}, "'UP' has no key"),
         (["UP"], {"UP": []}, "'UP' has no key"),
         (["UP", "UP"], {"UP": ["w"]}, "names one twice"),
+        (["UP,LEFT"], {"UP,LEFT": ["w"]}, "'UP,LEFT': its name is empty or holds a comma"),
+        (["UP\n"], {"UP\n": ["w"]}, "its name is empty or holds a comma"),
+        (["UP"], {"UP": ["w"], '"DOWN"': ["s"]}, "its name is empty or holds a comma"),
+        ([" "], {" ": ["w"]}, "its name is empty or holds a comma"),
         (["UP", "DOWN"], {"UP": ["'w'"], "DOWN": ["W"]}, "'w' belongs to both UP and DOWN"),
     ],
 )

@@ -157,11 +157,11 @@ def write_pictures(folder, labels):
     folder.mkdir(parents=True)
     for i in range(20):
         cv2.imwrite(str(folder / f"{i}.png"), np.full((32, 48, 3), 10 * i, np.uint8))
-    (folder / "labels.csv").write_text("LEFT\n" + labels)
+    (folder / "labels.csv").write_text("LEFT,RIGHT,SHOOT,DASH\n" + labels)
 
 
 def test_import_ends_with_the_doctor(project, monkeypatch, capsys):
-    write_pictures(project / "source", "0\n1\n" * 10)
+    write_pictures(project / "source", "0,0,0,0\n1,0,0,0\n" * 10)
     printed = run(monkeypatch, capsys, "import", "source", "--out", "mine", "--fps", 5)
     assert "not carried over:" in printed and "when within a frame a key went down" in printed
     assert "source " in printed and " good" in printed
@@ -171,7 +171,7 @@ def test_import_ends_with_the_doctor(project, monkeypatch, capsys):
 
 def test_an_import_that_fails_leaves_nothing_behind(project, monkeypatch, capsys):
     for run_number in (1, 2):
-        write_pictures(project / f"source/run{run_number}", "0\n1\n" * 10)
+        write_pictures(project / f"source/run{run_number}", "0,0,0,0\n1,0,0,0\n" * 10)
     write(project / "mine", "other")
     before = sorted(Path("mine").iterdir())
     broken = Path("source/run2/15.png")
@@ -185,7 +185,7 @@ def test_an_import_that_fails_leaves_nothing_behind(project, monkeypatch, capsys
 
 
 def test_an_import_that_must_not_be_trained_on_does_not_end_well(project, monkeypatch, capsys):
-    write_pictures(project / "source", "0\n" * 20)
+    write_pictures(project / "source", "0,0,0,0\n" * 20)
     with pytest.raises(SystemExit) as ended:
         run(monkeypatch, capsys, "import", "source", "--out", "mine", "--fps", 5)
     assert ended.value.code == 1

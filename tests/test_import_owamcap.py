@@ -1,9 +1,11 @@
 """OWAMcap recordings, written by the mcap library, become sessions."""
 
+import base64
 import json
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
 from mcap.writer import Writer
@@ -175,10 +177,10 @@ def test_owamcap_that_does_not_fit_is_refused(tmp_path):
     with pytest.raises(ValueError, match="d.mcap, keyboard message 1 is not as OWAMcap has it"):
         imported(keyless, tmp_path / "out")
     (tmp_path / "a.mkv").unlink()
-    with pytest.raises(ValueError, match="a.mkv, which is not beside it"):
+    with pytest.raises(ValueError, match="screen message 1 speaks of a.mkv, but a.mkv is not beside it"):
         imported(source, tmp_path / "out")
     (tmp_path / "b.mcap").write_bytes(b"no mcap at all")
-    with pytest.raises(ValueError, match="cannot be read as OWAMcap"):
+    with pytest.raises(ValueError, match="b.mcap as OWAMcap cannot be read"):
         imported(tmp_path / "b.mcap", tmp_path / "out")
 
 
@@ -188,3 +190,99 @@ def test_owamcap_that_does_not_fit_is_refused(tmp_path):
 )
 def test_keys_of_windows_have_the_names_that_the_recorder_gives_them(vk, name):
     assert key_of(vk) == name
+
+
+def spoken_of(path, references):
+    """A recording whose screen messages, 100 ms apart, refer to their pictures so; the left key goes down and up."""
+    with path.open("wb") as file:
+        writer = Writer(file)
+        writer.start()
+        schema = writer.register_schema("desktop/Any", "jsonschema", b"{}")
+        channels = {t: writer.register_channel(t, "json", schema) for t in ("screen", "keyboard")}
+        for i, reference in enumerate(references):
+            t = START_NS + i * 100_000_000
+            data = json.dumps({"utc_ns": t, "media_ref": reference}).encode()
+            writer.add_message(channels["screen"], t, data, t)
+        for i, (t, event) in enumerate([(0.11, "press"), (0.14, "press"), (0.17, "press"), (0.21, "release")]):
+            t = START_NS + int(t * 1e9)
+            data = json.dumps({"event_type": event, "vk": 37}).encode()
+            writer.add_message(channels["keyboard"], t, data, t, i)
+        writer.finish()
+    return path
+
+
+@pytest.mark.parametrize(
+    "uri", ["file:///C:/rec/my%20game.mkv", "C:\\rec\\my game.mkv", "rec/my game.mkv", "/home/me/my game.mkv", ""]
+)
+def test_a_video_is_found_beside_the_recording_whatever_place_is_named(tmp_path, uri):
+    video(tmp_path / ("one.mkv" if not uri else "my game.mkv"), [0, 100, 200])
+    source = spoken_of(tmp_path / "one.mcap", [{"uri": uri, "pts_ns": i * 100_000_000} for i in range(3)])
+    [(found, lost)] = imported(source, tmp_path / "out")
+    np.testing.assert_allclose([frame.mean() for frame in read_frames(found.session.video)], [0, 30, 60], atol=8)
+    assert [event.event for event in found.session.key_events] == ["keydown", "keyup"]
+    assert "2 presses of keys that were down already: the keyboard's own repeats" in lost
+
+
+def test_the_picture_at_a_time_between_two_is_the_one_before(tmp_path):
+    video(tmp_path / "a.mkv", [0, 100, 200])
+    source = spoken_of(
+        tmp_path / "a.mcap", [{"uri": "a.mkv", "pts_ns": ms * 10**6} for ms in (0, 50, 99, 108, 199, 299)]
+    )
+    [(found, lost)] = imported(source, tmp_path / "out")
+    shown = [frame.mean() for frame in read_frames(found.session.video)]
+    np.testing.assert_allclose(shown, [0, 0, 30, 30, 60, 60], atol=8)  # 99 and 199: as a matroska file rounds
+    assert any("3 screen messages show the picture of one before" in words for words in lost)
+
+
+def test_several_videos_stills_and_pictures_inside_of_messages(tmp_path):
+    video(tmp_path / "a.mkv", [0, 100])
+    video(tmp_path / "b.mkv", [0, 100])
+    (tmp_path / "pics").mkdir()
+    cv2.imwrite(str(tmp_path / "pics/0.png"), np.full((32, 48, 3), 200, np.uint8))
+    inside = base64.b64encode((tmp_path / "pics/0.png").read_bytes()).decode()
+    references = [
+        {"uri": "a.mkv", "pts_ns": 0}, {"uri": "b.mkv", "pts_ns": 100_000_000}, {"uri": "a.mkv", "pts_ns": 100_000_000},
+        {"uri": "pics/0.png"}, {"uri": f"data:image/png;base64,{inside}"}, {"format": "png", "data": inside},
+    ]  # fmt: skip
+    [(found, lost)] = imported(spoken_of(tmp_path / "one.mcap", references), tmp_path / "out")
+    shown = [frame.mean() for frame in read_frames(found.session.video)]
+    np.testing.assert_allclose(shown, [0, 30, 30, 200, 200, 200], atol=8)
+    assert "1 pictures of b.mkv that no screen message speaks of" in lost
+
+
+def test_a_folder_of_recordings_is_read_as_all_of_them(tmp_path):
+    video(tmp_path / "a.mkv", [0, 100])
+    for name in ("one", "two"):
+        spoken_of(tmp_path / f"{name}.mcap", [{"uri": "A.MKV", "pts_ns": i * 100_000_000} for i in range(2)])
+    (tmp_path / "three.mcap").write_bytes(b"")
+    found = imported(tmp_path, tmp_path / "out", "--skip-bad")
+    assert [one.session.stem for one, _ in found] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ({"uri": "", "pts_ns": 0}, "speaks of no video by name, and one.mkv is not beside it"),
+        ({"uri": "https://example.com/a.mkv?x=1", "pts_ns": 0}, "a.mkv is not beside it; put it into"),
+        ({"uri": "data:video/mp4;base64,AAAA", "pts_ns": 0}, "video/mp4 inside of a message is not read"),
+        ({"uri": "data:image/png;base64,AAAA"}, "the picture at 1700000000.0 s cannot be read as a picture"),
+        ({"uri": "pics/0.png"}, "speaks of pics/0.png, but 0.png is not beside it"),
+        ({"uri": "x" * 5000, "pts_ns": 0}, "screen message 1"),
+        ({"uri": "cut.mkv", "pts_ns": 0}, "cut.mkv cannot be read"),
+    ],
+)
+def test_references_that_lead_nowhere_are_refused_in_a_line(tmp_path, reference, words):
+    (tmp_path / "cut.mkv").write_bytes(b"\x1a\x45\xdf\xa3")
+    with pytest.raises(ValueError, match=words) as raised:
+        imported(spoken_of(tmp_path / "one.mcap", [reference]), tmp_path / "out")
+    assert len(str(raised.value)) < 600 and "\n" not in str(raised.value)
+
+
+def test_a_recording_that_was_cut_short_is_refused_in_a_line(tmp_path):
+    source = owamcap(tmp_path / "a.mcap", pts_ms=[0, 100], screens=[(0, 0), (100, 100)], keys=[], newer=True)
+    whole = source.read_bytes()
+    for size in (0, 8, len(whole) // 2, len(whole) - 10):
+        source.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match="a.mcap as OWAMcap cannot be read") as raised:
+            imported(source, tmp_path / "out")
+        assert "\n" not in str(raised.value)

@@ -1,5 +1,8 @@
 """Zarr stores of episodes, written by zarr in both of its formats, become sessions."""
 
+import json
+import zipfile
+
 import numpy as np
 import pytest
 import zarr
@@ -44,14 +47,96 @@ def test_zarr_that_does_not_fit_is_refused(tmp_path):
     nameless = store(tmp_path / "a.zarr", zarr_format=3, names=[])
     with pytest.raises(ValueError, match="give --fps"):
         imported(nameless, tmp_path / "out")
-    with pytest.raises(ValueError, match="no attribute action_keys"):
-        imported(nameless, tmp_path / "out", fps=10)
+    with pytest.raises(ValueError, match="no attribute action_keys or"):
+        imported(nameless, tmp_path / "out", "--fps", 10)
     wide = store(tmp_path / "b.zarr", zarr_format=3, names=["LEFT", "SHOOT", "JUMP"])
-    with pytest.raises(ValueError, match="a column for each of"):
-        imported(wide, tmp_path / "out", fps=10)
+    with pytest.raises(ValueError, match="a column of 0 and 1 for each of"):
+        imported(wide, tmp_path / "out", "--fps", 10)
     empty = store(tmp_path / "d.zarr", zarr_format=3, names=["LEFT", "SHOOT"], held=HELD[:0])
     with pytest.raises(ValueError, match="d.zarr/episode_0/frames holds no frame"):
-        imported(empty, tmp_path / "out", fps=10)
+        imported(empty, tmp_path / "out", "--fps", 10)
     zarr.create_group(tmp_path / "c.zarr")
     with pytest.raises(ValueError, match="no group episode_0"):
-        imported(tmp_path / "c.zarr", tmp_path / "out", fps=10)
+        imported(tmp_path / "c.zarr", tmp_path / "out", "--fps", 10)
+
+
+def test_episodes_newer_than_the_consolidated_metadata_are_read(tmp_path):
+    path = store(tmp_path / "a.zarr", zarr_format=2, names=["LEFT", "SHOOT"], attrs={"fps": 10})
+    zarr.consolidate_metadata(path)
+    root = zarr.open_group(path, mode="a", use_consolidated=False)
+    group = root.create_group("episode_11")
+    group.create_array("frames", data=np.full((6, 3, 32, 48), 9, np.uint8))
+    group.create_array("actions", data=HELD)
+    found = imported(path, tmp_path / "out")
+    assert [one.session.stem for one, _ in found] == [f"a_episode_{n}" for n in (0, 2, 10, 11)]
+
+
+@pytest.mark.parametrize("within", ["", "a.zarr/"])
+def test_a_zipped_store_is_read_as_its_folder(tmp_path, within):
+    path = store(tmp_path / "a.zarr", zarr_format=3, names=["LEFT", "SHOOT"], attrs={"fps": 10})
+    with zipfile.ZipFile(tmp_path / "a.zarr.zip", "w") as packed:
+        packed.writestr("__MACOSX/._zarr.json", b"\0\5\26\7")
+        for file in sorted(path.rglob("*")):
+            if file.is_file():
+                packed.write(file, within + file.relative_to(path).as_posix())
+    found = imported(tmp_path / "a.zarr.zip", tmp_path / "out")
+    assert [one.session.stem for one, _ in found] == [f"a_episode_{n}" for n in (0, 2, 10)]
+    np.testing.assert_array_equal(found[0][0].timeline.actions, HELD)
+    (tmp_path / "b.zip").write_bytes(b"no zip")
+    with pytest.raises(ValueError, match="b.zip cannot be read: BadZipFile"):
+        imported(tmp_path / "b.zip", tmp_path / "out")
+
+
+@pytest.mark.parametrize("value", [0.02, 255, np.nan, -1])
+def test_actions_that_are_not_0_or_1_are_refused_with_their_place(tmp_path, value):
+    held = HELD.astype(np.float32)
+    held[4, 1] = value
+    root = zarr.create_group(tmp_path / "a.zarr", attributes={"action_names": ["LEFT", "SHOOT"], "fps": 10})
+    group = root.create_group("episode_0")
+    group.create_array("frames", data=np.full((6, 3, 32, 48), 9, np.uint8))
+    group.create_array("actions", data=held)
+    with pytest.raises(ValueError, match=f"episode_0/actions, frame 4: SHOOT is {value:g}, expected 0 or 1"):
+        imported(tmp_path / "a.zarr", tmp_path / "out")
+
+
+def damaged(path, change):
+    """The store at `path` with the metadata of the frames of episode_2 changed."""
+    file = path / "episode_2/frames/zarr.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    return path
+
+
+def test_what_zarr_cannot_read_is_a_bad_episode_in_a_line(tmp_path):
+    path = store(tmp_path / "a.zarr", zarr_format=3, names=["LEFT", "SHOOT"], attrs={"fps": 10})
+    (path / "episode_10/frames/c/3/0/0/0").write_bytes(b"cut")
+    damaged(path, {"codecs": [{"name": "unheard_of"}]})
+    (path / "episode_11").mkdir()
+    (path / "episode_11/zarr.json").write_bytes(b"{")
+    (path / ".DS_Store").write_bytes(b"\0")
+    with pytest.raises(ValueError, match="a.zarr/episode_2 cannot be read: UnknownCodecError: .*unheard_of"):
+        imported(path, tmp_path / "out")
+    [(found, _)] = imported(path, tmp_path / "out", "--skip-bad")
+    assert found.session.stem == "a_episode_0"
+
+
+def test_chunks_that_are_not_there_are_lost_unless_they_are_said_to_be_0(tmp_path):
+    path = store(tmp_path / "a.zarr", zarr_format=3, names=["LEFT", "SHOOT"], attrs={"fps": 10})
+    (path / "episode_2/frames/c/3/0/0/0").unlink()
+    with pytest.raises(ValueError, match="episode_2/frames: 1 of its chunks are not in the store"):
+        imported(path, tmp_path / "out")
+    lost = imported(path, tmp_path / "out", "--empty-chunks")[1][1]
+    assert "frames: 1 chunks that are not in the store are taken for 0" in lost
+
+
+def test_names_of_actions_that_are_ambiguous_are_refused(tmp_path):
+    twins = store(tmp_path / "a.zarr", zarr_format=3, names=["LEFT", "left"], attrs={"fps": 10})
+    with pytest.raises(ValueError, match=r"the columns \['LEFT', 'left'\] are all LEFT"):
+        imported(twins, tmp_path / "out")
+    text = store(tmp_path / "b.zarr", zarr_format=3, names="LEFT,SHOOT", attrs={"fps": 10})
+    with pytest.raises(ValueError, match="the attribute action_keys is 'LEFT,SHOOT', expected a list"):
+        imported(text, tmp_path / "out")
+    two = store(
+        tmp_path / "c.zarr", zarr_format=3, names=["LEFT", "SHOOT"], attrs={"keys": ["SHOOT", "LEFT"], "fps": 1}
+    )
+    with pytest.raises(ValueError, match="name different actions"):
+        imported(two, tmp_path / "out")

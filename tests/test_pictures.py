@@ -29,6 +29,13 @@ def write_pictures(folder, numbers):
     return folder
 
 
+def named(folder, names):
+    folder.mkdir()
+    for name in names:
+        cv2.imwrite(str(folder / f"{name}.png"), picture(0))
+    return folder
+
+
 def test_pictures_come_in_the_order_of_their_numbers(tmp_path):
     folder = write_pictures(tmp_path / "one", [str(number) for number in range(12)])
     assert [path.name for path in numbered_pictures(folder)] == [f"{number}.png" for number in range(12)]
@@ -40,6 +47,25 @@ def test_pictures_come_in_the_order_of_their_numbers(tmp_path):
 def test_numbers_may_have_zeros_before_them_and_start_anywhere(tmp_path):
     folder = write_pictures(tmp_path / "one", ["007", "008", "009", "010"])
     assert [path.stem for path in numbered_pictures(folder)] == ["007", "008", "009", "010"]
+
+
+def test_jpeg_capitals_and_a_word_before_all_numbers_are_read_and_hidden_files_are_not(tmp_path):
+    for folder, names in (("jpeg", ["0.JPG", "1.jpeg", "2.PNG"]), ("word", ["frame_0009.png", "frame_0010.png"])):
+        (tmp_path / folder).mkdir()
+        for i, name in enumerate(names):
+            cv2.imwrite(str(tmp_path / folder / name.lower()), np.full((24, 32, 3), 60 * i, np.uint8))
+            (tmp_path / folder / name.lower()).rename(tmp_path / folder / name)
+            (tmp_path / folder / f"._{name}").write_bytes(b"\0\5\26\7")
+        np.testing.assert_allclose([f.mean() for f in read_pictures(tmp_path / folder)], 60 * np.arange(len(names)))
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "__MACOSX/0.png").write_bytes(b"\0\5\26\7")
+    assert picture_folders(tmp_path) == ["jpeg", "word"]
+
+
+@pytest.mark.parametrize("names", [["a1", "b2"], ["-0", "-1"], ["2024-05-01-0", "2024-05-02-0"]])
+def test_names_that_say_no_order_are_refused(tmp_path, names):
+    with pytest.raises(ValueError, match="pictures are called by their number"):
+        numbered_pictures(named(tmp_path / "one", names))
 
 
 @pytest.mark.parametrize(

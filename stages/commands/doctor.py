@@ -22,10 +22,9 @@ from stages.recordings.examination import Examined, Reading, examined_session
 from stages.recordings.files import OPTIONAL, REQUIRED, session_path
 from stages.recordings.repair import repaired
 from stages.recordings.session import session_stems
-from stages.recordings.sync import Certificate, certificate, change_of, pooled_lag
+from stages.recordings.sync import Certificate, certificate, pooled_lag
 from stages.recordings.timeline import end_of, episode_spans, presses
-from stages.recordings.verdict import BAD, Verdict, repaired_twins, twin_words, verdict_of
-from stages.recordings.video import read_frames
+from stages.recordings.verdict import BAD, Verdict, other_rates, repaired_twins, twin_words
 
 ABOUT = """Looks at a folder of recordings, or at one session, and says for each: good, usable with warnings, or do not
 train on this. Draws a picture of each, tells by how much the picture follows the keys, and whether there is enough.
@@ -46,9 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cut-end", action="store_true",
         help="with --fix: where video and log differ by many frames, take it that they are missing at the end",
     )  # fmt: skip
-    parser.add_argument(
-        "--no-sync", action="store_true", help="leave out the sync certificate, which reads every video"
-    )
+    parser.add_argument("--no-sync", action="store_true", help="leave out the sync certificate")
     parser.add_argument("--calibrate", action="store_true", help="measure the recorder on this machine instead")
     parser.add_argument("--fps", type=float, default=10.0, help="pictures a second of --calibrate (%(default)s)")
     parser.add_argument("--presses", type=int, default=60, help="key presses of --calibrate (%(default)s)")
@@ -107,7 +104,8 @@ def report_on(
     folder: Path, stems: list[str], vocabulary: ActionVocabulary, params: Params, *, out: Path, sync: bool
 ) -> bool:
     """Prints table, reasons and supply, and writes the pictures; whether a session must not be trained on."""
-    cases = twins_refused([case_of(folder, stem, vocabulary, params, sync=sync) for stem in stems])
+    cases = [case_of(folder, stem, vocabulary, params, sync=sync) for stem in stems]
+    cases = refused_together(cases, params.align.fps)
     print("\n".join(table_lines(cases)))
     for case in cases:
         for reason in case.verdict.reasons:
@@ -128,16 +126,17 @@ def case_of(folder: Path, stem: str, vocabulary: ActionVocabulary, params: Param
     except ValueError as error:
         return Case(stem, None, Verdict(BAD, (str(error),)), Certificate(why_not="it cannot be read"))
     found = certificate_of(examined, params.seed) if sync else Certificate(why_not="not asked for")
-    return Case(stem, examined, verdict_of(examined.report), found)
+    return Case(stem, examined, examined.verdict, found)
 
 
-def twins_refused(cases: list[Case]) -> list[Case]:
-    """The same cases, those refused whose repaired session is among them: both are one recording."""
-    twins = repaired_twins({case.name: case.examined.session.metadata for case in cases if case.examined})
+def refused_together(cases: list[Case], fps: float | None) -> list[Case]:
+    """The same cases, those refused that do not go with the others: repaired ones lie beside them, or another rate."""
+    read = {case.name: case.examined for case in cases if case.examined}
+    twins = repaired_twins({name: examined.session.metadata for name, examined in read.items()})
+    why = {name: twin_words(kept) for name, kept in twins.items()}
+    why |= other_rates({name: examined.report["interval_ms"]["median"] for name, examined in read.items()}, fps)
     return [
-        replace(case, verdict=Verdict(BAD, (twin_words(twins[case.name]), *case.verdict.reasons)))
-        if case.name in twins
-        else case
+        replace(case, verdict=Verdict(BAD, (why[case.name], *case.verdict.reasons))) if case.name in why else case
         for case in cases
     ]
 
@@ -146,8 +145,9 @@ def certificate_of(examined: Examined, seed: int) -> Certificate:
     session = examined.session
     if not session.key_events:
         return Certificate(why_not="there are no keys")
-    change = change_of(frame for _, frame in zip(session.times, read_frames(session.video), strict=False))
-    return certificate(session.times, examined.timeline.episode >= 0, session.key_events, change, seed)
+    inside = np.zeros(len(session.times), bool)
+    inside[examined.timeline.frames] = examined.timeline.episode >= 0
+    return certificate(session.times, inside, session.key_events, examined.pictures.change, seed)
 
 
 def table_lines(cases: list[Case]) -> list[str]:

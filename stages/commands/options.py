@@ -9,6 +9,7 @@ from pathlib import Path
 from stages.live.desktop import Desktop
 from stages.live.screen import Region, monitor_region, parsed_region
 from stages.params import Params, read_params
+from stages.recordings.actions import require_column_name
 from stages.recordings.files import OPTIONAL, REQUIRED, VIDEOS
 
 
@@ -58,6 +59,7 @@ def keys_of(options: argparse.Namespace, known: Mapping[str, tuple[str, ...]]) -
         action, equals, key = pair.partition("=")
         if not (action and equals and key):
             raise ValueError(f"--keys {pair!r}: expected ACTION=KEY, for example LEFT=Key.left")
+        require_column_name(action)
         keys[action] = (*keys.get(action, ()), key)
     return keys
 

@@ -13,6 +13,7 @@ from stages.evaluation.overlay import overlay_frames, write_video
 from stages.live.deciding import Brain
 from stages.recordings.actions import ActionVocabulary
 from stages.recordings.examination import Examined, Reading, examined_session
+from stages.recordings.verdict import require_sound
 from stages.recordings.video import read_frames
 
 ABOUT = """Shows a recording to the trained agent, frame by frame as in play, and writes what it would press:
@@ -34,8 +35,9 @@ def run(options: argparse.Namespace) -> None:
     about, (folder, stem) = agent.about, session_of(options.session)
     actions, acting = about.actions, acting_of(options, about)
     vocabulary = ActionVocabulary.from_params(actions, keys_of(options, about.keys))
-    reading = Reading(**about.labels, on_bad_line="error", picture_fps=about.fps)
+    reading = Reading(**about.labels, on_bad_line="error", picture_fps=about.fps, agents=True)
     found = examined_session(folder, stem, vocabulary, reading)
+    require_sound(stem, found.verdict)
     logits = logits_of(agent, found)
     probabilities = acting.probabilities(logits)
     pressed = acting.keys(logits, np.random.default_rng(options.seed)).astype(np.uint8)

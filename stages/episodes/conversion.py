@@ -100,9 +100,9 @@ def convert_session(job: SessionJob, on_frames: Callable[[int], None] | None = N
     """Decode one session once, from front to back, and write its episodes."""
     timeline = read_timeline(job.timeline)
     session = read_session(job.recordings, job.session, on_bad_line=job.on_bad_line, picture_fps=job.picture_fps)
-    wanted = np.zeros(len(timeline.times), bool)
+    wanted = np.zeros(timeline.frames[-1] + 1, bool)
     for span in job.spans:
-        wanted[span.start : span.stop] = True
+        wanted[timeline.frames[span.start : span.stop]] = True
     pictures = read_small_frames(session.video, width=job.width, height=job.height, color=job.color, wanted=wanted)
     for span in job.spans:
         arrays = _labels(job, span, timeline, session)
@@ -132,7 +132,8 @@ def _labels(job: SessionJob, span: Span, timeline: Timeline, session: Session) -
         arrays["state"] = np.full((span.info.length, len(job.state_columns)), np.nan, np.float32)
         if session.state is not None:
             # Fewer rows than frames: the recorder crashed, read_session lets nothing else pass. The rest stays NaN.
-            values = session.state.values[rows]
+            places = timeline.frames[rows]
+            values = session.state.values[places[places < len(session.state.values)]]
             columns = [job.state_columns.index(name) for name in session.state.columns]
             arrays["state"][: len(values), columns] = values
     return arrays

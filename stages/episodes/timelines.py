@@ -30,17 +30,13 @@ def read_timelines(directory: str | Path) -> dict[str, Timeline]:
 
 
 def episode_spans(episodes: np.ndarray) -> list[tuple[int, int, int]]:
-    """(episode, start, stop) of every episode in episode numbers int64 [T] (-1: outside); stop is exclusive.
+    """(episode, start, stop) of every piece of an episode in numbers int64 [T] (-1: outside); stop is exclusive.
 
-    ValueError when an episode's frames are not in one piece.
+    An episode is in several pieces where align has left something out.
     """
     borders = np.flatnonzero(np.diff(episodes)) + 1
     edges = [0, *borders.tolist(), len(episodes)]
-    spans = [(int(episodes[a]), a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a and episodes[a] >= 0]
-    torn = [episode for episode, _, _ in spans if sum(episode == other for other, _, _ in spans) > 1]
-    if torn:
-        raise ValueError(f"the frames of episode {torn[0]} are not in one piece; run align anew")
-    return spans
+    return [(int(episodes[a]), a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a and episodes[a] >= 0]
 
 
 def frame_interval(times: np.ndarray) -> float:

@@ -9,7 +9,7 @@ from contextlib import closing
 
 from stages.live.clock import SteadyClock
 from stages.live.screen import INSTALL, require_display
-from stages.recordings.keys import key_name
+from stages.recordings.keys import key_name, number_of
 
 # What others call the parts of a gamepad, a joystick or a mouse: Button.left, Axis.x, pad_a, MOUSE_X, DPAD_UP.
 NO_KEYS = re.compile(
@@ -59,8 +59,8 @@ def pynput_key(name: str):
     name = key_name(name)
     if name.startswith("Key.") and hasattr(keyboard.Key, name.removeprefix("Key.")):
         return getattr(keyboard.Key, name.removeprefix("Key."))
-    if name.startswith("<") and name.endswith(">") and name[1:-1].isdigit():
-        return keyboard.KeyCode.from_vk(int(name[1:-1]))
+    if (number := number_of(name, sys.platform)) is not None:
+        return keyboard.KeyCode.from_vk(number)
     if len(name) == 1:
         code = _virtual_key(name)
         return keyboard.KeyCode.from_char(name) if code is None else keyboard.KeyCode.from_vk(code)

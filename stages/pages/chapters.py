@@ -55,6 +55,9 @@ DOCTOR = {  # key of a session's report -> heading
     "gaps": "gaps",
     "repeats": "repeated\nframes",
     "tail_frames_cut": "frames\ncut off",
+    "frames_left_out": "frames\nleft out",
+    "key_repairs": "lost keyups\nmade up",
+    "unmarked_repeats": "same picture\nunmarked",
     "skipped_lines": "unreadable\nlines",
     "unclosed_episodes": "episodes\nwithout end",
     "key_events_outside_episodes": "key events\noutside episodes",
@@ -78,7 +81,10 @@ def recorded(alignment: Mapping | None, episodes: Sequence[EpisodeInfo], fps: fl
         "splits": split_table(episodes, fps),
         "doctor": Table(["session", *shown], list(map(list, zip(reports, *shown.values(), strict=True)))),
         "clean": [heading.replace("\n", " ") for heading in clean] if reports else [],
-        "warnings": [f"{stem}: {words}" for stem, report in reports.items() for words in report.get("warnings", [])],
+        "warnings": [
+            *(f"{stem} is left out: {reasons[0]}" for stem, reasons in (alignment or {}).get("left_out", {}).items()),
+            *(f"{stem}: {words}" for stem, report in reports.items() for words in report.get("warnings", [])),
+        ],
     }
 
 

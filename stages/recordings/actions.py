@@ -6,6 +6,17 @@ from functools import cached_property
 
 from stages.recordings.keys import key_name
 
+FORBIDDEN = ",\"'"  # not in the name of an action: it heads a column
+
+
+def require_column_name(action: str) -> None:
+    """ValueError for a name of an action that cannot head a column of a table."""
+    if not action.strip() or any(character in FORBIDDEN or not character.isprintable() for character in action):
+        raise ValueError(
+            f"the action {action!r}: its name is empty or holds a comma, a quote or a line break; it heads a column of "
+            f"tables: call it something like JUMP_LEFT"
+        )
+
 
 @dataclass(frozen=True)
 class ActionVocabulary:
@@ -18,8 +29,11 @@ class ActionVocabulary:
     def from_params(cls, actions: Sequence[str], keys: Mapping[str, Sequence[str]]) -> "ActionVocabulary":
         """Build it from the params `actions` and `keys`.
 
-        Raises ValueError for an action that stands twice or has no key and for a key that two learned actions claim.
+        Raises ValueError for an action that stands twice or has no key, for a name that no table can hold and for a
+        key that two learned actions claim.
         """
+        for action in (*actions, *keys):
+            require_column_name(action)
         if len(set(actions)) != len(actions):
             raise ValueError(f"actions: {list(actions)} names one twice")
         canonical = {action: tuple(dict.fromkeys(map(key_name, held))) for action, held in keys.items()}

@@ -1,4 +1,4 @@
-"""Whether the times of a session can be true: its two logs against each other, and both against the video's own clock."""
+"""Whether the times of a session can be true: its two logs against each other and against the video's own clock."""
 
 from collections.abc import Iterator
 

@@ -112,7 +112,8 @@ def totals(reports: Iterable[Mapping]) -> dict:
     reports = list(reports)
     summed = (
         "frames", "video_frames", "logged_frames", "tail_frames_cut", "seconds", "skipped_lines", "repeats", "episodes",
-        "frames_in_episodes", "frames_left_out", "unmarked_repeats", "key_events", "key_events_outside_episodes", "short_taps", "short_taps_kept",
+        "frames_in_episodes", "frames_left_out", "unmarked_repeats",
+        "key_events", "key_events_outside_episodes", "short_taps", "short_taps_kept",
     )  # fmt: skip
     counted = ("presses", "keyups_without_keydown", "unmapped_keys", "known_keys_not_learned")
     return {
@@ -241,9 +242,8 @@ def _warnings(session: Session, report: Mapping) -> Iterator[str]:
     for stray in report["episode_ends_without_start"]:
         yield f"the fight_end in line {stray['line']} has no fight_start and counts for nothing"
     for stretch in report["left_out"]:
-        yield (
-            f"left out, {stretch['from_s']:.1f} to {stretch['to_s']:.1f} s ({stretch['frames']} frames): {stretch['why']}"
-        )
+        when = f"{stretch['from_s']:.1f} to {stretch['to_s']:.1f} s ({stretch['frames']} frames)"
+        yield f"left out, {when}: {stretch['why']}"
     if report["key_repairs"]:
         yield f"{len(report['key_repairs'])} keyups were lost: {_repairs_in_words(report['key_repairs'])}"
     if report["keys_down_at_end"]:

@@ -16,9 +16,7 @@ from stages.recordings.scan import Scan, scan
 from stages.recordings.session import Session, read_session
 from stages.recordings.stretches import left_out
 from stages.recordings.timeline import Timeline, end_of, episode_ids, episode_spans, labels, median_interval
-from stages.recordings.verdict import Verdict, verdict_of
-
-ABOUT = 1.1  # as far as two frame rates may lie apart and still be one
+from stages.recordings.verdict import SAME_RATE, Verdict, verdict_of
 
 
 @dataclass(frozen=True)
@@ -89,18 +87,18 @@ def _rate_faults(session: Session, pictures: Scan, wanted_fps: float | None) -> 
         return
     period = pictures.period()
     own = 1 / interval / period
-    if period > 1 and (wanted_fps is None or wanted_fps > own * ABOUT):
+    if period > 1 and (wanted_fps is None or wanted_fps > own * SAME_RATE):
         yield (
             f"each picture stands there {period} times: the game shows {own:.3g} a second, recorded are "
             f"{own * period:.3g}; record {own:.3g} a second, or set align.fps: {own:.3g}"
         )
-    elif wanted_fps is not None and wanted_fps > own * ABOUT:
+    elif wanted_fps is not None and wanted_fps > own * SAME_RATE:
         yield f"it has {own:.3g} frames a second, align.fps wants {wanted_fps:g}: lower that"
 
 
 def _kept(times: np.ndarray, fps: float | None) -> np.ndarray:
     """The frames int64 [K] that are nearest to moments of an even rate; all when `fps` is None or no lower rate."""
-    if fps is None or len(times) < 2 or fps * ABOUT >= 1 / max(median_interval(times), 1e-9):
+    if fps is None or len(times) < 2 or fps * SAME_RATE >= 1 / max(median_interval(times), 1e-9):
         return np.arange(len(times))
     moments = np.arange(times[0], times[-1] + 1e-6, 1 / fps)
     after = np.clip(np.searchsorted(times, moments), 1, len(times) - 1)

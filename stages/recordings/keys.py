@@ -5,11 +5,11 @@ Names are those of pynput's `str(key)` (`Key.space`, `Key.shift`, `f`), made can
 - quotes are taken off, letters are small and composed (Unicode NFC); a dead key (`['´']`) is its character;
 - with Ctrl held a letter is heard as a control character: it is that letter again (ASCII: code 1 is A);
 - the left Ctrl, Shift, Alt and Cmd have one name (`Key.ctrl`; Windows says `Key.ctrl_l`), AltGr is `Key.alt_r`;
-- the keys of the number pad are `Numpad.0` to `Numpad.9`, `Numpad.add`, ...: an X server numbers them by keysym (another
-  one while NumLock is off), Windows by virtual key.
+- the keys of the number pad are `Numpad.0` to `Numpad.9`, `Numpad.add`, ...: an X server numbers them by keysym
+  (another one while NumLock is off), Windows by virtual key.
 
-Other numbers (`<173>`) stay: below MOST_VIRTUAL_KEYS one is a virtual key of Windows or macOS (where those of the number
-pad are other keys than under Windows, so they stay too), above a keysym of X11.
+Other numbers (`<173>`) stay: below MOST_VIRTUAL_KEYS one is a virtual key of Windows or macOS (where those of the
+number pad are other keys than under Windows, so they stay too), above a keysym of X11.
 """
 
 import ast
@@ -80,11 +80,30 @@ def _character(name: str) -> str:
     return name.lower() if len(name.lower()) == 1 else name
 
 
+def number_of(name: str, platform: str) -> int | None:
+    """The number by which a key that has no other name is pressed under `platform` (sys.platform), None for others.
+
+    ValueError for a number of another system: there it would be another key.
+    """
+    is_x11 = platform.startswith("linux")
+    if name.startswith("Numpad."):
+        table = KEYSYMS if is_x11 else MACOS if platform == "darwin" else WINDOWS
+        if (number := table.get(name.removeprefix("Numpad."))) is None:
+            raise ValueError(f"{name!r} is no key of the number pad here; there are {', '.join(table)}")
+        return number
+    if not re.fullmatch(r"<\d+>", name):
+        return None
+    number = int(name[1:-1])
+    if is_x11 == (number < MOST_VIRTUAL_KEYS):
+        raise ValueError(f"{name!r}{hint(name)}, not of this one; record the keys on the system where they are pressed")
+    return number
+
+
 def hint(key: str) -> str:
     """What an unmapped key may be, as the end of a sentence; empty where nothing is known."""
     number = int(key[1:-1]) if re.fullmatch(r"<\d+>", key) else None
     if number in LAYOUT_SWITCHES:
-        return ": Shift or Alt, renamed because it also switches the keyboard's layout; switch that off while you record"
+        return ": Shift or Alt, renamed where it also switches the keyboard's layout; switch that off while you record"
     if number is not None:
         system = "Windows or macOS" if number < MOST_VIRTUAL_KEYS else "X11"
         return f": a number of {system} for a key that has no name there"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stages.recordings.doctor import common_frames, usable_frames
 from stages.recordings.examination import Reading
+from stages.recordings.pairing import paired
 from stages.recordings.session import Session, read_session
 from stages.recordings.timeline import end_of, episode_spans, presses
 from stages.recordings.video import read_frames, readable_frames
@@ -58,13 +59,15 @@ def _told_usable(session: Session, video_frames: int) -> int:
 
 def _mended(session: Session) -> tuple[list[Event], list[str]]:
     """All events in order with what was missing, and in words what that was."""
-    end, done = end_of(session.times), []
+    end = end_of(session.times)
     ends = [float(t) for t in episode_spans(session.markers, end)[:, 1]] if session.markers else []
+    keys = paired(session.key_events, [*ends, end])
+    done = [f"{each.key}, down since {each.down:.3f}, goes up at {each.up:.3f}" for each in keys.repairs]
     events: list[Event] = []
-    for key, spans in presses(session.key_events).items():
+    for key, spans in presses(keys.events).items():
         for down, up in spans.tolist():
             if up == float("inf"):
-                up = min((t for t in [*ends, end] if t >= down), default=down)
+                up = max(end, down)
                 done.append(f"{key}, down since {down:.3f}, goes up at {up:.3f}")
             events += [(down, DOWN, "keydown", key), (up, UP if up > down else TAP_UP, "keyup", key)]
     spans = episode_spans(session.markers, end)

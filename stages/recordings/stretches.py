@@ -66,7 +66,8 @@ def _silent(session: Session, scan: Scan) -> Iterator[Stretch]:
     for start, stop in pauses:
         first, last = np.searchsorted(session.times, [start, stop])
         if stop - start > longest and (~scan.same[first:last]).mean() > ALIVE:
-            yield Stretch(int(first), int(last), f"the key log is silent for {stop - start:.0f} s while the game goes on")
+            why = f"the key log is silent for {stop - start:.0f} s while the game goes on"
+            yield Stretch(int(first), int(last), why)
 
 
 def _pauses(session: Session) -> list[tuple[float, float]]:

@@ -210,7 +210,7 @@ def _block_frames(times: np.ndarray) -> int:
     return max(BLOCK_FRAMES, round(BLOCK_S / float(np.median(np.diff(times)))))
 
 
-def _sums(times, spans: Mapping[str, np.ndarray], change, blocks, lags=LAGS_S) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _sums(times, spans: Mapping[str, np.ndarray], change, blocks, lags=LAGS_S) -> tuple[np.ndarray, ...]:
     """Per block: X'X [L, B, K, K], X'Y [L, B, K, C] and Y'Y [B, C], with a column of ones in X."""
     index = np.concatenate(blocks)
     y = change[index].astype(np.float64)

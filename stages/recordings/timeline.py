@@ -22,8 +22,9 @@ FIXED_COLUMNS = ("frame", "t", "episode", "repeat")
 
 @dataclass(frozen=True)
 class Timeline:
-    """One row a frame of a session: `frames` int64 [T], their places in the video (others are unused), `times` float64 [T]
-    in s, `repeats` bool [T], `episode` int64 [T] (-1: in none), `actions` uint8 [T, A] with the columns `action_names`."""
+    """One row a frame of a session: `frames` int64 [T], their places in the video (others are unused), `times` float64
+    [T] in s, `repeats` bool [T], `episode` int64 [T] (-1: in none), `actions` uint8 [T, A] with the columns
+    `action_names`."""
 
     session: str
     frames: np.ndarray

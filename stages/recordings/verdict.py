@@ -7,6 +7,7 @@ from dataclasses import dataclass
 GOOD, USABLE, BAD = "good", "usable with warnings", "do not train on this"
 MANY_REPEATS, TOO_MANY_REPEATS = 0.02, 0.2  # shares of the frames
 MANY_GAPS_PER_MIN = 2.0
+SAME_RATE = 1.1  # as far as two frame rates may lie apart and still be one
 MOST_LEFT_OUT = 0.5  # share of the frames in episodes
 FATAL = ("nothing is learned from this session",)  # words of warnings
 
@@ -59,6 +60,24 @@ def twin_words(kept: str) -> str:
         f"{kept} is the same recording, repaired: take one of the two out of the folder, or what is learned from one "
         f"may be tested on the other"
     )
+
+
+def other_rates(interval_ms: Mapping[str, float], fps: float | None) -> dict[str, str]:
+    """{session: why it does not go with the others}: those of another frame rate than most, unless `fps` evens them.
+
+    To a model one number of frames is one stretch of time.
+    """
+    if fps is not None or not interval_ms:
+        return {}
+    usual = sorted(interval_ms.values())[len(interval_ms) // 2]
+    return {
+        stem: (
+            f"it has {1000 / own:.3g} frames a second, most others {1000 / usual:.3g}: learn from one kind alone, or "
+            f"set align.fps: {1000 / max(interval_ms.values()):.3g}"
+        )
+        for stem, own in interval_ms.items()
+        if own > 0 and usual > 0 and max(own / usual, usual / own) > SAME_RATE
+    }
 
 
 def _fatal(report: Mapping):

@@ -207,8 +207,8 @@ def decoded(path: str | Path) -> Iterator[av.VideoFrame]:
         raise ValueError(_damaged(path, count, f"{missing} bytes are missing at its end"))
     if hidden > 0:
         raise ValueError(
-            f"{path} holds {hidden + count} frames, of which its edit list hides {hidden} (a cut without encoding anew): "
-            f"nobody can tell which lines of the frame log they are; take the uncut video"
+            f"{path} holds {hidden + count} frames, of which its edit list hides {hidden} (a cut without encoding "
+            f"anew): nobody can tell which lines of the frame log they are; take the uncut video"
         )
 
 

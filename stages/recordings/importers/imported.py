@@ -1,6 +1,7 @@
 """A recording of another kind on its way to a session: what was read, and what could not be carried over."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import errno
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -9,9 +10,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from stages.recordings.actions import ActionVocabulary
 from stages.recordings.files import new_session_paths
 from stages.recordings.writer import SessionWriter
 
+SMALLEST_PX = 16
 KeyEvents = Sequence[tuple[float, str, str]]  # (t, "keydown" | "keyup", key), in order
 
 
@@ -33,6 +36,52 @@ class Imported:
     lost: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Episode:
+    """One recording in a source, not read yet: `name` is its session's, `read` raises ValueError when it is bad."""
+
+    name: str
+    read: Callable[[], Imported]
+
+
+def session_name(*parts: str) -> str:
+    """The name of a session from names of files and folders; it has no dots."""
+    return "_".join(part.replace(".", "_") for part in parts)
+
+
+def cut(found: object, length: int = 160) -> str:
+    """What was found, as one line of a message, without its middle where it is long."""
+    text = " ".join(str(found).split())
+    return text if len(text) <= length else f"{text[: length * 2 // 3]} ... {text[-length // 4 :]}"
+
+
+@contextmanager
+def reading(where: object) -> Iterator[None]:
+    """Whatever a library says of a damaged or foreign file becomes one sentence that begins with the file's name.
+
+    Codecs and containers raise errors of every kind; a full disk is none of theirs.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
+        said = error.strerror if isinstance(error, OSError) and error.strerror else cut(error)
+        why = ": ".join(part for part in (type(error).__name__ if type(error) is not ValueError else "", said) if part)
+        raise ValueError(f"{where} cannot be read: {why}; restore it, convert it or leave it out") from None
+
+
+@contextmanager
+def files_named() -> Iterator[None]:
+    """A file that cannot be opened or written is bad input that names it; a full disk is not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise ValueError(f"{error.filename or 'a file'} cannot be opened: {error.strerror or cut(error)}") from None
+
+
 def events_of(times: np.ndarray, held: np.ndarray, names: Sequence[str], keys: Mapping[str, Sequence[str]], fps: float):
     """Key events that give back the labels held [T, A]: a key goes down and up at the times of frames."""
     edges = [*times.tolist(), float(times[-1]) + 1 / fps]
@@ -43,22 +92,46 @@ def events_of(times: np.ndarray, held: np.ndarray, names: Sequence[str], keys: M
     ]
 
 
-def matched_actions(found: Sequence[str], keys: Mapping[str, Sequence[str]]) -> dict[int, str]:
-    """Column -> action of the key map, by name, in upper or lower case; ValueError when none matches."""
-    ours = {action.casefold(): action for action in keys}
-    matched = {i: ours[str(name).casefold()] for i, name in enumerate(found) if str(name).casefold() in ours}
-    if not matched:
-        raise ValueError(f"the actions {list(found)} of the recording are none of {list(keys)}; give --keys ACTION=KEY")
+def matched_actions(found: Sequence[str], vocabulary: ActionVocabulary, where: str) -> dict[int, str]:
+    """Column -> action of the key map, by name, in upper or lower case.
+
+    ValueError when two columns are one action, and when a learned action has no column.
+    """
+    ours = {action.casefold(): action for action in vocabulary.keys}
+    names = [str(name).strip() for name in found]
+    matched = {i: ours[name.casefold()] for i, name in enumerate(names) if name.casefold() in ours}
+    for action in vocabulary.keys:
+        twins = [names[i] for i, other in matched.items() if other == action]
+        if len(twins) > 1:
+            raise ValueError(f"{where}: the columns {cut(twins)} are all {action}; keep one of them")
+    missing = [action for action in vocabulary.names if action not in matched.values()]
+    if missing:
+        raise ValueError(
+            f"{where} has no column for {cut(missing)}; found {cut(names)}. Rename its columns, or name the "
+            f"actions that it has, each with its key: --keys ACTION=KEY"
+        )
     return matched
+
+
+def require_zero_or_one(values: np.ndarray, names: Sequence[str], where: str) -> None:
+    """ValueError that names row and column of the first label that is neither 0 nor 1; `values` [T, A]."""
+    row, column = next(iter(np.argwhere((values != 0) & (values != 1))), (None, None))
+    if row is not None:
+        raise ValueError(
+            f"{where}, frame {row}: {names[column]} is {values[row, column]:g}, expected 0 or 1; write down which "
+            f"frames held the key, not how likely, how strongly or as which class"
+        )
 
 
 @contextmanager
 def all_or_none(directory: Path, names: Sequence[str]) -> Iterator[Path]:
     """A folder to write the sessions `names` to, which come to `directory` when the block ends, and not if it fails.
 
-    ValueError when one of them stands there already.
+    ValueError when one of them stands there already, or two have one name.
     """
-    for name in names:
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise ValueError(f"two recordings would both be called {name}; rename one")
         new_session_paths(directory, name)
     with TemporaryDirectory(prefix=".import-", dir=directory) as work:
         yield Path(work)
@@ -75,6 +148,10 @@ def write_session(directory: Path, imported: Imported, keys: Mapping[str, Sequen
     height, width = first.shape[0] & ~1, first.shape[1] & ~1
     if (height, width) != first.shape[:2]:
         imported.lost.append(f"the last row or column of {first.shape[1]}x{first.shape[0]} px: video needs even sides")
+    if min(height, width) < SMALLEST_PX:
+        raise ValueError(
+            f"{imported.source}: its pictures are {first.shape[1]}x{first.shape[0]} px, too small to be those of a game"
+        )
     metadata = {
         "game": "",
         "keys": {action: list(held) for action, held in keys.items()},
@@ -96,6 +173,11 @@ def _write_frames(writer: SessionWriter, imported: Imported, images: Iterator[np
         state = None
         if imported.state is not None:
             state = dict(zip(imported.state_columns, imported.state[i].tolist(), strict=True))
+        if image.shape[0] & ~1 != height or image.shape[1] & ~1 != width:
+            raise ValueError(
+                f"{imported.source}: picture {i} is {image.shape[1]}x{image.shape[0]} px, those before it "
+                f"{width}x{height}; a session has one size: split it there"
+            )
         writer.frame(image[:height, :width], t, state=state)
         written += 1
     if written != len(imported.times):
