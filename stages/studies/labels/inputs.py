@@ -13,7 +13,7 @@ from stages.learning.checkpoints import read_json, write_json
 from stages.learning.training import FitSettings, scratch_folder
 from stages.models.acting import Acting
 from stages.models.cloning import Windows
-from stages.models.latent_policy import MeanPolicy
+from stages.models.policies.ensemble import Ensemble
 from stages.models.policies.recurrent import Recurrent
 from stages.models.policies.registry import kind_of, load_policy, policy_input, save_policy, section_of
 from stages.params import Params
@@ -44,17 +44,17 @@ def cloned_folder(count: int, draw: int) -> Path:
     return CLONED / str(count) / str(draw)
 
 
-def save_cloned(folder: Path, policy: MeanPolicy, acting: Acting, actions: Sequence[str]) -> None:
+def save_cloned(folder: Path, policy: Ensemble, acting: Acting, actions: Sequence[str]) -> None:
     """The policy of each fold in a folder of its own, and acting.json."""
     for number, each in enumerate(policy.policies):
         save_policy(folder / str(number), each)
     write_json(folder / "acting.json", acting.as_json(actions))
 
 
-def load_cloned(folder: Path, actions: Sequence[str]) -> tuple[MeanPolicy, Acting]:
+def load_cloned(folder: Path, actions: Sequence[str]) -> tuple[Ensemble, Acting]:
     """What `save_cloned` wrote, on the CPU."""
     policies = [load_policy(path) for path in sorted(folder.iterdir()) if path.is_dir()]
-    return MeanPolicy(policies).eval(), Acting.from_json(read_json(folder / "acting.json"), actions)
+    return Ensemble(policies).eval(), Acting.from_json(read_json(folder / "acting.json"), actions)
 
 
 def video_of(params: Params, split: str, folder: Path) -> Video:
