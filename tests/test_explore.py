@@ -19,7 +19,9 @@ NAMES = ("WALK", "DASH")
 def timeline(session, columns, episode, fps=10.0, names=NAMES):
     actions = np.array([[int(mark) for mark in column] for column in columns], np.uint8).T
     times = 100 + np.arange(len(episode)) / fps
-    return Timeline(session, times, np.zeros(len(episode), bool), np.array(episode), actions, names)
+    return Timeline(
+        session, np.arange(len(times)), times, np.zeros(len(episode), bool), np.array(episode), actions, names
+    )
 
 
 def by_hand():

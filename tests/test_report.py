@@ -71,7 +71,9 @@ def write_recordings(folder):
 
 def write_timeline_of(folder, session, times):
     (folder / "data/timelines").mkdir(parents=True, exist_ok=True)
-    timeline = Timeline(session, times, np.zeros(FRAMES, bool), np.zeros(FRAMES, np.int64), held(), ACTIONS)
+    timeline = Timeline(
+        session, np.arange(FRAMES), times, np.zeros(FRAMES, bool), np.zeros(FRAMES, np.int64), held(), ACTIONS
+    )
     write_timeline(folder / f"data/timelines/{session}.csv", timeline)
 
 

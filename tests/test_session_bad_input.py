@@ -25,15 +25,18 @@ def test_a_missing_or_empty_file_is_named(tmp_path, suffix):
     ("line", "message"),
     [
         ('{"event": "keydown", "key"', "this is not JSON; found"),
-        ("", "this is not JSON"),
         ("[1, 2]", "expected a JSON object, not a list"),
-        ('{"event": "mousemove", "t": 1}', "unknown event 'mousemove', expected one of"),
-        ('{"event": "keydown", "t": 1}', "key is None"),
+        ('{"event": 7, "t": 1}', "event is '7', expected one of"),
+        ('{"event": "keydown", "t": 1}', "key is 'None'"),
+        ('{"event": "keydown", "key": "\\ud83d", "t": 1}', "key is"),
+        ('{"event": "keydown", "key": "a", "key": "b", "t": 1}', "a name stands twice in it"),
+        ("[" * 100_000, "this is not JSON"),
+        ('{"event": "keydown", "key": "a", "t": 1700000000000}', r"t is 1.7e\+12, no UTC seconds"),
         ('{"event": "keydown", "key": "a"}', "t is missing, expected seconds"),
-        ('{"event": "keydown", "key": "a", "t": NaN}', "t is nan, expected seconds"),
-        ('{"event": "keydown", "key": "a", "t": Infinity}', "t is inf"),
-        ('{"event": "keydown", "key": "a", "t": "now"}', "t is now"),
-        ('{"event": "keydown", "key": "a", "t": true}', "t is True"),
+        ('{"event": "keydown", "key": "a", "t": NaN}', "t is 'nan', expected seconds"),
+        ('{"event": "keydown", "key": "a", "t": Infinity}', "t is 'inf'"),
+        ('{"event": "keydown", "key": "a", "t": "now"}', "t is 'now'"),
+        ('{"event": "keydown", "key": "a", "t": true}', "t is 'True'"),
         ('{"event": "marker", "type": "pause", "t": 1}', "marker of type 'pause'"),
     ],
 )
@@ -60,11 +63,54 @@ def test_a_skipped_frame_line_still_stands_for_its_frame(tmp_path, bad):
     path = write(tmp_path) / "one_frames.jsonl"
     lines = lines_of(path)
     put_lines(path, ['{"t": NaN}' if i in bad else line for i, line in enumerate(lines)])
-    with pytest.raises(ValueError, match=f"one_frames.jsonl, line {bad[0] + 1}: t is nan"):
+    with pytest.raises(ValueError, match=f"one_frames.jsonl, line {bad[0] + 1}: t is 'nan'"):
         read(tmp_path)
     session = read(tmp_path, on_bad_line="skip")
     assert session.skipped_lines == len(bad)
     np.testing.assert_allclose(session.times, START + np.arange(12) * 3 / 35, atol=2e-6, rtol=0)
+
+
+def test_a_blank_line_of_the_frame_log_is_no_frame_and_the_other_lines_keep_their_numbers(tmp_path):
+    path = write(tmp_path) / "one_frames.jsonl"
+    lines = lines_of(path)
+    put_lines(path, [*lines[:5], "", *lines[5:-1], "?", lines[-1]])
+    with pytest.raises(ValueError, match=f"line {len(lines) + 1}: this is not JSON"):
+        read(tmp_path)
+    put_lines(path, [*lines[:5], "", *lines[5:]])
+    np.testing.assert_allclose(read(tmp_path).times, START + np.arange(12) * 3 / 35, atol=2e-6, rtol=0)
+
+
+def test_other_events_are_counted_by_kind(tmp_path):
+    path = write(tmp_path) / "one_events.jsonl"
+    lines = lines_of(path)
+    others = ['{"event": "move", "x": 1}', '{"event": "click", "t": 0}', '{"event": "move"}']
+    put_lines(path, [lines[0], *others, *lines[1:]])
+    session = read(tmp_path)
+    assert session.other_events == {"move": 2, "click": 1} and not session.skipped_lines
+
+
+@pytest.mark.parametrize("text", ["1800000000.5", "2027-01-15T08:00:00.5Z"])
+def test_times_in_quotes_and_with_a_time_zone_are_certain(tmp_path, text):
+    path = write(tmp_path) / "one_events.jsonl"
+    put_lines(path, [*lines_of(path), f'{{"event": "keydown", "key": "a", "t": "{text}"}}'])
+    assert read(tmp_path).key_events[-1].t == 1800000000.5
+
+
+def test_a_log_in_utf_16_is_read(tmp_path):
+    path = write(tmp_path) / "one_events.jsonl"
+    before, text = read(tmp_path), path.read_text(encoding="utf-8")
+    path.write_text(text, encoding="utf-16")
+    assert read(tmp_path).key_events == before.key_events
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".MP4", ".mov"])
+def test_any_container_is_the_video(tmp_path, suffix):
+    video = write(tmp_path) / "one.mp4"
+    video.rename(video.with_suffix(suffix))
+    assert session_stems(tmp_path) == ["one"] and read(tmp_path).video.suffix == suffix
+    (tmp_path / "one.webm").write_bytes(b"?")
+    with pytest.raises(ValueError, match="are both the video of one; take one of them away"):
+        read(tmp_path).video  # noqa: B018
 
 
 def test_a_file_of_bad_lines_only_is_an_error_either_way(tmp_path):

@@ -232,6 +232,7 @@ def timeline() -> Timeline:
     times = np.round(1_763_800_000.123457 + np.arange(5) / 30, 6)
     return Timeline(
         session="one",
+        frames=np.array([0, 1, 2, 5, 6]),
         times=times,
         repeats=np.array([False, True, False, False, True]),
         episode=np.array([-1, 0, 0, 1, -1]),

@@ -38,7 +38,7 @@ MODEL_SHARE = 0.05  # of a frame interval: the standard uncertainty that stays h
 NOISE_R2 = 0.01  # less is no relation worth a number
 FAR_LAGS_S = np.arange(-10, 10.05, 0.1)
 EARLIEST_S, LATEST_S = -0.25, 1.0  # lags that a sound recording may have
-BLOCKS_A_PART, CERTAIN_R2, CERTAIN_TIMES, MOST_PARTS = 10, 0.15, 3.0, 0.7
+BLOCKS_A_PART, FEWEST_PARTS, CERTAIN_R2, CERTAIN_TIMES, MOST_PARTS, STEADY_S = 3, 3, 0.15, 3.0, 0.7, 1.0
 
 
 @dataclass(frozen=True)
@@ -131,23 +131,26 @@ def certificate(times: np.ndarray, inside: np.ndarray, key_events, change: np.nd
 def apart(times: np.ndarray, inside: np.ndarray, key_events, change: np.ndarray) -> tuple[float, float] | None:
     """The lag, s, at the start and the end of a session whose logs are certainly of two clocks, or None.
 
-    Certain is what half a minute after another says: a lag that no game has (the picture changes before the key, or
-    more than LATEST_S after it) explains CERTAIN_R2 of the picture's change, and CERTAIN_TIMES what any usual lag does.
+    Certain is what one part after another says: a lag that no game has (the picture changes before the key, or more
+    than LATEST_S after it) explains CERTAIN_R2 of the picture's change, and CERTAIN_TIMES what any usual lag does; and
+    from part to part it moves by no more than clocks do.
     """
     spans = {key: s for key, s in presses(key_events).items() if len(s) >= FEWEST_PRESSES}
+    if not spans or not np.median(np.diff(times)):
+        return None
     blocks = _blocks(times, inside)
-    if not spans or len(blocks) < FEWEST_BLOCKS:
+    if len(blocks) < FEWEST_PARTS * BLOCKS_A_PART:
         return None
     sums = _sums(times, spans, change, blocks, FAR_LAGS_S)
-    parts = np.array_split(np.arange(len(blocks)), max(len(blocks) // BLOCKS_A_PART, 1))
+    parts = np.array_split(np.arange(len(blocks)), len(blocks) // BLOCKS_A_PART)
     weights = np.array([np.isin(np.arange(len(blocks)), part) for part in parts], float)
     curves = _r2(sums, weights)
     usual = (FAR_LAGS_S >= EARLIEST_S) & (FAR_LAGS_S <= LATEST_S)
     best, other = curves[:, ~usual].max(axis=1), curves[:, usual].max(axis=1)
     certain = (best >= CERTAIN_R2) & (best >= CERTAIN_TIMES * other)
-    if certain.mean() < MOST_PARTS:
-        return None
     lags = FAR_LAGS_S[~usual][curves[:, ~usual].argmax(axis=1)][certain]
+    if certain.mean() < MOST_PARTS or (np.abs(np.diff(lags)) <= STEADY_S).mean() < MOST_PARTS:
+        return None
     return float(lags[0]), float(lags[-1])
 
 
