@@ -8,6 +8,7 @@
 #   make readme     the measured results of the last run into README.md
 #   make live       what `understudy record` and `play` need beside the pipeline: screen and keyboard
 #   make test       the tests;  one file: make test ARGS=tests/test_timeline.py
+#   make damage     a sound session damaged 2,000 times: each time told, or its labels as before
 #   make test-live  the tests on a real screen: needs Xvfb (apt-get install xvfb python3-tk)
 #   make lint       ruff, its rules and its format
 #   make bench      speed against Keras/TensorFlow and cv2, latency of play (Xvfb or a display) -> reports/benchmark.md
@@ -25,7 +26,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Where bytecode is not written, every stage compiles its libraries anew: a minute of a run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: repro show grid labels minutes deps readme live test test-live lint bench bench-scale lock
+.PHONY: repro show grid labels minutes deps readme live test damage test-live lint bench bench-scale lock
 .DEFAULT_GOAL := repro
 
 repro: .venv/installed
@@ -54,6 +55,9 @@ readme: .venv/installed
 # One worker a core; tests keep to one thread each (tests/conftest.py).
 test: .venv/installed-test
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+damage: .venv/installed-test
+	DAMAGE_EXAMPLES=75 $(BIN)/python -m pytest -n auto --maxprocesses 4 tests/test_damage.py
 
 live: .venv/installed-live
 
