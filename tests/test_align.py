@@ -34,9 +34,11 @@ def record(directory, stem="one", *, log="start 0 +Key.left 0.2 -Key.left 0.5 en
     return directory
 
 
-def run(directory, *, rule="interval", delay_ms=0, on_bad_line="error", workers=1, vocabulary=VOCABULARY):
-    out = directory.parent / "timelines"
-    return align(directory, out, vocabulary, Reading(rule, delay_ms, on_bad_line, picture_fps=10.0), workers)
+def run(
+    directory, *, rule="interval", delay_ms=0, on_bad_line="error", workers=1, vocabulary=VOCABULARY, skip=False, **more
+):
+    reading = Reading(rule, delay_ms, on_bad_line, picture_fps=10.0, **more)
+    return align(directory, directory.parent / "timelines", vocabulary, reading, workers, skip=skip)
 
 
 @pytest.fixture
@@ -172,6 +174,52 @@ def test_wrong_clocks_are_suspected(raw):
         run(raw)
     assert "one: do not train on this: the median interval" in str(error.value)
     assert "two: do not train on this: no key event lies in the time of the video" in str(error.value)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_bad_session_stops_align_or_is_left_out_and_named(raw, workers):
+    record(raw)
+    record(raw, "two", log="+f 5000 -f 5001")
+    (record(raw, "worse") / "worse_frames.jsonl").write_text("[]")
+    with pytest.raises(ValueError) as error:
+        run(raw, workers=workers)
+    first, second, todo = str(error.value).splitlines()
+    assert (
+        first == "two: do not train on this: no key event lies in the time of the video: do the two logs share a clock?"
+    )
+    assert "worse_frames.jsonl, line 1" in second and "align.on_bad_session: skip" in todo
+    report = run(raw, workers=workers, skip=True)
+    assert list(report["sessions"]) == ["one"] and list(report["left_out"]) == ["two", "worse"]
+    assert [path.name for path in sorted((raw.parent / "timelines").iterdir())] == ["alignment.json", "one.csv"]
+    (raw / "one_events.jsonl").write_text("[]")
+    with pytest.raises(ValueError, match="one: do not train on this"):
+        run(raw, skip=True)  # nothing would be left
+
+
+def test_sessions_of_different_rates_are_refused_or_thinned(raw):
+    for stem in ("one", "two"):
+        record(raw, stem)
+    record(raw, "fast", times=np.arange(10) / 30, log="+Key.left 0.1 -Key.left 0.2")
+    with pytest.raises(ValueError, match="fast: .* it has 30 frames a second, most others 10: .* set align.fps: 10"):
+        run(raw)
+    run(raw, fps=10)
+    fast = read_timeline(raw.parent / "timelines/fast.csv")
+    assert fast.frames.tolist() == [0, 3, 6, 9] and fast.actions[:, 0].tolist() == [0, 1, 0, 0]
+    assert read_timeline(raw.parent / "timelines/one.csv").frames.tolist() == list(range(10))
+
+
+def test_what_an_agent_played_is_not_learned_unless_asked_for(raw):
+    record(raw)
+    path = raw / "one_session.json"
+    said = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(said | {"player": "agent"}), encoding="utf-8")
+    with pytest.raises(ValueError, match="cannot be learned from: played by: agent"):
+        run(raw)
+    assert run(raw, agents=True)["sessions"]["one"]["frames_left_out"] == 0
+    spans = [{"player": "agent", "start": START + 0.6, "end": START + 0.8}]
+    path.write_text(json.dumps(said | {"player": "human", "spans": spans}), encoding="utf-8")
+    assert run(raw)["sessions"]["one"]["frames_left_out"] == 2
+    assert read_timeline(raw.parent / "timelines/one.csv").episode.tolist() == [0] * 6 + [-1] * 2 + [0] * 2
 
 
 def test_skipped_lines_are_reported(raw):

@@ -20,6 +20,7 @@ from stages.recordings.actions import ActionVocabulary
 from stages.recordings.doctor import totals
 from stages.recordings.examination import Examined, Reading, examined_session
 from stages.recordings.files import OPTIONAL, REQUIRED, session_path
+from stages.recordings.pictures import pictures_in
 from stages.recordings.repair import repaired
 from stages.recordings.session import session_stems
 from stages.recordings.sync import Certificate, certificate, pooled_lag
@@ -94,7 +95,7 @@ def read_only_lines(folder: Path, stems: Sequence[str]) -> list[str]:
 def folder_and_stems(text: str) -> tuple[Path, list[str]]:
     """The folder and the sessions in it that were asked for."""
     path = Path(text)
-    if path.is_dir() and not any(path.glob("[0-9]*.png")):
+    if path.is_dir() and not any(each.stem.isdecimal() for each in pictures_in(path)):
         return path, session_stems(path)
     folder, stem = session_of(text)
     return folder, [stem]
