@@ -29,7 +29,7 @@ def pressed(seed: int) -> list[dict]:
 
 
 def pictures(events: list[dict]) -> np.ndarray:
-    """uint8 [T, H, W, 3]: a third of the picture for each key, noise that is bright while it is down."""
+    """uint8 [T, H, W, 3]: a third of the picture for each key, which moves while it is down, and some noise."""
     held = np.zeros((FPS * SECONDS, len(KEYS)), bool)
     down: dict[str, float] = {}
     names = [own[0] for own in KEYS.values()]
@@ -39,10 +39,14 @@ def pictures(events: list[dict]) -> np.ndarray:
         else:
             first, last = (int((t - START) * FPS) for t in (down[row["key"]], row["t"]))
             held[first : last + 1, names.index(row["key"])] = True
-    noise = np.random.default_rng(0).integers(20, 60, (FPS * SECONDS, SIZE, SIZE, 3), np.uint8)
+    rng = np.random.default_rng(0)
+    texture = rng.integers(40, 200, (SIZE, SIZE, 3), np.uint8)
+    images = texture + rng.integers(0, 12, (FPS * SECONDS, SIZE, SIZE, 3), np.uint8)
     for column in range(len(KEYS)):
-        noise[held[:, column], :, column * SIZE // 3 : (column + 1) * SIZE // 3] += 150
-    return noise
+        part = slice(column * SIZE // 3, (column + 1) * SIZE // 3)
+        for i in np.flatnonzero(held[:, column]):
+            images[i, :, part] = np.roll(texture, 3 * i, axis=0)[:, part]
+    return images
 
 
 def write_video(path: Path, frames: np.ndarray) -> None:

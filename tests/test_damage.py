@@ -1,7 +1,8 @@
 """Damage to a sound session, at random: its labels stay as they were, or it is refused, or the repair is counted.
 
 Each kind of damage has the size from which it can be told. What cannot be told, whatever its size: a lost press (both
-of its events), a shift of the keys by less than a quarter of a second, a press moved to another key.
+of its events), a shift of the keys by less than a quarter of a second, a press moved to another key, clocks that drift
+apart within a minute.
 `make damage` tries ten times as many.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Callable
 import av
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from stages.recordings.verdict import BAD
@@ -89,7 +90,7 @@ def repeats(folder, draw, rng):  # any
                 down[row["key"]] = row["t"]
             elif row["event"] == "keyup":
                 more += [row | {"event": "keydown", "t": round(float(t), 4)}
-                         for t in np.arange(down[row["key"]] + every, row["t"], every)]  # fmt: skip
+                         for t in np.arange(down[row["key"]] + every, row["t"] - 0.01, every)]  # fmt: skip
         return in_order(rows + more)
 
     change_lines(events(folder), change)
@@ -115,11 +116,6 @@ def late_keys(folder, draw, rng):  # 1.2 s
 def early_keys(folder, draw, rng):  # 1.2 s
     by = draw(1.2, 9)
     change_lines(events(folder), lambda rows: in_order(retimed(lambda t: round(t - by, 4))(rows)))
-
-
-def drifting_keys(folder, draw, rng):  # 6 %
-    rate = draw(1.06, 1.12)
-    change_lines(events(folder), lambda rows: in_order(retimed(lambda t: round(START + (t - START) * rate, 4))(rows)))
 
 
 def keys_of_another_clock(folder, draw, rng):  # the length of the recording
@@ -197,17 +193,14 @@ def two_tracks(folder, draw, rng):
 
 
 def another_container(folder, draw, rng):
-    suffix = rng.choice([".mkv", ".MP4", ".mov", ".avi"])
-    with av.open(str(folder / "s.mp4")) as box, av.open(str(folder / f"s{suffix}"), "w") as out:
+    mp4, other = folder / "s.mp4", folder / f"s{rng.choice(['.mkv', '.MP4', '.mov'])}"
+    mp4.rename(folder / "before")
+    with av.open(str(folder / "before")) as box, av.open(str(other), "w") as out:
         track = out.add_stream_from_template(box.streams.video[0])
         for packet in box.demux(video=0):
             if packet.dts is not None:
                 packet.stream = track
                 out.mux(packet)
-    if suffix != ".MP4":
-        (folder / "s.mp4").unlink()
-    else:
-        (folder / "s.mp4").unlink(missing_ok=True)
 
 
 def another_encoding(folder, draw, rng):
@@ -256,7 +249,7 @@ def other_events(folder, draw, rng):
 
 KINDS = {
     lost_keyups: COUNTED, lost_keydowns: COUNTED, repeats: SAME, bounces: SAME, late_keys: REFUSED,
-    early_keys: REFUSED, drifting_keys: REFUSED, keys_of_another_clock: REFUSED, another_unit: REFUSED,
+    early_keys: REFUSED, keys_of_another_clock: REFUSED, another_unit: REFUSED,
     whole_seconds: REFUSED, silent_key_log: COUNTED, shorter_frame_log: REFUSED, doubled_frame_lines: REFUSED,
     shorter_video: REFUSED, cut_video_file: REFUSED, black: COUNTED, frozen: COUNTED, half_rate: REFUSED,
     two_tracks: REFUSED, another_container: SAME, another_encoding: SAME, blank_lines: SAME,
@@ -286,7 +279,7 @@ def test_damage_is_told(damage, sound, tmp_path):
     folder, before = sound
 
     @settings(
-        max_examples=EXAMPLES, deadline=None, derandomize=True, database=None,
+        max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )  # fmt: skip
     @given(st.data(), st.integers(0, 2**32 - 1))

@@ -1,6 +1,5 @@
 """What a video's pictures say about the recording, found in one pass while they are decoded."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,10 @@ from stages.recordings.pictures import read_pictures
 from stages.recordings.sync import SMALL, change_between
 from stages.recordings.video import decoded, full_range, named_420, plane
 
-SAME_LEVELS = 2  # brightness levels by which an encoder lets a still picture drift
+SAME_CELL_PX, SAME_LEVELS = 4, 2  # by so many levels of brightness an encoder lets cells of a still picture drift
 FLAT_LEVELS = 6  # between the darkest and the brightest point of a picture that shows nothing
-LONGEST_PERIOD, REGULAR, MOVING = 5, 0.85, 0.5
+WINDOW = 60  # frames in which the phase of a slower game does not shift
+LONGEST_PERIOD, REGULAR, ALIVE, MOSTLY = 5, 0.85, 0.25, 0.5
 
 
 @dataclass(frozen=True)
@@ -37,28 +37,41 @@ class Scan:
         return len(self.t)
 
     def period(self) -> int:
-        """How often each picture stands there: 2 when only every second one is new, as far as anything moves."""
-        between = np.diff(np.flatnonzero(~self.same))
-        short = between[between <= LONGEST_PERIOD]
-        if not len(short) or short.sum() < MOVING * len(self):
-            return 1
-        period, count = Counter(short.tolist()).most_common(1)[0]
-        return int(period) if count >= REGULAR * len(short) else 1
+        """How often each picture stands there: 2 when what changes does so at every second frame, all along."""
+        moved = np.expm1(self.change).mean(axis=1)
+        windows = moved[: len(moved) // WINDOW * WINDOW].reshape(-1, WINDOW)
+        for period in range(LONGEST_PERIOD, 1, -1):
+            whole = WINDOW // period * period
+            phases = windows[:, :whole].reshape(len(windows), -1, period)
+            total, often = phases.sum(axis=(1, 2)), _how_many(phases.reshape(len(windows), whole))
+            alive = often >= ALIVE * whole / period
+            if alive.sum() >= MOSTLY * max(len(windows), 1):
+                best = phases.sum(axis=1).max(axis=1)
+                if (best[alive] >= REGULAR * total[alive]).mean() >= REGULAR:
+                    return period
+        return 1
+
+
+def _how_many(changes: np.ndarray) -> np.ndarray:
+    """How many of the changes [N, T] of a window there are, as if all were of one size; float64 [N]."""
+    return changes.sum(axis=1) ** 2 / np.maximum((changes**2).sum(axis=1), 1e-12)
 
 
 def scan(path: str | Path) -> Scan:
     """Looks at every frame of a video, or of a folder of pictures, in brightness alone."""
     t, flat, same, change, damage = [], [], [], [], None
-    before = small_before = None
+    cells_before = small_before = None
     try:
         for at, luma, scale in _brightness(Path(path)):
             corner = luma[::8, ::8]
+            size = tuple(max(side // SAME_CELL_PX, 1) for side in reversed(luma.shape))
+            cells = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
             small = cv2.resize(luma, SMALL, interpolation=cv2.INTER_AREA).astype(np.float32) * scale
             t.append(at)
             flat.append(int(corner.max()) - int(corner.min()) <= FLAT_LEVELS)
-            same.append(before is not None and cv2.norm(luma, before, cv2.NORM_INF) <= SAME_LEVELS)
+            same.append(cells_before is not None and cv2.norm(cells, cells_before, cv2.NORM_INF) <= SAME_LEVELS)
             change.append(change_between(small, small_before))
-            before, small_before = luma.copy(), small
+            cells_before, small_before = cells, small
     except ValueError as error:
         damage = str(error)
     rows = np.array(change, np.float32) if change else np.zeros((0, 1), np.float32)
