@@ -41,7 +41,7 @@ def pictures(events: list[dict]) -> np.ndarray:
             held[first : last + 1, names.index(row["key"])] = True
     rng = np.random.default_rng(0)
     texture = rng.integers(40, 200, (SIZE, SIZE, 3), np.uint8)
-    images = texture + rng.integers(0, 12, (FPS * SECONDS, SIZE, SIZE, 3), np.uint8)
+    images = texture + rng.integers(0, 40, (FPS * SECONDS, SIZE, SIZE, 3), np.uint8)
     for column in range(len(KEYS)):
         part = slice(column * SIZE // 3, (column + 1) * SIZE // 3)
         for i in np.flatnonzero(held[:, column]):

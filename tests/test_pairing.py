@@ -31,6 +31,7 @@ WHOLE = "+a 1 -a 1.2 +a 2 -a 2.4 +a 3 -a 3.3 "  # the median hold is .3
         ("+f 1 +f 30 -f 30.1", [[1, 1.1], [30, 30.1]], 1, 0, 0),  # its own median hold
         (WHOLE + "+f 5 +f 30", [[5, 5.3], [30, 30.3]], 2, 0, 0),  # that of all keys
         ("+f 1 +f 1.5 +f 1.6 +f 30 -f 30.1", [[1, 1.71], [30, 30.1]], 1, 2, 0),  # after its last repeat
+        ("+f 1 +f 1.5 -f 1.7", [[1, 1.2], [1.5, 1.7]], 1, 0, 0),  # a log without the keyboard's repeats
         ("-f 1 +f 2 -f 2.5 -f 3", [[2, 2.5]], 0, 0, 2),
         (WHOLE + "+f 58.5", [[58.5, float("inf")]], 0, 0, 0),  # to the end of the recording
         (WHOLE + "+f 39", [[39, 40]], 1, 0, 0),  # to the end of its episode

@@ -4,8 +4,8 @@ A log of a person's keys is never quite whole: a keyup is lost when another wind
 stops first, or when Shift or another layout renames the key while it is down. Read literally, such a press lasts until
 the key is heard of next. The rules, per key:
 
-- a keydown of a key that is down is the keyboard's repeat if it comes within REPEAT_S of the one before. Later it is a
-  new press, and the keyup between them was lost;
+- a keydown of a key that is down is the keyboard's repeat if it comes within REPEAT_S of the one before and the log
+  holds repeats at all (some come within QUICK_S). Else it is a new press, and the keyup between them was lost;
 - a keyup with a keydown within BOUNCE_S is no release: no finger is that quick, X11 tells repeats so;
 - a key that is never heard of again is held to the end of its episode, if that is no longer than presses of this
   player last (LONG times the longest, or SURELY_S); else its keyup was lost.
@@ -23,6 +23,7 @@ import numpy as np
 from stages.recordings.session import KeyEvent
 
 REPEAT_S = 1.1  # the slowest setting of Windows waits a second before a held key repeats
+QUICK_S = 0.12
 BOUNCE_S = 0.005
 LONG, SURELY_S = 3.0, 2.0
 SHORTEST_HOLD_S = 0.1  # where no press of any key is whole
@@ -53,7 +54,8 @@ def paired(key_events: Sequence[KeyEvent], ends: Sequence[float]) -> KeyLog:
     by_key: dict[str, list[KeyEvent]] = defaultdict(list)
     for event in key_events:
         by_key[event.key].append(event)
-    found = {key: _Presses(events) for key, events in by_key.items()}
+    quick = min((_quickest(events) for events in by_key.values()), default=np.inf) <= QUICK_S
+    found = {key: _Presses(events, REPEAT_S if quick else QUICK_S) for key, events in by_key.items()}
     holds = np.concatenate([one.whole() for one in found.values()] or [np.zeros(0)])
     events, repairs = [], []
     for key, one in found.items():
@@ -92,7 +94,7 @@ class _Press:
 class _Presses:
     """The presses of one key, as its events tell them."""
 
-    def __init__(self, events: Sequence[KeyEvent]):
+    def __init__(self, events: Sequence[KeyEvent], repeat_s: float):
         self.presses: list[_Press] = []
         self.repeats = self.stray = 0
         held: _Press | None = None
@@ -103,7 +105,7 @@ class _Presses:
                 else:
                     held.up, held = event, None
                 continue
-            if held is not None and event.t - held.last <= REPEAT_S:
+            if held is not None and event.t - held.last <= repeat_s:
                 held.last = event.t
                 self.repeats += 1
                 continue
@@ -116,6 +118,12 @@ class _Presses:
     def whole(self) -> np.ndarray:
         """How long the presses lasted whose keyup is there, float64 [P] in s."""
         return np.array([press.up.t - press.down.t for press in self.presses if press.up is not None], np.float64)
+
+
+def _quickest(events: Sequence[KeyEvent]) -> float:
+    """The shortest time, s, between two keydowns of one key without a keyup between."""
+    pairs = zip(events, events[1:], strict=False)
+    return min((b.t - a.t for a, b in pairs if a.event == b.event == "keydown"), default=np.inf)
 
 
 def _without_bounces(events: Sequence[KeyEvent]) -> list[KeyEvent]:

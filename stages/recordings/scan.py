@@ -38,6 +38,8 @@ class Scan:
 
     def period(self) -> int:
         """How often each picture stands there: 2 when what changes does so at every second frame, all along."""
+        if len(self) < WINDOW:
+            return 1
         moved = np.expm1(self.change).mean(axis=1)
         windows = moved[: len(moved) // WINDOW * WINDOW].reshape(-1, WINDOW)
         for period in range(LONGEST_PERIOD, 1, -1):
@@ -45,7 +47,7 @@ class Scan:
             phases = windows[:, :whole].reshape(len(windows), -1, period)
             total, often = phases.sum(axis=(1, 2)), _how_many(phases.reshape(len(windows), whole))
             alive = often >= ALIVE * whole / period
-            if alive.sum() >= MOSTLY * max(len(windows), 1):
+            if alive.sum() >= MOSTLY * len(windows):
                 best = phases.sum(axis=1).max(axis=1)
                 if (best[alive] >= REGULAR * total[alive]).mean() >= REGULAR:
                     return period
