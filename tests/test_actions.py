@@ -3,7 +3,7 @@
 import pytest
 
 from stages.recordings.actions import ActionVocabulary
-from stages.recordings.keys import key_name
+from stages.recordings.keys import hint, key_name, number_of
 
 KEYS = {"LEFT": ["Key.left", "a"], "SHOOT": ["Key.space"], "DASH": ["'F'"], "MENU": ["Key.esc", "Key.space"]}
 
@@ -84,3 +84,25 @@ def test_what_is_not_learned_is_an_error(vocabulary):
 def test_a_vocabulary_that_cannot_be_is_an_error(actions, keys, message):
     with pytest.raises(ValueError, match=message):
         ActionVocabulary.from_params(actions, keys)
+
+
+def test_numbers_are_those_of_the_system_where_a_key_is_pressed():
+    numbers = [number_of("Numpad.5", platform) for platform in ("linux", "win32", "darwin")]
+    assert numbers == [65437, 101, 87]
+    assert number_of("<173>", "win32") == 173 and number_of("<65300>", "linux") == 65300
+    assert number_of("f", "linux") is None
+    with pytest.raises(ValueError, match="'<173>': a number of Windows or macOS .* not of this one"):
+        number_of("<173>", "linux")
+    with pytest.raises(ValueError, match="a number of X11"):
+        number_of("<65300>", "win32")
+    with pytest.raises(ValueError, match="no key of the number pad here"):
+        number_of("Numpad.enter", "win32")
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [("<65032>", "Shift or Alt"), ("!", "with Shift held"), ("space", "is it Key.space?"), ("ф", "another layout"),
+     ("Numpad.4", "number pad"), ("q", "")],
+)  # fmt: skip
+def test_hints_say_what_an_unmapped_key_may_be(key, words):
+    assert words in hint(key)

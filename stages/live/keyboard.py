@@ -54,7 +54,7 @@ def require_known(keys) -> None:
 
 
 def pynput_key(name: str):
-    """pynput's key of a canonical name (`Key.space`, `f`, `<65437>`); ValueError for an unknown one."""
+    """pynput's key of a canonical name (`Key.space`, `f`, `Numpad.5`); ValueError for an unknown one."""
     keyboard = pynput_keyboard()
     name = key_name(name)
     if name.startswith("Key.") and hasattr(keyboard.Key, name.removeprefix("Key.")):

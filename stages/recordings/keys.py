@@ -26,16 +26,16 @@ ALIASES = {
 NUMPAD = (*"0123456789", "multiply", "add", "separator", "subtract", "decimal", "divide", "enter")
 # X11/keysymdef.h; Microsoft, "Virtual-Key Codes"; Apple, HIToolbox/Events.h.
 KEYSYMS = dict(zip(NUMPAD, (*range(65456, 65466), 65450, 65451, 65452, 65453, 65454, 65455, 65421), strict=True))
-WITHOUT_NUMLOCK = (65438, 65436, 65433, 65435, 65430, 65437, 65432, 65429, 65431, 65434)  # of 0 to 9
+WITHOUT_NUMLOCK = dict(
+    zip(NUMPAD, (65438, 65436, 65433, 65435, 65430, 65437, 65432, 65429, 65431, 65434), strict=False)
+)
 WINDOWS = dict(zip(NUMPAD, range(96, 112), strict=False))
 MACOS = {
     **dict(zip(NUMPAD, (82, 83, 84, 85, 86, 87, 88, 89, 91, 92), strict=False)),
     **{"multiply": 67, "add": 69, "subtract": 78, "decimal": 65, "divide": 75, "enter": 76},
 }
 _NUMPAD_OF = {
-    f"<{number}>": f"Numpad.{name}"
-    for table in (WINDOWS, dict(zip(NUMPAD, WITHOUT_NUMLOCK, strict=False)), KEYSYMS)
-    for name, number in table.items()
+    f"<{number}>": f"Numpad.{name}" for table in (WINDOWS, WITHOUT_NUMLOCK, KEYSYMS) for name, number in table.items()
 }
 _OWN_KEYS = "\b\t\n\r\x1b"  # Backspace, Tab, Enter, Esc, or a letter with Ctrl: nobody knows
 LAYOUT_SWITCHES = range(
@@ -87,7 +87,8 @@ def number_of(name: str, platform: str) -> int | None:
     """
     is_x11 = platform.startswith("linux")
     if name.startswith("Numpad."):
-        table = KEYSYMS if is_x11 else MACOS if platform == "darwin" else WINDOWS
+        # Without NumLock the keysyms are those of the keys alone; with it, those of the keys with a modifier.
+        table = KEYSYMS | WITHOUT_NUMLOCK if is_x11 else MACOS if platform == "darwin" else WINDOWS
         if (number := table.get(name.removeprefix("Numpad."))) is None:
             raise ValueError(f"{name!r} is no key of the number pad here; there are {', '.join(table)}")
         return number

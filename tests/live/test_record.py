@@ -70,7 +70,7 @@ def test_only_keys_of_the_game_are_named_and_repeats_suppressed(desktop, tmp_pat
 
 def test_keys_of_other_names_with_shift_and_on_the_number_pad(desktop, tmp_path):
     """X calls Shift and 1 the key !, and the arrow of the number pad the arrow key, whose own state is up."""
-    fingers, keypad_left = Fingers(), "<65430>"  # the keysym KP_Left
+    fingers, keypad_left = Fingers(), "Numpad.4"
     keys = ["--keys", "DASH=Key.shift", "ONE=1", "LEFT=Key.left"]
     recorder = start(tmp_path, "--region", "0,0,320x240", "--fps", 20, "--seconds", 4, *keys)
     fingers.press("Key.shift")
