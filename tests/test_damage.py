@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from stages.recordings.verdict import BAD
+from stages.recordings.verdict import BAD, USABLE
 from stages.recordings.video import read_frames
 from tests.sound_session import FPS, SECONDS, START, change_lines, examined, write_session, write_video
 
@@ -295,3 +295,15 @@ def test_damage_is_told(damage, sound, tmp_path):
 def test_it_is_sound_to_begin_with(sound):
     folder, before = sound
     assert outcome(folder, before) == SAME and examined(folder).verdict.word == "good"
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.2])
+def test_a_recorder_that_fills_missed_slots_with_a_copy_is_usable(sound, tmp_path, share):
+    shutil.rmtree(tmp_path)
+    shutil.copytree(sound[0], tmp_path)
+    images = pictures(tmp_path)
+    for slot in np.flatnonzero(np.random.default_rng(0).random(len(images)) < share):
+        images[slot] = images[slot - 1]
+    write_video(tmp_path / "s.mp4", images)
+    verdict = examined(tmp_path).verdict
+    assert verdict.word == USABLE and "did the recorder lag?" in verdict.reasons[0]
