@@ -68,7 +68,8 @@ def scan(path: str | Path) -> Scan:
             corner = luma[::8, ::8]
             size = tuple(max(side // SAME_CELL_PX, 1) for side in reversed(luma.shape))
             cells = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
-            small = cv2.resize(luma, SMALL, interpolation=cv2.INTER_AREA).astype(np.float32) * scale
+            large = cells if min(size) >= max(SMALL) else luma  # to a twelfth of 720p in two steps: half the work
+            small = cv2.resize(large, SMALL, interpolation=cv2.INTER_AREA).astype(np.float32) * scale
             t.append(at)
             flat.append(int(corner.max()) - int(corner.min()) <= FLAT_LEVELS)
             same.append(cells_before is not None and cv2.norm(cells, cells_before, cv2.NORM_INF) <= SAME_LEVELS)
