@@ -101,7 +101,7 @@ def bounces(folder, draw, rng):  # gaps of up to 5 ms
         more = []
         for row in rows:
             if row["event"] == "keydown":
-                t = row["t"] + 0.1
+                t = row["t"] + 0.2
                 more += [row | {"event": "keyup", "t": round(t, 4)}, row | {"t": round(t + draw(0, 0.004), 4)}]
         return in_order(rows + more)
 

@@ -28,6 +28,7 @@ WHOLE = "+a 1 -a 1.2 +a 2 -a 2.4 +a 3 -a 3.3 "  # the median hold is .3
         ("+f 1 -f 41", [[1, 41]], 0, 0, 0),  # a keyup that is there is believed, however late
         ("+f 1 +f 1.5 +f 1.53 -f 2", [[1, 2]], 0, 2, 0),  # the keyboard's repeats
         ("+f 1 -f 1.5 +f 1.5 -f 1.53 +f 1.53 -f 2", [[1, 2]], 0, 2, 0),  # as X11 tells them
+        ("+f 1 -f 1.05 +f 1.05 -f 1.1", [[1, 1.05], [1.05, 1.1]], 0, 0, 0),  # a program presses that quickly
         ("+f 1 +f 30 -f 30.1", [[1, 1.1], [30, 30.1]], 1, 0, 0),  # its own median hold
         (WHOLE + "+f 5 +f 30", [[5, 5.3], [30, 30.3]], 2, 0, 0),  # that of all keys
         ("+f 1 +f 1.5 +f 1.6 +f 30 -f 30.1", [[1, 1.71], [30, 30.1]], 1, 2, 0),  # after its last repeat

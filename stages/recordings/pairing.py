@@ -6,7 +6,8 @@ the key is heard of next. The rules, per key:
 
 - a keydown of a key that is down is the keyboard's repeat if it comes within REPEAT_S of the one before and the log
   holds repeats at all (some come within QUICK_S). Else it is a new press, and the keyup between them was lost;
-- a keyup with a keydown within BOUNCE_S is no release: no finger is that quick, X11 tells repeats so;
+- a keyup with a keydown within BOUNCE_S, of a key that is down for DELAY_S or longer, is no release: X11 tells repeats
+  so, which no keyboard begins earlier;
 - a key that is never heard of again is held to the end of its episode, if that is no longer than presses of this
   player last (LONG times the longest, or SURELY_S); else its keyup was lost.
 
@@ -24,7 +25,7 @@ from stages.recordings.session import KeyEvent
 
 REPEAT_S = 1.1  # the slowest setting of Windows waits a second before a held key repeats
 QUICK_S = 0.12
-BOUNCE_S = 0.005
+BOUNCE_S, DELAY_S = 0.005, 0.15
 LONG, SURELY_S = 3.0, 2.0
 SHORTEST_HOLD_S = 0.1  # where no press of any key is whole
 
@@ -129,8 +130,9 @@ def _quickest(events: Sequence[KeyEvent]) -> float:
 def _without_bounces(events: Sequence[KeyEvent]) -> list[KeyEvent]:
     kept: list[KeyEvent] = []
     for event in events:
-        bounces = kept and kept[-1].event == "keyup" and event.event == "keydown"
-        if bounces and event.t - kept[-1].t <= BOUNCE_S and len(kept) > 1 and kept[-2].event == "keydown":
+        before = kept[-2:]
+        pressed = event.event == "keydown" and [each.event for each in before] == ["keydown", "keyup"]
+        if pressed and event.t - before[1].t <= BOUNCE_S and before[1].t - before[0].t >= DELAY_S:
             kept.pop()
         else:
             kept.append(event)

@@ -12,6 +12,7 @@ from stages.recordings.timeline import end_of, episode_spans, presses
 FLAT_S = 2.0
 FROZEN_S, FROZEN_PRESSES = 3.0, 2
 SILENT_S, SILENT_TIMES, FEWEST_PAUSES = 15.0, 10.0, 20
+LONGEST_HOLD_S, HOLD_TIMES = 10.0, 3.0  # a hold longer than these, the second of the next longest one, is none
 ALIVE = 0.1  # share of new pictures from which on the game plainly goes on
 NO_PERSON = ("agent", "random")
 
@@ -75,6 +76,10 @@ def _pauses(session: Session) -> list[tuple[float, float]]:
     end = end_of(session.times)
     episodes = episode_spans(session.markers, end) if session.markers else np.array([[session.times[0], end]])
     held = sorted(span for spans in presses(session.key_events).values() for span in spans.tolist())
+    # One hold far beyond all others: in a silence the keyup of one press and the keydown of another are lost, too.
+    lengths = sorted(min(up, end) - down for down, up in held)
+    longest = max(LONGEST_HOLD_S, HOLD_TIMES * lengths[-2]) if len(lengths) > 1 else np.inf
+    held = [(down, up) for down, up in held if min(up, end) - down <= longest]
     pauses = []
     for start, stop in episodes.tolist():
         at = start

@@ -198,7 +198,7 @@ def test_without_a_display_every_command_says_what_to_do(display, tmp_path):
     for changed, words in (
         ({}, "there is no display here"),
         ({"DISPLAY": ":4711"}, "does not answer"),
-        ({"WAYLAND_DISPLAY": "wayland-0", "DISPLAY": ":0"}, "runs on Wayland"),
+        ({"WAYLAND_DISPLAY": "wayland-0", "DISPLAY": ":4711"}, "runs on Wayland"),
     ):
         command = [
             sys.executable,
