@@ -27,8 +27,8 @@ def test_regions():
     ("environment", "platform", "words"),
     [
         ({}, "linux", "no display"),
-        ({"DISPLAY": ":4711", "WAYLAND_DISPLAY": "wayland-0"}, "linux", "Wayland"),
-        ({"DISPLAY": ":4711", "XDG_SESSION_TYPE": "wayland"}, "linux", "Wayland"),
+        ({"DISPLAY": ":0", "WAYLAND_DISPLAY": "wayland-0"}, "linux", "Wayland"),
+        ({"DISPLAY": ":0", "XDG_SESSION_TYPE": "wayland"}, "linux", "Wayland"),
         ({"WAYLAND_DISPLAY": "wayland-0"}, "linux", "Wayland"),
         ({"DISPLAY": ":9", "WAYLAND_DISPLAY": "wayland-0"}, "linux", None),
         ({"DISPLAY": ":0", "XDG_SESSION_TYPE": "x11"}, "linux", None),
