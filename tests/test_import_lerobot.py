@@ -6,13 +6,12 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from stages.recordings.video import read_frames
 from tests.importing import HELD, imported
-
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
 
 CAMERA = "observation.images.screen"
 RULES = ["--column", "action[0] < -0.5 = LEFT", "action[fire] > 0.5 = SHOOT"]
