@@ -3,39 +3,40 @@
 This module is the only reader of params.yaml, and params.yaml the only home of values: no field
 here has a default, an unknown or a missing key is an error that names it.
 
-The file is read as DVC reads it, as YAML 1.2, except that a name keeps its spelling where a field is text: the key 1,
-the action ON, the session 001. `dvc exp run -S` writes the file anew and drops the quotes that YAML 1.2 does not need
-(of 'ON' or '12:30', not of '1'). A name that it would write otherwise has to stand in quotes, and an error says so.
+A name keeps its spelling: the key 1, the action ON, the session 001. `dvc exp run -S` writes the file anew and drops
+the quotes that YAML 1.2 does not need (of 'ON' or '12:30'). A name that it would write otherwise has to stand in
+quotes, and an error says so.
 """
 
 import datetime
-import io
 import math
+import re
 import reprlib
-import unicodedata
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
     ValidationError,
     model_validator,
 )
-from ruamel.yaml import YAML, MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.resolver import VersionedResolver
 
-Count = Annotated[int, Field(gt=0, strict=True)]
-Whole = Annotated[int, Field(ge=0, strict=True)]
+Count = Annotated[int, Field(gt=0)]
+Whole = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]  # without control codes
 Channels = Annotated[tuple[Count, ...], Field(min_length=1)]
 
 MOST_CODES = 2**15 - 1  # what int16 holds: the type of the codes in the stores
@@ -50,10 +51,6 @@ RENAMED = {
     "collect.fights_per_session": "collect.episodes_per_session",
     "collect.max_fight_s": "collect.max_episode_s",
 }
-
-
-# dvc.yaml's templates put these into paths and commands as DVC reads them: 010 is 10 to it.
-TEMPLATES = ("game", "recordings", "policy", "policy_reads", "launcher")
 
 
 class Section(BaseModel):
@@ -81,7 +78,7 @@ class CollectParams(Section):
     max_episode_s: Positive
     width: Count
     height: Count
-    crf: Annotated[int, Field(ge=0, le=51, strict=True)]
+    crf: Annotated[int, Field(ge=0, le=51)]
     script: ScriptParams
 
 
@@ -100,8 +97,8 @@ class AlignParams(Section):
 
 class SplitParams(Section):
     unit: Literal["session", "episode"]
-    val: Annotated[float, Field(gt=0, lt=1)] | tuple[str, ...]
-    test: Annotated[float, Field(gt=0, lt=1)] | tuple[str, ...]
+    val: Annotated[float, Field(gt=0, lt=1)] | tuple[Name, ...]
+    test: Annotated[float, Field(gt=0, lt=1)] | tuple[Name, ...]
     seed: Whole
 
 
@@ -142,7 +139,7 @@ class AutoencoderParams(FitParams):
     channels: Channels
     change_weight: NonNegative
     change_threshold: Whole
-    probe: str
+    probe: Name
 
 
 class FocalParams(Section):
@@ -151,7 +148,7 @@ class FocalParams(Section):
 
 
 class EvaluateParams(Section):
-    composite: dict[str, Positive]
+    composite: dict[Name, Positive]
     onset_tolerance_s: NonNegative
     bootstrap: Count
     min_onsets: Whole
@@ -174,8 +171,8 @@ class LatentActionParams(FitParams):
     frame_gap: Count
     tokens: tuple[Count, Count]
     quantizer: Literal["vq", "fsq"]
-    codes: Annotated[int, Field(gt=1, le=MOST_CODES, strict=True)]
-    fsq_levels: Annotated[tuple[Annotated[int, Field(gt=2, strict=True)], ...], Field(min_length=1)]
+    codes: Annotated[int, Field(gt=1, le=MOST_CODES)]
+    fsq_levels: Annotated[tuple[Annotated[int, Field(gt=2)], ...], Field(min_length=1)]
     code_dim: Count
     cosine: bool
     gradient: Literal["rotation", "straight_through"]
@@ -186,9 +183,9 @@ class LatentActionParams(FitParams):
     search_px: tuple[Whole, Whole]
     past_dropout: Share
     rollout_share: Share
-    rollout_steps: Annotated[int, Field(ge=1, strict=True)]
+    rollout_steps: Annotated[int, Field(ge=1)]
     channels: Channels
-    cell_px: Literal[2, 4]
+    cell_px: Annotated[Literal[2, 4], BeforeValidator(int)]
     conditioning: Literal["film", "cross_attention"]
     prediction: Literal["moved", "residual", "frame"]
     skips: Literal["past", "none"]
@@ -200,10 +197,10 @@ class LatentActionParams(FitParams):
     change_threshold: Whole
     quantize_after_steps: Whole
     picture_every_steps: Whole
-    probe_actions: Annotated[tuple[str, ...], Field(min_length=1)]
+    probe_actions: Annotated[tuple[Name, ...], Field(min_length=1)]
     probe_lags: Annotated[tuple[Whole, ...], Field(min_length=1)]
     probe_steps: Count
-    effect: str
+    effect: Name
     effect_threshold: Positive
     probe_effect: bool
 
@@ -228,7 +225,7 @@ class LatentActionParams(FitParams):
 
 
 class LabellingParams(FitParams):
-    counts: Annotated[tuple[Annotated[int, Field(ge=2, strict=True)], ...], Field(min_length=1)]
+    counts: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)]
     draws: Count
     slow_draws: Count
     reach: Whole
@@ -237,7 +234,7 @@ class LabellingParams(FitParams):
     shaping_steps: Count
     policy_hidden: Annotated[tuple[Count, ...], Field(min_length=1)]
     choice: Literal["random", "spread"]
-    played: tuple[Annotated[int, Field(ge=2, strict=True)], ...]
+    played: tuple[Annotated[int, Field(ge=2)], ...]
 
     @model_validator(mode="after")
     def _played_counts_are_labelled(self):
@@ -259,17 +256,17 @@ class Params(Section):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Annotated[dict[str, Any], AfterValidator(MappingProxyType), PlainSerializer(dict)]]
 
-    game: str
-    recordings: str
-    actions: Annotated[tuple[str, ...], Field(min_length=1)]
+    game: Name
+    recordings: Name
+    actions: Annotated[tuple[Name, ...], Field(min_length=1)]
     latent_dim: Count
-    policy: str
+    policy: Name
     policy_members: Count
     policy_reads: Literal["data/latents", "data/episodes.zarr"]
     cell: Literal["gru", "lstm"]
     loss: Literal["focal", "bce"]
     sequence_length: Count
-    rare_actions: tuple[str, ...]
+    rare_actions: tuple[Name, ...]
     rare_factor: Positive
     class_weights: bool
     key_change_weight: Positive
@@ -279,8 +276,8 @@ class Params(Section):
     workers: Count
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "no", "bf16", "fp16"]
-    launcher: str
-    keys: dict[str, tuple[str, ...]]
+    launcher: Name
+    keys: dict[Name, tuple[Name, ...]]
     collect: CollectParams
     labels: LabelParams
     align: AlignParams
@@ -359,30 +356,43 @@ def read_text(path: Path) -> str:
 
 
 def tree_of(text: str, path: Path) -> object:
-    """What params.yaml's text holds, with text where `Params` wants text; ValueError names line and name."""
+    """What the file's text holds, numbers as text; ValueError names the line and what to do."""
     yaml = YAML(typ="safe", pure=True)
+    yaml.Resolver = Spelling
     try:
-        root = _composed(yaml, text, path)
-        return None if root is None else _Tree(path, yaml.constructor).built(root, Params, ())
+        return yaml.load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{path}, line {mark.line + 1}" if mark else path
-        raise ValueError(f"{place}: not valid YAML: {_first_line(error.problem or error)}; {_hint(error)}") from None
-    except YAMLError as error:
-        raise ValueError(f"{path}: not valid YAML: {_first_line(error)}; save it as UTF-8 text") from None
+        problem = str(error.problem or error).partition("\n")[0]
+        raise ValueError(f"{place}: not valid YAML: {problem}; {_hint(error)}") from None
     except RecursionError:
         raise ValueError(f"{path}: not valid YAML: it is nested too deeply; count its brackets") from None
+    except (YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
+        problem = str(error).partition("\n")[0]
+        raise ValueError(
+            f"{path}: not valid YAML: {problem}; save it as UTF-8 text, and look at its \\ and !"
+        ) from None
 
 
-def _composed(yaml: YAML, text: str, path: Path) -> Node | None:
-    try:
-        return yaml.compose(text)
-    except (ValueError, OverflowError) as error:  # of Python's chr, for an escape like \\U00110000
-        raise ValueError(f"{path}: not valid YAML: {error}; look for a backslash in it") from None
+class Spelling(VersionedResolver):
+    """A word without quotes is text: pydantic makes numbers of it where numbers are meant, and names stay as they are.
 
+    But for what DVC cannot read, or writes in another spelling (+1, 1_000, True): that is what YAML makes of it.
+    """
 
-def _first_line(words: object) -> str:
-    return str(words).partition("\n")[0]
+    read_by_yaml = {
+        "merge": r"<<",
+        "null": r"~|null|Null|NULL|",
+        "bool": r"True|TRUE|False|FALSE",
+        "int": r"\+[0-9]+|[0-9]+(_[0-9]+)+",
+        "timestamp": r"\d{4}-\d\d?-\d\d?([Tt ].*)?",
+        "value": r"=",
+    }
+    # None: whatever the word begins with.
+    versioned_resolver = {
+        None: [(f"tag:yaml.org,2002:{kind}", re.compile(f"(?:{word})$")) for kind, word in read_by_yaml.items()]
+    }
 
 
 def _hint(error: MarkedYAMLError) -> str:
@@ -390,108 +400,7 @@ def _hint(error: MarkedYAMLError) -> str:
         return "indent with blanks, not with tabs"
     if "duplicate key" in str(error.problem):
         return "leave one of the two"
-    return "a name with a sign such as , : # @ * or ' needs quotes"
-
-
-class _Tree:
-    """YAML nodes as the values that a type asks for; what is no text is left to YAML, and its fit to pydantic."""
-
-    def __init__(self, path: Path, constructor):
-        self._path, self._constructor = path, constructor
-
-    def built(self, node: Node, kind: object, place: tuple[str, ...]) -> object:
-        """The value of a node at `place` (section, key, ...), where a `kind` stands in `Params`."""
-        kind, origin = _chosen(kind, node)
-        if isinstance(node, MappingNode) and (origin is dict or _is_section(kind)):
-            return self._mapping(node, kind, place)
-        if isinstance(node, SequenceNode) and origin is tuple:
-            inner = get_args(kind)[0]
-            return [self.built(each, inner, place) for each in node.value]
-        if isinstance(node, ScalarNode) and _is_text(kind):
-            return self._text(node, place)
-        try:
-            return self._constructor.construct_document(node)
-        except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
-            where = ".".join(place)
-            raise ValueError(
-                f"{self._at(node)}: {where}: not valid YAML: {_first_line(error)}; correct the value"
-            ) from None
-
-    def _mapping(self, node: MappingNode, kind: object, place: tuple[str, ...]) -> dict[str, object]:
-        names = set()
-        for key, _ in node.value:
-            name = None if key.tag.endswith(":merge") else self._text(key, place)
-            if name in names:
-                found = ".".join((*place, name))
-                raise ValueError(f"{self._at(key)}: {found} stands there twice; leave one of the two")
-            names |= {name} - {None}
-        self._constructor.flatten_mapping(node)
-        inner = get_args(kind)[1] if get_origin(kind) is dict else None
-        tree = {}
-        for key, value in node.value:
-            name = self._text(key, place)
-            tree[name] = self.built(value, inner or _field_kind(kind, name), (*place, name))
-        return tree
-
-    def _text(self, node: Node, place: tuple[str, ...]) -> str:
-        """A name as it is spelled."""
-        if not isinstance(node, ScalarNode):
-            raise ValueError(f"{self._at(node)}: a list or a map stands where a name is meant; give it a name")
-        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in node.value):
-            raise ValueError(f"{self._at(node)}: {node.value!r} cannot be a name: it holds a control code; retype it")
-        if node.style is None and not node.tag.endswith(":str") and not _survives(node.value, place in TEMPLATE_PLACES):
-            where = ".".join(place) or "a key"
-            raise ValueError(
-                f"{self._at(node)}: {where}: {node.value or 'nothing'} is a number, a date or nothing to DVC, "
-                f"which does not keep its spelling; put it in quotes: {node.value!r}"
-            )
-        return node.value
-
-    def _at(self, node: Node) -> str:
-        return f"{self._path}, line {node.start_mark.line + 1}"
-
-
-TEMPLATE_PLACES = {(name,) for name in TEMPLATES}
-
-
-def _is_section(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Section)
-
-
-def _field_kind(section: type[Section], name: str) -> object:
-    if name in section.model_fields:
-        return section.model_fields[name].annotation
-    return dict[str, Any]  # the section of a kind
-
-
-def _chosen(kind: object, node: Node) -> tuple[object, object]:
-    """The type that a node is read as, and its origin: without annotations, and of several the one of its shape."""
-    while get_origin(kind) is Annotated:
-        kind = get_args(kind)[0]
-    if get_origin(kind) in (Union, UnionType):
-        is_list = isinstance(node, SequenceNode)
-        kind = next((each for each in get_args(kind) if (get_origin(each) is tuple) == is_list), kind)
-        return _chosen(kind, node)
-    return kind, get_origin(kind)
-
-
-def _is_text(kind: object) -> bool:
-    return kind is str or (get_origin(kind) is Literal and all(isinstance(word, str) for word in get_args(kind)))
-
-
-@lru_cache
-def _survives(plain: str, in_a_template: bool) -> bool:
-    """Whether DVC reads a name without quotes at all, and `dvc exp run -S` and the templates leave it as it is."""
-    try:
-        value = YAML(typ="safe", pure=True).load(plain)
-        again = io.StringIO()
-        YAML().dump(YAML().load(plain), again)
-    except (YAMLError, ValueError):
-        return False
-    if value is None or isinstance(value, datetime.date):  # DVC: "Unsupported value of type 'date'"
-        return False
-    kept = again.getvalue().partition("\n")[0] == plain
-    return kept and (not in_a_template or isinstance(value, bool) or str(value) == plain)
+    return "a name with a sign such as , : # @ * = or ' needs quotes"
 
 
 def validated(tree: object, path: Path) -> Params:
@@ -506,7 +415,7 @@ def validated(tree: object, path: Path) -> Params:
         raise ValueError(_explained(path, error)) from None
 
 
-UNION_MEMBERS = ("constrained-float", "tuple[str, ...]")  # what pydantic calls those of split.val
+UNION_MEMBERS = ("constrained-float", "tuple[constrained-str, ...]")  # what pydantic calls those of split.val
 
 
 def _explained(path: Path, error: ValidationError, *, section: str | None = None) -> str:
@@ -530,7 +439,7 @@ def _explained(path: Path, error: ValidationError, *, section: str | None = None
 def _wanted(problem: Mapping) -> str:
     if problem["type"] == "tuple_type":
         return "expected a list, for example [a, b]"
-    scalar = isinstance(problem["input"], int | float | datetime.date)
+    scalar = isinstance(problem["input"], int | float | datetime.date | None)
     return problem["msg"].lower() + ("; put it in quotes" if scalar and problem["type"] == "string_type" else "")
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from stages.recordings.actions import ActionVocabulary
 from stages.recordings.files import session_path
 from stages.recordings.keys import hint
 from stages.recordings.pairing import KeyLog
+from stages.recordings.scan import Scan
 from stages.recordings.session import Session
 from stages.recordings.stretches import Stretch
 from stages.recordings.timeline import (
@@ -57,41 +58,44 @@ def common_frames(session: Session, video_frames: int) -> int:
     return min(video_frames, len(session.times), *rows)
 
 
-def check(
-    session: Session,
-    keys: KeyLog,
-    episode: np.ndarray,
-    left_out: Sequence[Stretch],
-    vocabulary: ActionVocabulary,
-    *,
-    video_frames: int,
-    logged_frames: int,
-    unmarked_repeats: int,
-    faults: Sequence[str],
-    rule: str,
-    delay_ms: float,
-) -> dict:
-    """The doctor's report of one session, which is cut to its usable frames already; ready for JSON.
+@dataclass(frozen=True)
+class Findings:
+    """What the examination of a session knows beside its files.
 
-    `keys`: its key log, paired. `episode` int64 [T]: that of each frame, -1 in none and where it is `left_out`.
+    The session, cut to its usable frames already; `keys`: its key log, paired; `episode` int64 [T]: that of each frame,
+    -1 in none and where it is `left_out`; `faults`: why it must not be trained on.
     """
+
+    session: Session
+    keys: KeyLog
+    pictures: Scan
+    logged_frames: int
+    episode: np.ndarray
+    left_out: Sequence[Stretch]
+    faults: Sequence[str]
+
+
+def check(found: Findings, vocabulary: ActionVocabulary, *, rule: str, delay_ms: float) -> dict:
+    """The doctor's report of one session, ready for JSON."""
+    session, keys, episode = found.session, found.keys, found.episode
+    video_frames, same = len(found.pictures), found.pictures.same[: len(session.times)]
     spans = presses(session.key_events)
     report = {
         "frames": len(session.times),
         "video_frames": video_frames,
-        "logged_frames": logged_frames,
-        "tail_frames_cut": max(video_frames, logged_frames) - len(session.times),
+        "logged_frames": found.logged_frames,
+        "tail_frames_cut": max(video_frames, found.logged_frames) - len(session.times),
         "closed": session.closed,
         "keys_logged": session.keys_logged,
         "seconds": round(end_of(session.times) - float(session.times[0]), 3),
         "skipped_lines": session.skipped_lines,
         "other_events": dict(session.other_events),
         "repeats": int(session.repeats.sum()),
-        "unmarked_repeats": unmarked_repeats,
+        "unmarked_repeats": int((same & ~session.repeats).sum()),
         "interval_ms": _intervals(session.times, episode),
         **_gaps(session.times, episode),
         **_episodes(session, episode),
-        "left_out": [_told(stretch, session) for stretch in left_out],
+        "left_out": [_told(stretch, session) for stretch in found.left_out],
         "frames_left_out": int(((episode_ids(session.times, session.markers) >= 0) & (episode < 0)).sum()),
         "key_repairs": [asdict(repair) for repair in keys.repairs if np.isfinite(repair.up)],
         "key_repeats": keys.repeats,
@@ -99,7 +103,7 @@ def check(
         **_keys(session, spans, vocabulary),
         **_taps(session, spans, vocabulary, rule=rule, delay_ms=delay_ms),
     }
-    return {**report, "faults": list(faults), "warnings": list(_warnings(session, report))}
+    return {**report, "faults": list(found.faults), "warnings": list(_warnings(session, report))}
 
 
 def _told(stretch: Stretch, session: Session) -> dict:

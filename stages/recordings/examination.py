@@ -10,7 +10,7 @@ import numpy as np
 from stages.params import Params
 from stages.recordings.actions import ActionVocabulary
 from stages.recordings.clocks import clock_faults
-from stages.recordings.doctor import check, usable_frames
+from stages.recordings.doctor import Findings, check, usable_frames
 from stages.recordings.pairing import paired
 from stages.recordings.scan import Scan, scan
 from stages.recordings.session import Session, read_session
@@ -62,11 +62,8 @@ def examined_session(directory: Path, stem: str, vocabulary: ActionVocabulary, r
     for stretch in stretches:
         episode[stretch.start : stretch.stop] = -1
     rules = {"rule": reading.rule, "delay_ms": reading.delay_ms}
-    unmarked = int((pictures.same[: len(session.times)] & ~session.repeats).sum())
-    report = check(
-        session, keys, episode, stretches, vocabulary, video_frames=len(pictures), logged_frames=logged_frames,
-        unmarked_repeats=unmarked, faults=faults, **rules,
-    )  # fmt: skip
+    found = Findings(session, keys, pictures, logged_frames, episode, stretches, faults)
+    report = check(found, vocabulary, **rules)
     learned = vocabulary if session.keys_logged else ActionVocabulary((), {})
     kept = _kept(session.times, reading.fps)
     timeline = Timeline(

@@ -38,9 +38,8 @@ _NUMPAD_OF = {
     f"<{number}>": f"Numpad.{name}" for table in (WINDOWS, WITHOUT_NUMLOCK, KEYSYMS) for name, number in table.items()
 }
 _OWN_KEYS = "\b\t\n\r\x1b"  # Backspace, Tab, Enter, Esc, or a letter with Ctrl: nobody knows
-LAYOUT_SWITCHES = range(
-    65032, 65039
-)  # keysyms ISO_Next_Group and the like: Shift or Alt while another layout is chosen
+# Keysyms ISO_Next_Group and the like: Shift or Alt while another layout is chosen.
+LAYOUT_SWITCHES = range(65032, 65039)
 
 
 def key_name(raw: str) -> str:
