@@ -142,6 +142,19 @@ class AutoencoderParams(FitParams):
     probe: Name
 
 
+class StateParams(Section):
+    columns: tuple[Name, ...]
+    lagged: tuple[Name, ...]
+    origin: str
+
+
+class AugmentParams(Section):
+    shift_px: Whole
+    brightness: Share
+    contrast: Share
+    cutout_px: Whole
+
+
 class FocalParams(Section):
     gamma: NonNegative
     alpha: Share
@@ -286,6 +299,8 @@ class Params(Section):
     explore: ExploreParams
     training: TrainingParams
     autoencoder: AutoencoderParams
+    state: StateParams
+    augment: AugmentParams
     focal: FocalParams
     evaluate: EvaluateParams
     play: PlayParams

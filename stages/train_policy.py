@@ -3,6 +3,7 @@
 from functools import partial
 
 from stages.episodes.store import EpisodeStore
+from stages.learning.augmentation import Augmentation
 from stages.learning.checkpoints import write_json
 from stages.learning.compute import prepare_compute
 from stages.learning.losses import bce_loss, focal_loss
@@ -10,15 +11,16 @@ from stages.learning.training import FitSettings, fit, open_live, scratch_folder
 from stages.models.acting import fit_acting
 from stages.models.agent import About, write_agent
 from stages.models.cloning import CloningTask, Windows, window_weights
-from stages.models.policies.registry import kind_of, made_policy, policy_input, section_of
-from stages.params import Params, read_params
+from stages.models.policies.registry import arrays_read, kind_of, made_policy, policy_input, section_of
+from stages.models.policies.state import StateDesign
+from stages.params import Params, StateParams, read_params
 from stages.paths import ENCODER, POLICY, POLICY_TRAINING
 from stages.run import run_stage
 
 # The params that the weights are a function of, beside the section of the policy's kind.
 LEARNED_FROM = {
     *("actions", "policy", "policy_members", "cell", "loss", "focal", "sequence_length"),
-    *("rare_actions", "rare_factor", "class_weights", "key_change_weight", "key_change_frames"),
+    *("rare_actions", "rare_factor", "class_weights", "key_change_weight", "key_change_frames", "augment", "state"),
     *("seed", "threads", "device", "precision", "training"),
 }
 
@@ -33,14 +35,20 @@ def learned_from(params: Params, store: EpisodeStore) -> str:
     )
 
 
+def state_of_training(params: StateParams, store: EpisodeStore) -> StateDesign:
+    """What the training's state holds in the columns that are read; ValueError names one that tells nothing."""
+    rows, columns = store.concatenated("state", "train")[0], store.state_columns
+    return StateDesign.from_training(rows, columns, read=params.columns, lagged=params.lagged, origin=params.origin)
+
+
 def main() -> None:
     params = read_params()
     kind, section, source = kind_of(params.policy), section_of(params), policy_input(params)
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
     store, limit_gb = EpisodeStore(source), params.training.frames_in_ram_gb
-    window = kind.values(section, params)["window"]
-    train, val = (Windows(store, split, params.actions, kind.reads, window, limit_gb) for split in ("train", "val"))
-    policy = made_policy(params, train.shapes)
+    window, reads = kind.values(section, params)["window"], arrays_read(params)
+    train, val = (Windows(store, split, params.actions, reads, window, limit_gb) for split in ("train", "val"))
+    policy = made_policy(params, train.shapes, state_of_training(params.state, store) if "state" in reads else None)
     rare = [params.actions.index(action) for action in params.rare_actions]
     focal = partial(focal_loss, gamma=params.focal.gamma, alpha=params.focal.alpha)
     task = CloningTask(
@@ -50,6 +58,7 @@ def main() -> None:
             change_weight=params.key_change_weight, change_frames=params.key_change_frames,
         ),
         device=compute.device, seed=params.seed,
+        augmented=Augmentation(**params.augment.model_dump()) if "frames" in reads else None,
     )  # fmt: skip
     settings = FitSettings.from_sections(section, params.training)
     function_of = {**params.model_dump(mode="json", include=LEARNED_FROM), "section": section.model_dump(mode="json")}
@@ -60,9 +69,9 @@ def main() -> None:
         return
     write_json(POLICY_TRAINING / "training.json", result.told())
     acting = fit_acting(val.actions.numpy(), val.logits(policy, compute.device).numpy())
-    state_columns = store.state_columns if "state" in kind.reads else ()
+    state_columns = store.state_columns if "state" in reads else ()
     about = About.of(params, store, acting, state_columns=state_columns, learned_from=learned_from(params, store))
-    write_agent(POLICY, about, policy, ENCODER if "latents" in kind.reads else None)
+    write_agent(POLICY, about, policy, ENCODER if "latents" in reads else None)
     thresholds = ", ".join(f"{name} {p:.2f}" for name, p in zip(params.actions, acting.thresholds, strict=True))
     print(f"read {source}: {len(train)} train and {len(val)} val windows of {window} frames")
     print(result.in_words())

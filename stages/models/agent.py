@@ -168,7 +168,9 @@ class Agent:
     def _rows(self, images, states) -> list[tuple[np.ndarray, ...]]:
         """What the policy reads of each lane's present frame, an array for each of its `reads`."""
         small = self._padded(np.stack([preprocess(image, **self.about.picture) for image in images.values()]))
-        columns = [small if name == "frames" else self._encoded(small) for name in self._policy.reads[:1]]
+        columns = [
+            small if name == "frames" else self._encoded(small) for name in self._policy.reads if name != "state"
+        ]
         if self.reads_state:
             if states is None:
                 raise ValueError(f"the agent reads the state {list(self.about.state_columns)}; nothing here tells it")

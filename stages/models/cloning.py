@@ -4,7 +4,7 @@ The labels are the recorded keys, a few of them, or pseudo-labels. Conventions: 
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -82,8 +82,12 @@ class CloningTask:
     monitor = "ap"
     maximise = True
 
-    def __init__(self, model, train: Windows, val: Windows, *, loss, weights: torch.Tensor, device, seed: int):
-        self.model, self.train, self.val = model, train, val
+    def __init__(
+        self, model, train: Windows, val: Windows, *, loss, weights: torch.Tensor, device, seed: int,
+        augmented: Callable[[Tensor], Tensor] | None = None,
+    ):  # fmt: skip
+        """`augmented` turns the frames of a batch [B, T, C, H, W] into others for which the same keys are right."""
+        self.model, self.train, self.val, self._augmented = model, train, val, augmented
         self._loss, self._weights, self._device, self._seed = loss, weights, device, seed
 
     def order(self, number: int) -> np.ndarray:
@@ -91,7 +95,10 @@ class CloningTask:
 
     def loss(self, model, samples):
         targets, weights = self.train.actions[samples].to(self._device), self._weights[samples].to(self._device)
-        inputs = [values.to(self._device) for values in self.train.take(samples)]
+        inputs = self.train.take(samples)
+        if self._augmented is not None:
+            inputs[0] = self._augmented(inputs[0])
+        inputs = [values.to(self._device) for values in inputs]
         logits = model(*inputs)  # [B, A], or [members, B, A] of an ensemble in training
         return self._loss(logits, targets.expand_as(logits), weights=weights), {}
 

@@ -3,43 +3,66 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
+from stages.models.policies.state import StateDesign, StateReader
 from stages.params import FitParams, Params
 
 
 class Policy(nn.Module):
     """A network that decides. A kind is a subclass in a file of its own, named in registry.py.
 
-    `reads` are the arrays of the episode store that it is given, in this order: "latents" or "frames" first, then
-    perhaps "state". `Section` validates the kind's section of params.yaml, which has the kind's name.
+    A kind makes numbers of a window of what it `reads` ("latents", "frames", or nothing), in `features`; what comes of
+    them, and of the state beside them, is the same for all. `Section` validates the kind's section of params.yaml,
+    which has the kind's name.
+
     `independent_samples` says that parts of a batch may be learned in threads: what comes out for a window depends on
     no other window, and random numbers come from learning/fast/dropout.py alone (`fit` looks for what breaks it).
 
     `config` builds the same network again: JSON, and the arguments of the constructor.
     """
 
-    reads: ClassVar[tuple[str, ...]] = ("latents",)
+    reads: tuple[str, ...] = ("latents",)  # of a policy that reads the state, too, "state" is the last
     Section: ClassVar[type[FitParams]]
     independent_samples: ClassVar[bool] = False
     config: dict
 
-    def __init__(self, *, shapes: Mapping[str, Sequence[int]], window: int, actions: int):
-        """`shapes` {array: shape of one frame's row}, `window` frames it looks back on, the current one included."""
+    def __init__(
+        self, *, shapes: Mapping[str, Sequence[int]], window: int, actions: int, state: Mapping | None = None
+    ):  # fmt: skip
+        """`shapes` {array: shape of one frame's row}, `window` frames it looks back on, the current one included.
+
+        `state`: a `StateDesign` as JSON, for a policy that reads the state beside the picture.
+        """
         super().__init__()
+        self.reads = (*type(self).reads, *(["state"] if state else []))
         self.shapes = {name: tuple(shapes[name]) for name in self.reads}
         self.window, self.actions = window, actions
         self.config = {"shapes": {name: list(shape) for name, shape in self.shapes.items()}, "window": window}
-        self.config["actions"] = actions
+        self.config |= {"actions": actions} | ({"state": dict(state)} if state else {})
+
+    def decides_from(self, size: int) -> None:
+        """The last layer, made when all others are: of `size` features, and of the state."""
+        state = self.config.get("state")
+        self.state = StateReader(StateDesign.from_json(state), self.window) if state else None
+        self.output = nn.Linear(size + (self.state.size if self.state else 0), self.actions)
 
     @classmethod
     def values(cls, section: FitParams, params: Params) -> dict:
         """The kind's own arguments of the constructor, `window` included, from its section and the headline knobs."""
         raise ValueError(f"the policy kind {cls.__name__} does not say what it takes from params.yaml")
 
+    def features(self, window: Tensor) -> Tensor:
+        """[B, T, *shape] of what the kind `reads` (frames: uint8) -> [B, size]."""
+        raise ValueError(f"the policy kind {type(self).__name__} does not look")
+
     def forward(self, *inputs: Tensor) -> Tensor:
         """A tensor [B, T, *shape] for each of `reads` (frames: uint8) -> logits [B, A] of each window's last frame."""
-        raise ValueError(f"the policy kind {type(self).__name__} does not decide")
+        self.require_fitting(inputs)
+        seen = [self.features(inputs[0])] if type(self).reads else []
+        told = [self.state(inputs[-1])] if self.state else []
+        return self.output(torch.cat([*seen, *told], dim=1))
 
     def require_fitting(self, inputs: Sequence[Tensor]) -> None:
         """ValueError where the inputs are not those that the policy was made for."""

@@ -44,7 +44,7 @@ class Recurrent(Policy):
         self.norm = nn.LayerNorm(size)
         self.layers = nn.ModuleList(CELLS[cell](a, b) for a, b in pairwise((size, *hidden)))
         self.dropout = Dropout(dropout)
-        self.output = nn.Linear(hidden[-1], self.actions)
+        self.decides_from(hidden[-1])
 
     @classmethod
     def values(cls, section: RecurrentParams, params: Params) -> dict:
@@ -53,9 +53,8 @@ class Recurrent(Policy):
             "cell": params.cell, "window": params.sequence_length,
         }  # fmt: skip
 
-    def forward(self, latents: Tensor) -> Tensor:
-        self.require_fitting([latents])
+    def features(self, latents: Tensor) -> Tensor:
         x = self.norm(latents.flatten(2))
         for layer in self.layers[:-1]:
             x = self.dropout(layer(x)[0])
-        return self.output(self.dropout(self.layers[-1](x)[0][:, -1]))
+        return self.dropout(self.layers[-1](x)[0][:, -1])

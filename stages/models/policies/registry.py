@@ -4,14 +4,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stages.learning.checkpoints import load_config, load_weights, save_model
+from stages.models.policies.cnn import Cnn
 from stages.models.policies.ensemble import Ensemble
 from stages.models.policies.policy import Policy
 from stages.models.policies.recurrent import Recurrent
+from stages.models.policies.resnet import Resnet
+from stages.models.policies.state import StateDesign
+from stages.models.policies.state_only import StateOnly
+from stages.models.policies.temporal_cnn import TemporalCnn
+from stages.models.policies.vit import Vit
 from stages.params import FitParams, Params
 from stages.paths import EPISODES, LATENT_STORE, LATENTS
 
 KINDS: dict[str, type[Policy]] = {
     "recurrent": Recurrent,
+    "cnn": Cnn,
+    "temporal_cnn": TemporalCnn,
+    "resnet": Resnet,
+    "vit": Vit,
+    "state_only": StateOnly,
 }
 
 
@@ -38,10 +49,19 @@ def policy_input(params: Params) -> Path:
     return LATENT_STORE if expected == LATENTS else EPISODES
 
 
-def made_policy(params: Params, shapes: Mapping[str, Sequence[int]]) -> Ensemble:
-    """Untrained policies as params.yaml asks for; `shapes` {array of the store: shape of one frame's row}."""
+def arrays_read(params: Params) -> tuple[str, ...]:
+    """The arrays of the store that the chosen policy is given: what its kind reads, and the state if asked for."""
+    return (*kind_of(params.policy).reads, *(["state"] if params.state.columns else []))
+
+
+def made_policy(params: Params, shapes: Mapping[str, Sequence[int]], state: StateDesign | None = None) -> Ensemble:
+    """Untrained policies as params.yaml asks for.
+
+    `shapes` {array of the store: shape of one frame's row}; `state`: what the training's state holds, where it is read.
+    """
     kind, values = kind_of(params.policy), kind_of(params.policy).values(section_of(params), params)
-    return Ensemble([kind(shapes=shapes, actions=len(params.actions), **values) for _ in range(params.policy_members)])
+    common = {"shapes": shapes, "actions": len(params.actions), "state": state and state.as_json()}
+    return Ensemble([kind(**common, **values) for _ in range(params.policy_members)])
 
 
 def save_policy(directory: str | Path, policy: Ensemble | Policy) -> None:

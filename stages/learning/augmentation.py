@@ -1,0 +1,64 @@
+"""Windows of frames as they might have looked, too: the same keys are right. One draw a window, never a frame.
+
+Random shift: Kostrikov et al. 2021 (DrQ), section 3.1. Random numbers: fast/dropout.py's, so that threads do not share.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stages.learning.fast.dropout import uniform
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """The params `augment`: the largest shift in px, changes of brightness and contrast, the square in px."""
+
+    shift_px: int
+    brightness: float
+    contrast: float
+    cutout_px: int
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """uint8 [B, T, C, H, W] -> the same type and shape."""
+        if self.shift_px:
+            frames = shifted(frames, self._whole(len(frames), 2, -self.shift_px, self.shift_px))
+        if self.cutout_px:
+            frames = self._cut_out(frames)
+        if self.brightness or self.contrast:
+            frames = self._lit(frames)
+        return frames
+
+    def _whole(self, windows: int, numbers: int, low: int, high: int) -> Tensor:
+        """int64 [windows, numbers] from low..high, both included."""
+        return (low + uniform(windows, numbers) * (high - low + 1)).floor().long().clamp_(low, high)
+
+    def _lit(self, frames: Tensor) -> Tensor:
+        per_window = (len(frames), 1, 1, 1, 1)
+        brighter = (2 * uniform(*per_window) - 1).to(frames.device) * self.brightness * 255
+        stronger = 1 + (2 * uniform(*per_window) - 1).to(frames.device) * self.contrast
+        values = frames.float()
+        mean = values.mean(dim=(1, 2, 3, 4), keepdim=True)
+        return ((values - mean) * stronger + mean + brighter).round_().clamp_(0, 255).to(torch.uint8)
+
+    def _cut_out(self, frames: Tensor) -> Tensor:
+        """A square of the mean colour, anywhere in the picture and partly beyond it (DeVries and Taylor 2017)."""
+        height, width = frames.shape[-2:]
+        frames = frames.clone()
+        middles = uniform(len(frames), 2) * torch.tensor([height, width])
+        for window, (y, x) in zip(frames, middles.tolist(), strict=True):
+            top, left = round(y - self.cutout_px / 2), round(x - self.cutout_px / 2)
+            rows, columns = (slice(max(start, 0), start + self.cutout_px) for start in (top, left))
+            window[..., rows, columns] = window.float().mean().round().to(torch.uint8)
+        return frames
+
+
+def shifted(frames: Tensor, by: Tensor) -> Tensor:
+    """Each window [T, C, H, W] of [B, ...] moved by int64 [B, 2] px down and to the right; its edges are repeated."""
+    height, width = frames.shape[-2:]
+    rows = (torch.arange(height) - by[:, :1]).clamp_(0, height - 1)
+    columns = (torch.arange(width) - by[:, 1:]).clamp_(0, width - 1)
+    return torch.stack(
+        [window[:, :, row[:, None], column] for window, row, column in zip(frames, rows, columns, strict=True)]
+    )

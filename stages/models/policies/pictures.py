@@ -1,0 +1,80 @@
+"""What policies that read frames are made of. Frames are uint8 [B, T, C, H, W], feature maps [B, channels, h, w]."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Norm = Literal["group", "batch", "none"]
+Pooling = Literal["average", "soft_argmax", "flatten"]
+GROUPS = 8  # of channels that are normalised together; fewer where it does not divide them
+
+
+def stacked(frames: Tensor) -> Tensor:
+    """uint8 [B, T, C, H, W] -> float [B, T * C, H, W] in -1..1: the frames of a window as channels of one picture."""
+    return scaled(frames.flatten(1, 2))
+
+
+def scaled(frames: Tensor) -> Tensor:
+    """uint8 0..255 -> float -1..1"""
+    return frames.float() / 127.5 - 1
+
+
+def normalisation(kind: Norm, channels: int) -> nn.Module:
+    """A layer for [B, channels, h, w]; ValueError for a kind that is not known."""
+    if kind == "group":
+        return nn.GroupNorm(next(n for n in range(GROUPS, 0, -1) if channels % n == 0), channels)
+    if kind == "batch":
+        return nn.BatchNorm2d(channels)
+    if kind == "none":
+        return nn.Identity()
+    raise ValueError(f"norm is {kind!r}, expected group, batch or none")
+
+
+def convolutions(in_channels: int, channels: Sequence[int], strides: Sequence[int], norm: Norm) -> nn.Sequential:
+    """3 x 3 convolutions, each with its stride, a normalisation and ReLU; ValueError where lengths differ."""
+    if len(channels) != len(strides):
+        raise ValueError(f"{len(channels)} channels {list(channels)}, but {len(strides)} strides {list(strides)}")
+    layers: list[nn.Module] = []
+    for before, after, stride in zip((in_channels, *channels), channels, strides, strict=False):
+        layers += [nn.Conv2d(before, after, 3, stride, padding=1), normalisation(norm, after), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+class Pooled(nn.Module):
+    """A feature map [B, channels, h, w] as one vector [B, size].
+
+    "average": the mean of each channel. "soft_argmax": where each channel is largest, in -1..1 from the left and
+    from the top, and how large it is there (Finn et al. 2016, "Deep spatial autoencoders", section 3.2): small things
+    keep their place. "flatten": all numbers.
+    """
+
+    def __init__(self, kind: Pooling, channels: int, height: int, width: int):
+        super().__init__()
+        sizes = {"average": channels, "soft_argmax": 3 * channels, "flatten": channels * height * width}
+        if kind not in sizes:
+            raise ValueError(f"pooling is {kind!r}, expected one of {', '.join(sizes)}")
+        self.kind, self.size = kind, sizes[kind]
+        if kind == "soft_argmax":
+            self.sharpness = nn.Parameter(torch.ones(channels, 1))
+            ys, xs = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
+            self.register_buffer("places", torch.stack([xs.flatten(), ys.flatten()], dim=1), persistent=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        if self.kind == "average":
+            return maps.mean(dim=(2, 3))
+        if self.kind == "flatten":
+            return maps.flatten(1)
+        flat = maps.flatten(2).float()
+        shares = functional.softmax(flat * self.sharpness, dim=2)
+        return torch.cat([(shares @ self.places).flatten(1), (shares * flat).sum(dim=2)], dim=1)
+
+
+def dense(sizes: Sequence[int], dropout: nn.Module) -> nn.Sequential:
+    """Linear layers from size to size, each with ReLU and dropout after it."""
+    layers: list[nn.Module] = []
+    for before, after in zip(sizes, sizes[1:], strict=False):
+        layers += [nn.Linear(before, after), nn.ReLU(), dropout]
+    return nn.Sequential(*layers)
