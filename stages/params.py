@@ -256,6 +256,18 @@ class LabellingParams(FitParams):
         return self
 
 
+class ProbeOnsetsParams(FitParams):
+    frames: Count
+    leads: Annotated[tuple[Whole, ...], Field(min_length=1)]
+    far_frames: Count
+    near_s: tuple[Positive, Positive]
+    channels: Channels
+    norm: Literal["group", "batch", "none"]
+    pooling: Literal["average", "soft_argmax", "flatten"]
+    dense: Count
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
 class MinutesParams(Section):
     sessions: Annotated[tuple[Count, ...], Field(min_length=1)]
     test_sessions: Count
@@ -306,6 +318,7 @@ class Params(Section):
     play: PlayParams
     latent_action: LatentActionParams
     labelling: LabellingParams
+    probe_onsets: ProbeOnsetsParams
     minutes: MinutesParams
 
     def section(self, name: str, kind: type[Kind]) -> Kind:
