@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from stages.commands.preset import latent_action_cost, names, read_preset, with_preset
 from stages.models.latent_action import LatentActionDesign, LatentActionModel
@@ -31,6 +32,19 @@ def test_a_preset_sets_what_it_names_and_keeps_the_rest_and_its_comments(name, t
     assert after == before | preset and after != before
     assert text.count("#") >= TEXT.count("#") - len(preset)  # lines that became one may lose theirs
     assert with_preset(text, preset) == text
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_preset_is_set_in_the_file_that_dvc_has_written_anew_too(name, tmp_path):
+    path, preset = tmp_path / "params.yaml", read_preset(name)
+    path.write_text(TEXT, encoding="utf-8")
+    apply_overrides(path, ["seed=2", "split.val=['a', 'b']"])  # what `dvc exp run -S` does
+    written = path.read_text(encoding="utf-8")
+    text = with_preset(written, preset)
+    path.write_text(text, encoding="utf-8")
+    read_params(path)
+    before, after = (dict(flat(yaml.safe_load(each))) for each in (written, text))
+    assert after == before | preset
 
 
 @pytest.mark.parametrize("name", names())

@@ -7,10 +7,12 @@ A preset is a file of stages/commands/presets: a key with dots to its value. `gi
 import argparse
 import io
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 
 import torch
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from torch.utils.flop_counter import FlopCounterMode
 
 from stages.models.latent_action import LatentActionDesign, LatentActionModel
@@ -52,11 +54,20 @@ def with_preset(text: str, preset: Mapping[str, object]) -> str:
                 )
         if last not in node and key != preset.get("game"):
             raise ValueError(f"the preset sets {key}, which params.yaml does not have; is it of another version?")
-        node[last] = value
+        node[last] = in_style_of(node.get(last), value)
     written = io.StringIO()
     kind.dump(tree, written)
     validated(tree_of(written.getvalue(), PARAMS), PARAMS)
     return written.getvalue()
+
+
+def in_style_of(old: object, value: object) -> object:
+    """The value, as a block where the old one is a block: DVC makes such of [a, b], with the comment before it."""
+    if isinstance(value, CommentedSeq | CommentedMap) and isinstance(old, CommentedSeq | CommentedMap):
+        value = copy(value)
+        if not old.fa.flow_style():
+            value.fa.set_block_style()
+    return value
 
 
 def latent_action_cost(params: Params) -> tuple[int, int]:
