@@ -15,10 +15,10 @@ from stages.episodes.store import EpisodeStore, action_columns
 from stages.episodes.windows import FrameBank, window_indices
 from stages.evaluation.foresight import PRESS, Moments, Nearness, auc_interval, moments_of, reaction_time_s
 from stages.evaluation.onsets import episode_index
+from stages.evaluation.press_probe import Looking, PressProbeTask, Questions
 from stages.learning.compute import Compute, prepare_compute
 from stages.learning.training import FitSettings, fit, scratch_folder
 from stages.models.policies.cnn import Cnn
-from stages.models.press_probe import Looking, PressProbeTask, Questions
 from stages.params import Params, ProbeOnsetsParams, read_params
 from stages.paths import EPISODES, REPORTS, TEST_REPORTS
 from stages.run import run_stage
