@@ -4,6 +4,7 @@ from pathlib import Path
 
 from stages.games.breakout import Breakout
 from stages.games.doom import DoomCenter, DoomLine
+from stages.games.doom_dodge import DoomDodge
 from stages.games.game import Game
 from stages.params import Params, Section
 from stages.paths import RAW
@@ -11,6 +12,7 @@ from stages.paths import RAW
 GAMES: dict[str, type[Game]] = {
     "doom_center": DoomCenter,
     "doom_line": DoomLine,
+    "doom_dodge": DoomDodge,
     "breakout": Breakout,
 }
 
