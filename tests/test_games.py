@@ -50,6 +50,8 @@ def player(script, params, seed=0) -> HumanLikeScript:
 SETTINGS = {  # of each game the size of its picture, and its options if it has some
     "breakout": (WIDTH, HEIGHT, OPTIONS),
     "doom_dodge": (256, 144, DoomDodgeOptions(warm_up_s=4)),
+    "flappy": (144, 256, Section()),
+    "lunar_lander": (300, 200, Section()),
 }
 
 
