@@ -89,10 +89,11 @@ bench-scale: .venv/installed-bench
 define install
 	@echo "installing $(1) into .venv, a minute or more"
 	$(PIP) --no-compile -r $(1)
+	$(PIP) --no-compile --no-deps -r requirements-flappy.lock
 	$(PIP) --no-compile --no-deps --no-build-isolation -e .
 endef
 
-.venv/installed: requirements.lock pyproject.toml | .venv/bin/python
+.venv/installed: requirements.lock requirements-flappy.lock pyproject.toml | .venv/bin/python
 	$(call install,requirements.lock)
 	@touch $@
 
@@ -103,7 +104,7 @@ endef
 	@touch $@
 
 # The two larger sets hold the one above.
-.venv/installed-test .venv/installed-bench: .venv/installed-%: requirements-%.lock pyproject.toml | .venv/bin/python
+.venv/installed-test .venv/installed-bench: .venv/installed-%: requirements-%.lock requirements-flappy.lock pyproject.toml | .venv/bin/python
 	$(call install,requirements-$*.lock)
 	@touch .venv/installed $@
 

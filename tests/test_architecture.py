@@ -76,7 +76,8 @@ def test_the_files_of_a_study_are_stages_or_shared_by_them():
 
 
 def test_only_games_and_live_touch_the_outside_world():
-    outside = {"vizdoom", "ale_py", "mss", "pynput", "Xlib", "tkinter", "Quartz"}
+    engines = {"vizdoom", "ale_py", "gymnasium", "flappy_bird_gymnasium", "Box2D", "pygame"}
+    outside = engines | {"mss", "pynput", "Xlib", "tkinter", "Quartz"}
     for name, path in MODULES.items():
         words = set(re.findall(r"^\s*(?:import|from) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
         assert wing(name) in ("games", "live") or not words & outside, f"{name} imports {words & outside}"

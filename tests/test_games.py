@@ -19,10 +19,11 @@ from stages.games.catalog import (
     records_bundled_game,
 )
 from stages.games.doom import HALF_VIEW_DEG, CenterScript, DoomCenter, LineScript
+from stages.games.doom_dodge import DoomDodgeOptions
 from stages.games.game import Change
 from stages.games.rollout import GameSetting
 from stages.games.scripts import HumanLikeScript
-from stages.params import ScriptParams, read_params
+from stages.params import ScriptParams, Section, read_params
 
 PERFECT = ScriptParams(
     reaction_s=0, reaction_jitter_s=0, lapses_per_min=0, lapse_s=0, key_noise=0, noise_s=0,
@@ -46,10 +47,17 @@ def player(script, params, seed=0) -> HumanLikeScript:
     return HumanLikeScript(game, params, np.random.default_rng(seed))
 
 
+SETTINGS = {  # of each game the size of its picture, and its options if it has some
+    "breakout": (WIDTH, HEIGHT, OPTIONS),
+    "doom_dodge": (256, 144, DoomDodgeOptions(warm_up_s=4)),
+    "flappy": (144, 256, Section()),
+    "lunar_lander": (300, 200, Section()),
+}
+
+
 def setting(name: str) -> GameSetting:
-    if name == "breakout":
-        return GameSetting(name, WIDTH, HEIGHT, tuple(Breakout.keys), 60, OPTIONS)
-    return GameSetting(name, 256, 144, tuple(DoomCenter.keys), 60)
+    width, height, options = SETTINGS.get(name, (256, 144, Section()))
+    return GameSetting(name, width, height, tuple(GAMES[name].keys), 60, options)
 
 
 @pytest.mark.parametrize("name", GAMES)
@@ -63,7 +71,8 @@ def test_the_same_seed_gives_the_same_episode(name):
                 for step in range(12):
                     frames.append(game.frame().copy())
                     states.append(list(game.state().values()))
-                    game.step([{"LEFT", "SHOOT"} if step % 4 else {"RIGHT", "FIRE"}] * game.tics_per_frame)
+                    keys = {"LEFT", "SHOOT", "FLAP"} if step % 4 else {"RIGHT", "FIRE", "MAIN"}
+                    game.step([keys] * game.tics_per_frame)
             seen.append((np.array(frames), np.array(states)))
     np.testing.assert_array_equal(seen[0][0], seen[1][0])
     np.testing.assert_array_equal(seen[0][1], seen[1][1])

@@ -4,14 +4,20 @@ from pathlib import Path
 
 from stages.games.breakout import Breakout
 from stages.games.doom import DoomCenter, DoomLine
+from stages.games.doom_dodge import DoomDodge
+from stages.games.flappy import Flappy
 from stages.games.game import Game
+from stages.games.lunar_lander import LunarLander
 from stages.params import Params, Section
 from stages.paths import RAW
 
 GAMES: dict[str, type[Game]] = {
     "doom_center": DoomCenter,
     "doom_line": DoomLine,
+    "doom_dodge": DoomDodge,
     "breakout": Breakout,
+    "flappy": Flappy,
+    "lunar_lander": LunarLander,
 }
 
 # Ranges of game seeds that never meet: what is recorded, what choices are made on, what is reported.

@@ -8,7 +8,7 @@ Three tics of 1/35 s are a frame. Angles are degrees, positive to the left; posi
 import contextlib
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -29,15 +29,15 @@ MONSTERS = ("Demon", "MarineChainsawVzd", "DoomImp")
 PROJECTILES = ("DoomImpBall",)
 NO_OPTIONS = Section()
 SMALLEST = vizdoom.ScreenResolution.RES_256X144  # of the engine's 16:9 pictures
-NEAREST = 3  # things of a kind that a state row tells
+NEAREST = 3
 THING_COLUMNS = ("id", "x", "y", "bearing_deg", "distance")
 VIEW_COLUMNS = ("in_view", "x_px", "y_px", "distance")
 PLAYER_COLUMNS = ("player_x", "player_y", "player_angle_deg", "player_health", "player_ammo", "player_kills")
 
 
-def thing_columns(kind: str) -> tuple[str, ...]:
-    """The state columns of one kind of thing: the nearest in view, then the nearest few one by one."""
-    each = (f"{kind}{n}_{name}" for n in range(1, NEAREST + 1) for name in THING_COLUMNS)
+def thing_columns(kind: str, count: int = NEAREST) -> tuple[str, ...]:
+    """The state columns of one kind of thing: the nearest in view, then the `count` nearest one by one."""
+    each = (f"{kind}{n}_{name}" for n in range(1, count + 1) for name in THING_COLUMNS)
     return (*(f"{kind}_{name}" for name in VIEW_COLUMNS), *each)
 
 
@@ -160,6 +160,7 @@ class Doom(Game):
     scenario: str
     buttons: dict[str, vizdoom.Button]
     episode_tics = 2100  # the game's own cap
+    nearest: Mapping[str, int] = {"enemy": NEAREST, "projectile": NEAREST}  # things of a kind that a state row tells
 
     def __init__(self, *, width: int, height: int, options: Section = NO_OPTIONS, sighted: bool = True):
         """`width` x `height` is one of the engine's 16:9 sizes; ValueError otherwise.
@@ -222,13 +223,13 @@ class Doom(Game):
         return row | self._things("enemy", enemies, row) | self._things("projectile", balls, row)
 
     def _things(self, kind: str, things: list, player: dict[str, float]) -> dict[str, float]:
-        row = dict.fromkeys(thing_columns(kind), math.nan)
+        row = dict.fromkeys(thing_columns(kind, self.nearest[kind]), math.nan)
         placed = sorted((self._placed(thing, player) for thing in things), key=lambda place: place["distance"])
         seen = [place for place in placed if abs(place["bearing_deg"]) < HALF_VIEW_DEG]
         row[f"{kind}_in_view"] = float(bool(seen))
         if seen:
             row |= {f"{kind}_{name}": value for name, value in self._on_screen(seen[0]).items()}
-        for n, place in enumerate(placed[:NEAREST], start=1):
+        for n, place in enumerate(placed[: self.nearest[kind]], start=1):
             row |= {f"{kind}{n}_{name}": value for name, value in place.items()}
         return row
 
