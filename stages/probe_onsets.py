@@ -1,19 +1,33 @@
 """Stage probe_onsets: can a small network tell, from the frames before it, that a press is about to come?
 
-For each action and each lead: AUC against moments without a press (far, near, matched), on val to compare by and on test to
-report. Beside it the last frame alone, the state alone, and the player's own keys so far.
+For each action and each lead: AUC against moments without a press (far, near, matched), on val to compare by and on
+test to report. Beside it the last frame alone, the state alone, and the player's own keys so far.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from stages.episodes.store import EpisodeStore, action_columns
 from stages.episodes.windows import FrameBank, window_indices
-from stages.evaluation.foresight import PRESS, Moments, Nearness, auc_interval, moments_of, reaction_time_s
+from stages.evaluation.figures import style
+from stages.evaluation.figures.foresight import lead_time_figure
+from stages.evaluation.foresight import (
+    FAR,
+    MATCHED,
+    NEAR,
+    PRESS,
+    Moments,
+    Nearness,
+    auc_interval,
+    moments_of,
+    reaction_time_s,
+)
 from stages.evaluation.onsets import episode_index
 from stages.evaluation.press_probe import Looking, PressProbeTask, Questions
 from stages.learning.compute import Compute, prepare_compute
@@ -25,6 +39,7 @@ from stages.run import run_stage
 
 SPLITS = ("train", "val", "test")
 WINDOW, LAST_FRAME, STATE, KEYS = "window", "last_frame", "state", "keys"
+SIGNALS, NO_SIGNAL = ((0.65, "a signal"), (0.55, "a weak signal")), "no signal"  # of the AUC's lower end
 
 
 @dataclass(frozen=True)
@@ -143,22 +158,46 @@ def main() -> None:
             for split, row in rows_of(splits, moments, scores, params, lead, source):
                 tables[split].append(row)
     for split, folder in (("val", REPORTS), ("test", TEST_REPORTS)):
-        out = folder / "probe_onsets"
-        out.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(tables[split], indent=1, ensure_ascii=False)
-        (out / "rows.json").write_text(text + "\n", encoding="utf-8", newline="\n")
-        print(f"wrote {out / 'rows.json'}")
-    leads_s = np.array(own.leads) / store.fps
-    for action in params.actions:
-        curve = [
-            row["auc"] for row in tables["val"]
-            if (row["action"], row["from"], row["against"]) == (action, WINDOW, "near")
-        ]  # fmt: skip
-        found_s = reaction_time_s(leads_s, np.array([math_nan if value is None else value for value in curve]))
-        print(f"  {action:<10} AUC against near moments by lead: {curve}; reaction time {found_s:.2f} s")
+        write_report(folder / "probe_onsets", tables[split], params, store.fps)
+    for line in in_words(tables["val"], params.actions, store.fps):
+        print(line)
 
 
-math_nan = float("nan")
+def write_report(out: Path, rows: list[dict], params: Params, fps: float) -> None:
+    """rows.json, words.json and the curve."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name, content in (("rows", rows), ("words", in_words(rows, params.actions, fps))):
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        (out / f"{name}.json").write_text(text + "\n", encoding="utf-8", newline="\n")
+    against = [kind for kind in (FAR, NEAR, MATCHED) if any(row["against"] == kind for row in rows)]
+    if against:
+        style.save(lead_time_figure(rows, params.actions, fps, against), out / "leads.png")
+
+
+def in_words(rows: list[dict], actions: Sequence[str], fps: float) -> list[str]:
+    """For each action: is there a signal, for how long before the press, and is one frame enough?"""
+    lines = []
+    for action in actions:
+        near = [row for row in rows if (row["action"], row["against"]) == (action, NEAR)]
+        curve = sorted((row for row in near if row["from"] == WINDOW), key=lambda row: row["lead"])
+        if not curve or curve[0]["auc_low"] is None:
+            lines.append(f"{action}: too few presses to say")
+            continue
+        first = curve[0]
+        signal = next((words for least, words in SIGNALS if first["auc_low"] >= least), NO_SIGNAL)
+        line = (
+            f"{action}: {signal} (AUC {first['auc']:.2f}, {first['auc_low']:.2f}-{first['auc_high']:.2f}, near moments)"
+        )
+        alone = next((row["auc"] for row in near if row["from"] == LAST_FRAME), None)
+        if alone is not None and alone >= first["auc_low"]:
+            line += f"; the last frame alone tells as much ({alone:.2f})"
+        aucs = np.array([math.nan if row["auc"] is None else row["auc"] for row in curve])
+        reaction_s = reaction_time_s(np.array([row["lead"] for row in curve]) / fps, aucs)
+        if np.isfinite(reaction_s):
+            line += f"; the picture tells it up to {reaction_s:.2f} s before: about the player's reaction time"
+        lines.append(line)
+    return lines
+
 
 if __name__ == "__main__":
     run_stage(main)
