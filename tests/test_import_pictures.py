@@ -13,7 +13,7 @@ from tests.importing import HELD, imported
 def pictures(folder, count=6):
     folder.mkdir(parents=True)
     for i in range(count):
-        cv2.imwrite(str(folder / f"{i}.png"), np.full((32, 48, 3), 40 * i, np.uint8))
+        cv2.imwrite(str(folder / f"{i}.png"), np.full((32, 48, 3), 40 * i % 256, np.uint8))
     return folder
 
 
@@ -117,6 +117,8 @@ def test_what_is_no_recording_is_refused(tmp_path):
         ("# made by a script\nLEFT,SHOOT", "{0},{1}"),
         ("sep=;\nLEFT;SHOOT;", "{0};{1};"),
         ('"LEFT","SHOOT",', '"{0}","{1}",'),
+        ("# LEFT SHOOT", "{0}.000e+00 {1}.000e+00"),
+        ("  LEFT  SHOOT", "     {0}      {1} "),
     ],
 )
 def test_dialects_of_spreadsheets_and_numpy_are_one_table(tmp_path, header, row):
@@ -126,6 +128,32 @@ def test_dialects_of_spreadsheets_and_numpy_are_one_table(tmp_path, header, row)
     (folder / "labels.csv").write_bytes("\r\n".join(lines).encode())
     [(found, _)] = imported(folder, tmp_path / "out")
     np.testing.assert_array_equal(found.timeline.actions, HELD)
+
+
+@pytest.mark.parametrize("name", ["{}.png", "run/{}.PNG", "C:\\run\\{}.jpg"])
+def test_rows_that_name_their_pictures_are_put_into_their_order(tmp_path, name):
+    folder = pictures(tmp_path / "run", count=12)
+    order = sorted(range(12), key=str)  # 0, 1, 10, 11, 2, ...
+    (folder / "labels.csv").write_text(
+        "image,LEFT,SHOOT\n" + "".join(f"{name.format(i)},{i % 2},{i // 6}\n" for i in order)
+    )
+    [(found, _)] = imported(folder, tmp_path / "out")
+    np.testing.assert_array_equal(found.timeline.actions, [[i % 2, i // 6] for i in range(12)])
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "words"),
+    [
+        ("image", [f"{i}.png" for i in (0, 1, 2, 3, 4, 4)], "no row names 5.png in its column 'image'"),
+        ("", [5, 4, 3, 2, 1, 0], "row 2: the column without a name is 4 after 5"),
+        ("Frame_Index", [0, 2, 1, 3, 4, 5], "row 2: Frame_Index is 2 after 0"),
+    ],
+)
+def test_rows_that_are_said_to_be_of_other_pictures_are_refused(tmp_path, header, cells, words):
+    folder = pictures(tmp_path / "run")
+    (folder / "labels.csv").write_text(f"{header},LEFT,SHOOT\n" + "".join(f"{cell},1,0\n" for cell in cells))
+    with pytest.raises(ValueError, match=words):
+        imported(folder, tmp_path / "out")
 
 
 def test_decimal_commas_are_read_in_times_and_give_the_frame_rate(tmp_path):
