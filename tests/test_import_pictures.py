@@ -102,6 +102,9 @@ def test_what_is_no_recording_is_refused(tmp_path):
         imported(tmp_path / "nothing", tmp_path / "out")
     with pytest.raises(ValueError, match="no folder of numbered pictures"):
         imported(tmp_path, tmp_path / "out")
+    (tmp_path / "inner.zarr").mkdir()
+    with pytest.raises(ValueError, match=r"found \['inner.zarr'\]. Name the recording itself"):
+        imported(tmp_path, tmp_path / "out")
     (tmp_path / "link").symlink_to("nowhere")
     with pytest.raises(ValueError, match="link is a link to nowhere, which is not there"):
         imported(tmp_path / "link", tmp_path / "out")

@@ -44,7 +44,10 @@ def episodes_of_pictures(source: Path, vocabulary: ActionVocabulary, *, fps: flo
     names = picture_folders(source)
     folders = [source] if pictures_in(source) else [source / name for name in names]
     if not folders:
-        raise ValueError(f"{source} holds no folder of numbered pictures (0.png, 1.png, ...)")
+        raise ValueError(
+            f"{source} holds no folder of numbered pictures (0.png, 1.png, ...), and is no store or data set; "
+            f"found {cut(sorted(each.name for each in source.iterdir()))}. Name the recording itself, see --help"
+        )
     beside = [] if folders == [source] else sorted({path.name for path in source.iterdir()} - set(names))
     return [
         Episode(_session(folder), partial(_imported, folder, vocabulary, fps, beside if folder == folders[0] else []))
