@@ -223,6 +223,12 @@ def test_a_video_is_found_beside_the_recording_whatever_place_is_named(tmp_path,
     assert "2 presses of keys that were down already: the keyboard's own repeats" in lost
 
 
+def test_a_video_is_found_whose_letters_another_system_writes_in_two_parts(tmp_path):
+    video(tmp_path / "Schl\u00f6sser.mkv", [0, 100, 200])
+    source = spoken_of(tmp_path / "one.mcap", [{"uri": "schlo\u0308sser.mkv", "pts_ns": i * 10**8} for i in range(3)])
+    assert len(imported(source, tmp_path / "out")[0][0].session.times) == 3
+
+
 def test_the_picture_at_a_time_between_two_is_the_one_before(tmp_path):
     video(tmp_path / "a.mkv", [0, 100, 200])
     source = spoken_of(

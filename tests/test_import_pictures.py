@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from stages.recordings.actions import ActionVocabulary
 from stages.recordings.video import read_frames
 from tests.importing import HELD, imported
 
@@ -130,6 +131,14 @@ def test_dialects_of_spreadsheets_and_numpy_are_one_table(tmp_path, header, row)
     lines = [header, *(row.format(a, b) for a, b in HELD), empty, empty]
     (folder / "labels.csv").write_bytes("\r\n".join(lines).encode())
     [(found, _)] = imported(folder, tmp_path / "out")
+    np.testing.assert_array_equal(found.timeline.actions, HELD)
+
+
+def test_a_header_whose_letters_are_written_in_two_parts_is_the_same_word(tmp_path):
+    folder = pictures(tmp_path / "run")
+    labels_csv(folder, "o\u0308FFNEN,SHOOT,health")
+    vocabulary = ActionVocabulary.from_params(["\u00d6FFNEN", "SHOOT"], {"\u00d6FFNEN": ("o",), "SHOOT": ("x",)})
+    [(found, _)] = imported(folder, tmp_path / "out", vocabulary=vocabulary)
     np.testing.assert_array_equal(found.timeline.actions, HELD)
 
 

@@ -1,6 +1,7 @@
 """A recording of another kind on its way to a session: what was read, and what could not be carried over."""
 
 import errno
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,6 +48,11 @@ class Episode:
 def session_name(*parts: str) -> str:
     """The name of a session from names of files and folders; it has no dots."""
     return "_".join(part.replace(".", "_") for part in parts)
+
+
+def folded(name: str) -> str:
+    """A name as it is compared: in small letters, and ö is one letter, also where a system wrote o and two dots."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def cut(found: object, length: int = 160) -> str:
@@ -97,9 +103,9 @@ def matched_actions(found: Sequence[str], vocabulary: ActionVocabulary, where: s
 
     ValueError when two columns are one action, and when a learned action has no column.
     """
-    ours = {action.casefold(): action for action in vocabulary.keys}
+    ours = {folded(action): action for action in vocabulary.keys}
     names = [str(name).strip() for name in found]
-    matched = {i: ours[name.casefold()] for i, name in enumerate(names) if name.casefold() in ours}
+    matched = {i: ours[folded(name)] for i, name in enumerate(names) if folded(name) in ours}
     for action in vocabulary.keys:
         twins = [names[i] for i, other in matched.items() if other == action]
         if len(twins) > 1:

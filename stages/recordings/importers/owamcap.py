@@ -19,7 +19,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import numpy as np
 
-from stages.recordings.importers.imported import Episode, Imported, cut, reading, session_name
+from stages.recordings.importers.imported import Episode, Imported, cut, folded, reading, session_name
 from stages.recordings.importers.screens import last_up_to, pictures_at, pts_of
 from stages.recordings.pictures import decoded_picture, read_picture
 
@@ -162,8 +162,8 @@ def _beside(uri: str, source: Path) -> Path:
     for place in (source.parent / path.as_posix(), source.parent / path.name, source.parent / unquote(path.name)):
         if place.is_file():
             return place
-    for place in source.parent.iterdir():  # Windows knows no capitals
-        if place.name.casefold() == path.name.casefold():
+    for place in source.parent.iterdir():  # Windows knows no capitals, macOS splits ö
+        if folded(place.name) == folded(path.name):
             return place
     raise FileNotFoundError(f"{cut(uri)}, but {path.name} is not beside it; put it into {source.parent}")
 

@@ -24,6 +24,7 @@ from stages.recordings.importers.imported import (
     Imported,
     cut,
     events_of,
+    folded,
     matched_actions,
     reading,
     require_zero_or_one,
@@ -159,10 +160,10 @@ def _is_data(line: str) -> bool:
 
 def _in_order(rows: list[dict], numbered: list[Path], path: Path) -> list[dict]:
     """The rows in the order of the pictures, where a column names the picture of each, with or without its folder."""
-    stems = [picture.stem.casefold() for picture in numbered]
+    stems = [folded(picture.stem) for picture in numbered]
     for column in rows[0] if rows else ():
         named = [PureWindowsPath(str(row.get(column))) for row in rows]  # either slash
-        row_of = {name.stem.casefold(): row for name, row in zip(named, rows, strict=True)}
+        row_of = {folded(name.stem): row for name, row in zip(named, rows, strict=True)}
         if not row_of.keys() & set(stems) or not all(name.suffix.lower() in SUFFIXES for name in named):
             continue
         missing = [name.name for name, stem in zip(numbered, stems, strict=True) if stem not in row_of]

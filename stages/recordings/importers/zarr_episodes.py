@@ -22,6 +22,7 @@ from stages.recordings.importers.imported import (
     Imported,
     cut,
     events_of,
+    folded,
     matched_actions,
     reading,
     require_zero_or_one,
@@ -184,9 +185,9 @@ def _state(group, attrs: Mapping, length: int, where: str, lost: list[str]):
 
 def _lost(attrs: Mapping, arrays: list[str], names: list[str], vocabulary: ActionVocabulary) -> list[str]:
     lost = ["exact pixels: the frames become H.264 video", "the clock: times are counted from 1970 on"]
-    ours = {action.casefold() for action in vocabulary.keys}
+    ours = {folded(action) for action in vocabulary.keys}
     further = {
-        "actions that are not in the key map": [name for name in names if name.strip().casefold() not in ours],
+        "actions that are not in the key map": [name for name in names if folded(name.strip()) not in ours],
         "arrays": sorted(set(arrays) - {"frames", "actions", "state"}),
         "attributes": sorted(set(attrs) - {*NAMES, *RATES, *STATE_NAMES}),
     }
