@@ -260,6 +260,7 @@ def test_a_folder_of_recordings_is_read_as_all_of_them(tmp_path):
     video(tmp_path / "a.mkv", [0, 100])
     for name in ("one", "two"):
         spoken_of(tmp_path / f"{name}.mcap", [{"uri": "A.MKV", "pts_ns": i * 100_000_000} for i in range(2)])
+    (tmp_path / "two.mcap").rename(tmp_path / "two.MCAP")
     (tmp_path / "three.mcap").write_bytes(b"")
     found = imported(tmp_path, tmp_path / "out", "--skip-bad")
     assert [one.session.stem for one, _ in found] == ["one", "two"]
