@@ -142,7 +142,7 @@ def test_a_header_whose_letters_are_written_in_two_parts_is_the_same_word(tmp_pa
     np.testing.assert_array_equal(found.timeline.actions, HELD)
 
 
-@pytest.mark.parametrize("name", ["{}.png", "run/{}.PNG", "C:\\run\\{}.jpg"])
+@pytest.mark.parametrize("name", ["{}.png", "run/{:04}.PNG", "C:\\run\\{}.jpg"])
 def test_rows_that_name_their_pictures_are_put_into_their_order(tmp_path, name):
     folder = pictures(tmp_path / "run", count=12)
     order = sorted(range(12), key=str)  # 0, 1, 10, 11, 2, ...

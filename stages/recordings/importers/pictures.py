@@ -31,7 +31,7 @@ from stages.recordings.importers.imported import (
     session_name,
 )
 from stages.recordings.keys import key_name
-from stages.recordings.pictures import SUFFIXES, numbered_pictures, picture_folders, pictures_in, read_pictures
+from stages.recordings.pictures import NAME, SUFFIXES, numbered_pictures, picture_folders, pictures_in, read_pictures
 
 LABELS = ("labels.csv", "labels.jsonl")
 OWN = ("t", "frame")  # columns that are no action
@@ -160,17 +160,27 @@ def _is_data(line: str) -> bool:
 
 def _in_order(rows: list[dict], numbered: list[Path], path: Path) -> list[dict]:
     """The rows in the order of the pictures, where a column names the picture of each, with or without its folder."""
-    stems = [folded(picture.stem) for picture in numbered]
+    names = [_picture(picture.name) for picture in numbered]
+    wrong = None
     for column in rows[0] if rows else ():
-        named = [PureWindowsPath(str(row.get(column))) for row in rows]  # either slash
-        row_of = {folded(name.stem): row for name, row in zip(named, rows, strict=True)}
-        if not row_of.keys() & set(stems) or not all(name.suffix.lower() in SUFFIXES for name in named):
+        row_of = {_picture(str(row.get(column))): row for row in rows}
+        if None in row_of or not row_of.keys() & set(names):
             continue
-        missing = [name.name for name, stem in zip(numbered, stems, strict=True) if stem not in row_of]
-        if missing:
-            raise ValueError(f"{path}: no row names {missing[0]} in its column {column!r}; it needs a row a picture")
-        return [row_of[stem] for stem in stems]
+        missing = [picture.name for picture, name in zip(numbered, names, strict=True) if name not in row_of]
+        if not missing:
+            return [row_of[name] for name in names]
+        wrong = wrong or f"{path}: no row names {missing[0]} in its column {column!r}; it needs a row a picture"
+    if wrong:
+        raise ValueError(wrong)
     return rows
+
+
+def _picture(cell: str) -> tuple[str, int] | None:
+    """The word and the number that a cell calls a picture by; None for what is no picture's name, or a number alone."""
+    file = PureWindowsPath(cell)  # either slash
+    stem = file.stem if file.suffix.lower() in SUFFIXES else file.name
+    found = NAME.fullmatch(stem)
+    return (folded(found[1]), int(found[2])) if found and (found[1] or stem != file.name) else None
 
 
 def _own(name: str) -> str:
