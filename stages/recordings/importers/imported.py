@@ -191,7 +191,10 @@ def _write_frames(writer: SessionWriter, imported: Imported, images: Iterator[np
 
 
 def _write_events(writer: SessionWriter, imported: Imported) -> None:
-    writer.marker("fight_start", float(imported.times[0]))
-    for t, event, key in sorted(imported.key_events, key=lambda row: row[0]):
-        writer.key(event, key, t)
-    writer.marker("fight_end", float(imported.times[-1]) + 1 / imported.fps)
+    start, end = float(imported.times[0]), float(imported.times[-1]) + 1 / imported.fps
+    markers = [(start, "fight_start", None), (end, "fight_end", None)]
+    for t, event, key in sorted([*markers[:1], *imported.key_events, *markers[1:]], key=lambda row: row[0]):
+        if key is None:
+            writer.marker(event, t)
+        else:
+            writer.key(event, key, t)
