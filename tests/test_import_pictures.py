@@ -98,6 +98,14 @@ def test_a_time_that_is_no_number_is_refused_with_its_row(tmp_path, t):
         imported(folder, tmp_path / "out")
 
 
+def test_a_folder_that_cannot_be_made_is_told_in_a_line(tmp_path):
+    folder = pictures(tmp_path / "run")
+    labels_csv(folder)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="file/out cannot be opened: Not a directory"):
+        imported(folder, tmp_path / "file/out")
+
+
 def test_what_is_no_recording_is_refused(tmp_path):
     with pytest.raises(ValueError, match="neither a folder nor a .mcap file"):
         imported(tmp_path / "nothing", tmp_path / "out")

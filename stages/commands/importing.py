@@ -72,7 +72,7 @@ def imported_to(
     ValueError for the first bad episode; with `skip_bad` only when all are bad.
     """
     done, bad = [], []
-    with all_or_none(out, [episode.name for episode in episodes]) as work:
+    with files_named(), all_or_none(out, [episode.name for episode in episodes]) as work:
         for episode in tqdm(episodes, desc="import", unit="session"):
             try:
                 with files_named():
