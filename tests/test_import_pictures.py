@@ -142,6 +142,14 @@ def test_dialects_of_spreadsheets_and_numpy_are_one_table(tmp_path, header, row)
     np.testing.assert_array_equal(found.timeline.actions, HELD)
 
 
+def test_a_single_column_may_be_called_by_two_words(tmp_path):
+    folder = pictures(tmp_path / "run")
+    (folder / "labels.csv").write_text("Move left\n" + "".join(f"{a}\n" for a, _ in HELD))
+    vocabulary = ActionVocabulary.from_params(["MOVE LEFT"], {"MOVE LEFT": ("a",)})
+    [(found, _)] = imported(folder, tmp_path / "out", vocabulary=vocabulary)
+    np.testing.assert_array_equal(found.timeline.actions, HELD[:, :1])
+
+
 def test_a_header_whose_letters_are_written_in_two_parts_is_the_same_word(tmp_path):
     folder = pictures(tmp_path / "run")
     labels_csv(folder, "o\u0308FFNEN,SHOOT,health")
@@ -165,7 +173,7 @@ def test_rows_that_name_their_pictures_are_put_into_their_order(tmp_path, name):
     ("header", "cells", "words"),
     [
         ("image", [f"{i}.png" for i in (0, 1, 2, 3, 4, 4)], "no row names 5.png in its column 'image'"),
-        ("", [5, 4, 3, 2, 1, 0], "row 2: the column without a name is 4 after 5"),
+        ("", [6, 5, 4, 3, 2, 1], "row 2: the column without a name is 5 after 6"),
         ("Frame_Index", [0, 2, 1, 3, 4, 5], "row 2: Frame_Index is 2 after 0"),
     ],
 )

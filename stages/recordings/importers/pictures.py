@@ -120,8 +120,11 @@ def _csv_rows(path: Path) -> list[dict]:
         raise ValueError(f"{path} begins with {cut(lines[0], 60)!r}; it needs a header that names the columns")
     if not lines:
         raise ValueError(f"{path} is empty; it needs a header, LEFT,RIGHT,SHOOT, and a row a picture")
+    separator = separator or _separator(lines[0])
+    if separator == " " and not any(" " in line.strip() for line in lines[1:2]):  # one column, of two words
+        separator = ","
     with reading(path):
-        table = [[cell.strip() for cell in row] for row in _cells(lines, separator or _separator(lines[0]))]
+        table = [[cell.strip() for cell in row] for row in _cells(lines, separator)]
     header, rows = table[0], [row for row in table[1:] if row]
     while rows and not any(rows[-1]):
         rows.pop()
@@ -217,7 +220,7 @@ def _times(rows: list[dict], path: Path) -> np.ndarray | None:
     """When each picture was taken, s; None where the table does not say. Also holds its frame numbers to the order."""
     for column in (name for name in rows[0] if name.lower() in NUMBERS):
         numbers = [_number(row.get(column)) for row in rows]
-        if None in numbers or (column != "frame" and sorted(numbers) != list(range(len(rows)))):
+        if None in numbers or (column != "frame" and sorted(numbers) != [min(numbers) + i for i in range(len(rows))]):
             continue
         for i in range(1, len(rows)):
             if numbers[i] != numbers[i - 1] + 1:
