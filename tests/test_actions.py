@@ -39,6 +39,8 @@ def vocabulary():
         ("'[´]'", "´"),
         ("e\u0301", "é"),
         (" ", "Key.space"),
+        (" Key.left ", "Key.left"),
+        ("f\n", "f"),
         ("İ", "İ"),
     ],
 )

@@ -2,7 +2,8 @@
 
 Names are those of pynput's `str(key)` (`Key.space`, `Key.shift`, `f`), made canonical:
 
-- quotes are taken off, letters are small and composed (Unicode NFC); a dead key (`['´']`) is its character;
+- quotes and blanks around it are taken off, letters are small and composed (Unicode NFC); a dead key (`['´']`) is its
+  character;
 - with Ctrl held a letter is heard as a control character: it is that letter again (ASCII: code 1 is A);
 - the left Ctrl, Shift, Alt and Cmd have one name (`Key.ctrl`; Windows says `Key.ctrl_l`), AltGr is `Key.alt_r`;
 - the keys of the number pad are `Numpad.0` to `Numpad.9`, `Numpad.add`, ...: an X server numbers them by keysym
@@ -44,7 +45,7 @@ LAYOUT_SWITCHES = range(65032, 65039)
 
 def key_name(raw: str) -> str:
     """The canonical name of a key: `"'f'"`, `"F"`, `"\\x06"` are `"f"`, `"Key.ctrl_l"` is `"Key.ctrl"`."""
-    name = _unquoted(raw)
+    name = _unquoted(raw.strip() or raw)
     if len(name) >= 3 and name[0] == "[" and name[-1] == "]":
         name = _unquoted(name[1:-1])
     name = unicodedata.normalize("NFC", name)
