@@ -89,6 +89,14 @@ def test_other_events_are_counted_by_kind(tmp_path):
     assert session.other_events == {"move": 2, "click": 1} and not session.skipped_lines
 
 
+@pytest.mark.parametrize(("down", "up"), [("KeyDown", "KeyUp"), ("key_down", "key-up")])
+def test_key_events_are_read_however_their_kind_is_written(tmp_path, down, up):
+    path = write(tmp_path) / "one_events.jsonl"
+    before = read(tmp_path).key_events
+    put_lines(path, [line.replace("keydown", down).replace("keyup", up) for line in lines_of(path)])
+    assert before and read(tmp_path).key_events == before
+
+
 @pytest.mark.parametrize("text", ["1800000000.5", "2027-01-15T08:00:00.5Z"])
 def test_times_in_quotes_and_with_a_time_zone_are_certain(tmp_path, text):
     path = write(tmp_path) / "one_events.jsonl"

@@ -3,6 +3,7 @@
 import codecs
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
@@ -121,6 +122,8 @@ def _frame(row: dict) -> tuple[float, bool]:
 
 def _event(row: dict) -> dict:
     kind = row.get("event")
+    if isinstance(kind, str) and (plain := re.sub("[ _-]", "", kind).lower()) in KEY_EVENTS:
+        kind = plain  # KeyDown, key_up
     if kind in KEY_EVENTS:
         key = row.get("key")
         if not isinstance(key, str) or not key or any("\ud800" <= letter <= "\udfff" for letter in key):

@@ -90,7 +90,11 @@ def _fatal(report: Mapping):
         yield f"it holds {report['frames']} frames"
     if report["keys_logged"] and not any(report["presses"].values()):
         seen = {**report["unmapped_keys"], **report["known_keys_not_learned"]}
-        yield f"no key of the game is ever pressed; pressed are {seen or 'no keys at all'}: is the key map right?"
+        if seen or not report["other_events"]:
+            yield f"no key of the game is ever pressed; pressed are {seen or 'no keys at all'}: is the key map right?"
+        else:
+            kinds = ", ".join([*report["other_events"]][:3])
+            yield f"no key is ever pressed; the key log holds only {kinds}: call its events keydown and keyup"
     share = report["repeats"] / max(report["frames"], 1)
     if share > TOO_MANY_REPEATS:
         yield f"{share:.0%} of the frames repeat the one before: the machine was too slow; record smaller or slower"
