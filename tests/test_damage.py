@@ -307,3 +307,36 @@ def test_a_recorder_that_fills_missed_slots_with_a_copy_is_usable(sound, tmp_pat
     write_video(tmp_path / "s.mp4", images)
     verdict = examined(tmp_path).verdict
     assert verdict.word == (USABLE if share > 0.05 else GOOD)  # of few copies the encoder makes pictures of their own
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: round((t - START) * 2) / 2 + START + 0.013, "all key events lie 0.5 s or a multiple apart"),
+        (lambda t: np.ceil((t - START) / 1.7) * 1.7 + START, "presses begin and end at one moment"),
+        (lambda t: (t - START) / 60, "the median interval between frames is 1.6"),
+    ],
+    ids=["half seconds", "written all together", "minutes"],
+)
+def test_times_that_nobody_measured_are_refused(sound, tmp_path, change, words):
+    shutil.rmtree(tmp_path)
+    shutil.copytree(sound[0], tmp_path)
+    change_lines(events(tmp_path), lambda rows: [row | {"t": round(float(change(row["t"])), 6)} for row in rows])
+    if "frames" in words:
+        change_lines(frames_log(tmp_path), lambda rows: [{"t": round(change(row["t"]), 6)} for row in rows])
+    verdict = examined(tmp_path).verdict
+    assert verdict.word == BAD and any(words in reason for reason in verdict.reasons)
+
+
+def test_keys_told_once_a_frame_may_go_down_and_up_at_one_moment(sound, tmp_path):
+    shutil.rmtree(tmp_path)
+    shutil.copytree(sound[0], tmp_path)
+    down: dict[str, float] = {}
+
+    def told(row):
+        if row["event"] == "keydown":
+            down[row["key"]] = START + np.floor((row["t"] - START) * FPS) / FPS
+        return row | {"t": round(down[row["key"]], 4)} if "key" in row else row
+
+    change_lines(events(tmp_path), lambda rows: in_order([told(row) for row in rows]))
+    assert examined(tmp_path).verdict.word == GOOD
