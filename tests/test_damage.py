@@ -340,3 +340,11 @@ def test_keys_told_once_a_frame_may_go_down_and_up_at_one_moment(sound, tmp_path
 
     change_lines(events(tmp_path), lambda rows: in_order([told(row) for row in rows]))
     assert examined(tmp_path).verdict.word == GOOD
+
+
+def test_a_log_without_keyups_is_refused(sound, tmp_path):
+    shutil.rmtree(tmp_path)
+    shutil.copytree(sound[0], tmp_path)
+    change_lines(events(tmp_path), lambda rows: [row for row in rows if row["event"] != "keyup"])
+    verdict = examined(tmp_path).verdict
+    assert verdict.word == BAD and "presses have no keyup" in verdict.reasons[0]
