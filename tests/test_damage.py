@@ -348,3 +348,13 @@ def test_a_log_without_keyups_is_refused(sound, tmp_path):
     change_lines(events(tmp_path), lambda rows: [row for row in rows if row["event"] != "keyup"])
     verdict = examined(tmp_path).verdict
     assert verdict.word == BAD and "presses have no keyup" in verdict.reasons[0]
+
+
+def test_a_small_thing_on_black_is_a_picture(sound, tmp_path):
+    shutil.rmtree(tmp_path)
+    shutil.copytree(sound[0], tmp_path)
+    images = np.zeros_like(pictures(tmp_path))
+    for i, image in enumerate(images):
+        image[10:14, 9 + i % 4 : 12 + i % 4] = 255
+    write_video(tmp_path / "s.mp4", images)
+    assert not any("of one colour" in reason for reason in examined(tmp_path).verdict.reasons)
