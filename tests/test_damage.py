@@ -358,3 +358,12 @@ def test_a_small_thing_on_black_is_a_picture(sound, tmp_path):
         image[10:14, 9 + i % 4 : 12 + i % 4] = 255
     write_video(tmp_path / "s.mp4", images)
     assert not any("of one colour" in reason for reason in examined(tmp_path).verdict.reasons)
+
+
+@pytest.mark.parametrize("rate", [0.9, 1.03, 1.5])
+def test_a_key_log_of_another_rate_is_refused(sound, tmp_path, rate):
+    shutil.rmtree(tmp_path)
+    shutil.copytree(sound[0], tmp_path)
+    change_lines(events(tmp_path), lambda rows: in_order(retimed(lambda t: round(START + (t - START) * rate, 4))(rows)))
+    verdict = examined(tmp_path).verdict
+    assert verdict.word == BAD and "times are stretched by" in verdict.reasons[0]

@@ -6,7 +6,7 @@ import numpy as np
 
 from stages.recordings.scan import Scan
 from stages.recordings.session import Session
-from stages.recordings.sync import apart
+from stages.recordings.sync import apart, other_rate
 from stages.recordings.timeline import end_of, median_interval, presses
 
 FASTEST_S, SLOWEST_S = 0.002, 1.0  # a median interval beyond is more likely a wrong unit than a recording
@@ -51,6 +51,11 @@ def clock_faults(session: Session, scan: Scan, episode: np.ndarray) -> Iterator[
         yield (
             f"the picture follows the keys by {lags[0]:.1f} s at the start and {lags[1]:.1f} s at the end: "
             f"the two logs do not share a clock"
+        )
+    elif (rate := other_rate(times, episode >= 0, session.key_events, scan.change)) is not None:
+        yield (
+            f"the picture follows the keys only when their times are stretched by {rate:.2f}: "
+            f"the clocks of the two logs run apart"
         )
 
 
