@@ -6,6 +6,7 @@ apart within a minute.
 `make damage` tries ten times as many.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -367,3 +368,22 @@ def test_a_key_log_of_another_rate_is_refused(sound, tmp_path, rate):
     change_lines(events(tmp_path), lambda rows: in_order(retimed(lambda t: round(START + (t - START) * rate, 4))(rows)))
     verdict = examined(tmp_path).verdict
     assert verdict.word == BAD and "times are stretched by" in verdict.reasons[0]
+
+
+def still_game(folder, answered):
+    """A game that stands still but for every seventh keydown; its picture changes after these, or anywhere else."""
+    rows = [row for row in map(json.loads, events(folder).read_text().splitlines()) if row["event"] == "keydown"]
+    moments = np.array([row["t"] for row in rows])[::7] - START + 0.1
+    if not answered:
+        moments = np.arange(2, SECONDS, 4.3)
+    pages = np.random.default_rng(0).integers(0, 255, (len(moments) + 1, 32, 32, 3), np.uint8)
+    write_video(folder / "s.mp4", pages[np.searchsorted(moments, np.arange(FPS * SECONDS) / FPS)])
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_game_that_stands_still_until_a_key_is_pressed_is_learned(sound, tmp_path, answered):
+    shutil.rmtree(tmp_path)
+    shutil.copytree(sound[0], tmp_path)
+    change_lines(events(tmp_path), lambda rows: [row for row in rows if row.get("key") != "d"])
+    still_game(tmp_path, answered)
+    assert (examined(tmp_path).verdict.word == BAD) != answered
