@@ -41,6 +41,7 @@ _NUMPAD_OF = {
 _OWN_KEYS = "\b\t\n\r\x1b"  # Backspace, Tab, Enter, Esc, or a letter with Ctrl: nobody knows
 # Keysyms ISO_Next_Group and the like: Shift or Alt while another layout is chosen.
 LAYOUT_SWITCHES = range(65032, 65039)
+PREFIXES = r"^(arrow|key_?|k_|vk_)"  # of the names that browsers, Linux, pygame and Windows give
 
 
 def key_name(raw: str) -> str:
@@ -111,7 +112,7 @@ def hint(key: str) -> str:
     if key.startswith("Numpad."):
         return ": the number pad; name it so under keys, or switch NumLock"
     if len(key) > 1 and "." not in key:
-        return f": is it Key.{key.lower()}?"
+        return f": is it Key.{re.sub(PREFIXES, '', key.lower())}?"
     if len(key) == 1 and not key.isalnum():
         return ": the same key under another name, with Shift held or in another layout?"
     return ": the same key in another layout?" if len(key) == 1 and not key.isascii() else ""

@@ -94,7 +94,7 @@ def _time(row: dict) -> float:
         t = _seconds_of(t)
     if isinstance(t, bool) or not isinstance(t, int | float) or not math.isfinite(t):
         found = "missing" if row.get("t") is None else _shown(row["t"])
-        raise ValueError(f't is {found}, expected seconds, like {{"t": 1700000000.5}}')
+        raise ValueError(f't is {found}, expected seconds, like {{"t": 1700000000.5}}, or ISO 8601 with a time zone')
     if abs(t) >= MOST_SECONDS:
         raise ValueError(f"t is {float(t):.6g}, no UTC seconds (milli- or nanoseconds?); divide all times of the log")
     return round(float(t), 6)
