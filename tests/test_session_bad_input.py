@@ -35,6 +35,8 @@ def test_a_missing_or_empty_file_is_named(tmp_path, suffix):
         ('{"event": "keydown", "key": "a"}', "t is missing, expected seconds"),
         ('{"event": "keydown", "key": "a", "t": NaN}', "t is 'nan', expected seconds"),
         ('{"event": "keydown", "key": "a", "t": Infinity}', "t is 'inf'"),
+        ('{"event": "keydown", "key": "a", "t": 1' + "0" * 400 + "}", "t is 'inf'"),
+        ('{"event": "keydown", "key": "a", "t": 1' + "0" * 5000 + "}", "t is 'inf'"),
         ('{"event": "keydown", "key": "a", "t": "now"}', "t is 'now'"),
         ('{"event": "keydown", "key": "a", "t": true}', "t is 'True'"),
         ('{"event": "marker", "type": "pause", "t": 1}', "marker of type 'pause'"),

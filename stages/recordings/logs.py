@@ -18,6 +18,7 @@ from stages.recordings.keys import key_name
 OnBadLine = Literal["error", "skip"]
 Row = TypeVar("Row")
 BOM = codecs.BOM_UTF8  # with which some editors begin a file
+MOST_DIGITS = 30  # of a whole number
 MOST_SECONDS = 1e11  # the year 5138: larger times are milli- or nanoseconds
 LONGEST_KIND = 40  # letters in the name of a kind of event
 
@@ -66,12 +67,17 @@ def _lines(path: Path, whole: bool) -> tuple[list[bytes], int]:
 
 def _json_object(line: bytes) -> dict:
     try:
-        row = json.loads(line.decode("utf-8"), object_pairs_hook=_unique)
+        row = json.loads(line.decode("utf-8"), object_pairs_hook=_unique, parse_int=_whole)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         raise ValueError("this is not JSON") from None
     if not isinstance(row, dict):
         raise ValueError(f"expected a JSON object, not a {type(row).__name__}")
     return row
+
+
+def _whole(digits: str) -> int | float:
+    """Python refuses to read thousands of digits, and to make a float of hundreds; no time has so many."""
+    return int(digits) if len(digits) < MOST_DIGITS else float(digits)
 
 
 def _unique(pairs: list[tuple]) -> dict:
