@@ -35,7 +35,7 @@ TIME_TOLERANCE_S = 1e-4  # times are written with 6 decimals
 CARDS = {"return_fraction": "of the way from the best blind player (0) to the recorded player (1), in the real game",
          "onset_f1": "of key presses at the right moment (onset F1)",
          "ae_object_ap": "small objects found in the latent (average precision)",
-         "lam_probe_skill": "of the keys told by a code learned without keys (0: guessing)"}  # fmt: skip
+         "lam_probe_skill": "from the frame alone (0) to all labels (1): how well a code tells the key"}  # fmt: skip
 
 
 def main() -> None:

@@ -39,6 +39,8 @@ def vocabulary():
         ("'[´]'", "´"),
         ("e\u0301", "é"),
         (" ", "Key.space"),
+        (" Key.left ", "Key.left"),
+        ("f\n", "f"),
         ("İ", "İ"),
     ],
 )
@@ -101,8 +103,9 @@ def test_numbers_are_those_of_the_system_where_a_key_is_pressed():
 
 @pytest.mark.parametrize(
     ("key", "words"),
-    [("<65032>", "Shift or Alt"), ("!", "with Shift held"), ("space", "is it Key.space?"), ("ф", "another layout"),
-     ("Numpad.4", "number pad"), ("q", "")],
+    [("<65032>", "Shift or Alt"), ("!", "with Shift held"), ("space", "is it Key.space?"),
+     ("ArrowLeft", "is it Key.left?"), ("KEY_UP", "is it Key.up?"), ("ф", "another layout"), ("Numpad.4", "number pad"),
+     ("q", "")],
 )  # fmt: skip
 def test_hints_say_what_an_unmapped_key_may_be(key, words):
     assert words in hint(key)

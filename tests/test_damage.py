@@ -1,11 +1,11 @@
 """Damage to a sound session, at random: its labels stay as they were, or it is refused, or the repair is counted.
 
-Each kind of damage has the size from which it can be told. What cannot be told, whatever its size: a lost press (both
-of its events), a shift of the keys by less than a quarter of a second, a press moved to another key, clocks that drift
-apart within a minute.
+Each kind of damage has the size from which it can be told. What cannot be told, whatever its size, stands under "Not
+told" in stages/recordings/README.md.
 `make damage` tries ten times as many.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -121,6 +121,11 @@ def early_keys(folder, draw, rng):  # 2 s: a game may answer within one
 def keys_of_another_clock(folder, draw, rng):  # the length of the recording
     by = draw(SECONDS, 1e9) * rng.choice([-1, 1])
     change_lines(events(folder), lambda rows: in_order(retimed(lambda t: round(t + by, 4))(rows)))
+
+
+def keys_of_another_rate(folder, draw, rng):  # 3 %, and up to twice as fast or slow
+    rate = draw(1.03, 1.95) ** rng.choice([-1, 1])
+    change_lines(events(folder), lambda rows: in_order(retimed(lambda t: round(START + (t - START) * rate, 4))(rows)))
 
 
 def another_unit(folder, draw, rng):  # a thousand
@@ -249,7 +254,7 @@ def other_events(folder, draw, rng):
 
 KINDS = {
     lost_keyups: COUNTED, lost_keydowns: COUNTED, repeats: SAME, bounces: SAME, late_keys: REFUSED,
-    early_keys: REFUSED, keys_of_another_clock: REFUSED, another_unit: REFUSED,
+    early_keys: REFUSED, keys_of_another_clock: REFUSED, keys_of_another_rate: REFUSED, another_unit: REFUSED,
     whole_seconds: REFUSED, silent_key_log: COUNTED, shorter_frame_log: REFUSED, doubled_frame_lines: REFUSED,
     shorter_video: REFUSED, cut_video_file: REFUSED, black: COUNTED, frozen: COUNTED, half_rate: REFUSED,
     two_tracks: REFUSED, another_container: SAME, another_encoding: SAME, blank_lines: SAME,
@@ -307,3 +312,73 @@ def test_a_recorder_that_fills_missed_slots_with_a_copy_is_usable(sound, tmp_pat
     write_video(tmp_path / "s.mp4", images)
     verdict = examined(tmp_path).verdict
     assert verdict.word == (USABLE if share > 0.05 else GOOD)  # of few copies the encoder makes pictures of their own
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: round((t - START) * 2) / 2 + START + 0.013, "all key events lie 0.5 s or a multiple apart"),
+        (lambda t: np.ceil((t - START) / 1.7) * 1.7 + START, "presses begin and end at one moment"),
+        (lambda t: (t - START) / 60, "the median interval between frames is 1.6"),
+    ],
+    ids=["half seconds", "written all together", "minutes"],
+)
+def test_times_that_nobody_measured_are_refused(sound, tmp_path, change, words):
+    shutil.rmtree(tmp_path)
+    shutil.copytree(sound[0], tmp_path)
+    change_lines(events(tmp_path), lambda rows: [row | {"t": round(float(change(row["t"])), 6)} for row in rows])
+    if "frames" in words:
+        change_lines(frames_log(tmp_path), lambda rows: [{"t": round(change(row["t"]), 6)} for row in rows])
+    verdict = examined(tmp_path).verdict
+    assert verdict.word == BAD and any(words in reason for reason in verdict.reasons)
+
+
+def test_keys_told_once_a_frame_may_go_down_and_up_at_one_moment(sound, tmp_path):
+    shutil.rmtree(tmp_path)
+    shutil.copytree(sound[0], tmp_path)
+    down: dict[str, float] = {}
+
+    def told(row):
+        if row["event"] == "keydown":
+            down[row["key"]] = START + np.floor((row["t"] - START) * FPS) / FPS
+        return row | {"t": round(down[row["key"]], 4)} if "key" in row else row
+
+    change_lines(events(tmp_path), lambda rows: in_order([told(row) for row in rows]))
+    assert examined(tmp_path).verdict.word == GOOD
+
+
+def test_a_log_without_keyups_is_refused(sound, tmp_path):
+    shutil.rmtree(tmp_path)
+    shutil.copytree(sound[0], tmp_path)
+    change_lines(events(tmp_path), lambda rows: [row for row in rows if row["event"] != "keyup"])
+    verdict = examined(tmp_path).verdict
+    assert verdict.word == BAD and "presses have no keyup" in verdict.reasons[0]
+
+
+def test_a_small_thing_on_black_is_a_picture(sound, tmp_path):
+    shutil.rmtree(tmp_path)
+    shutil.copytree(sound[0], tmp_path)
+    images = np.zeros_like(pictures(tmp_path))
+    for i, image in enumerate(images):
+        image[10:14, 9 + i % 4 : 12 + i % 4] = 255
+    write_video(tmp_path / "s.mp4", images)
+    assert not any("of one colour" in reason for reason in examined(tmp_path).verdict.reasons)
+
+
+def still_game(folder, answered):
+    """A game that stands still but for every seventh keydown; its picture changes after these, or anywhere else."""
+    rows = [row for row in map(json.loads, events(folder).read_text().splitlines()) if row["event"] == "keydown"]
+    moments = np.array([row["t"] for row in rows])[::7] - START + 0.1
+    if not answered:
+        moments = np.arange(2, SECONDS, 4.3)
+    pages = np.random.default_rng(0).integers(0, 255, (len(moments) + 1, 32, 32, 3), np.uint8)
+    write_video(folder / "s.mp4", pages[np.searchsorted(moments, np.arange(FPS * SECONDS) / FPS)])
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_game_that_stands_still_until_a_key_is_pressed_is_learned(sound, tmp_path, answered):
+    shutil.rmtree(tmp_path)
+    shutil.copytree(sound[0], tmp_path)
+    change_lines(events(tmp_path), lambda rows: [row for row in rows if row.get("key") != "d"])
+    still_game(tmp_path, answered)
+    assert (examined(tmp_path).verdict.word == BAD) != answered

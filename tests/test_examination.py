@@ -83,6 +83,13 @@ def test_verdicts(tmp_path, changes, word, reason):
     assert any(reason in words for words in verdict.reasons), verdict.reasons
 
 
+def test_a_log_of_other_events_alone_is_told_by_their_kind(tmp_path):
+    write(tmp_path, events=EPISODE)
+    path = tmp_path / "a_events.jsonl"
+    path.write_text(path.read_text() + '{"event": "press", "key": "x", "t": 1001}\n')
+    assert examined(tmp_path).verdict.reasons[0].endswith("holds only press: call its events keydown and keyup")
+
+
 def test_repairs_stand_beside_the_old_session(tmp_path):
     write(tmp_path, events=[*PLAYED[:2], EPISODE[1], (3.5, "keydown", "Key.left")], closed=False)
     lines = (tmp_path / "a_frames.jsonl").read_text()

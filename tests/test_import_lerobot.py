@@ -187,6 +187,16 @@ def test_a_video_that_ends_too_early_is_refused(tmp_path):
         imported(folder, tmp_path / "out", *RULES)
 
 
+def test_episodes_that_are_said_to_share_pictures_are_refused(tmp_path):
+    folder = data_set(tmp_path / "set")
+    path = folder / "meta/episodes/chunk-000/file-000.parquet"
+    rows = pq.read_table(path).to_pylist()
+    rows[1] |= {f"videos/{CAMERA}/from_timestamp": 0.0}
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    with pytest.raises(ValueError, match="episode 0 ends at|episode 1 ends at"):
+        imported(folder, tmp_path / "out", *RULES)
+
+
 def test_columns_are_for_data_sets_alone(tmp_path):
     with pytest.raises(ValueError, match="--column is for data sets of LeRobot"):
         imported(tmp_path, tmp_path / "out", *RULES)

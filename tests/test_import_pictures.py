@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from stages.recordings.actions import ActionVocabulary
 from stages.recordings.video import read_frames
 from tests.importing import HELD, imported
 
@@ -13,7 +14,7 @@ from tests.importing import HELD, imported
 def pictures(folder, count=6):
     folder.mkdir(parents=True)
     for i in range(count):
-        cv2.imwrite(str(folder / f"{i}.png"), np.full((32, 48, 3), 40 * i, np.uint8))
+        cv2.imwrite(str(folder / f"{i}.png"), np.full((32, 48, 3), 40 * i % 256, np.uint8))
     return folder
 
 
@@ -97,10 +98,21 @@ def test_a_time_that_is_no_number_is_refused_with_its_row(tmp_path, t):
         imported(folder, tmp_path / "out")
 
 
+def test_a_folder_that_cannot_be_made_is_told_in_a_line(tmp_path):
+    folder = pictures(tmp_path / "run")
+    labels_csv(folder)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="file/out cannot be opened: Not a directory"):
+        imported(folder, tmp_path / "file/out")
+
+
 def test_what_is_no_recording_is_refused(tmp_path):
     with pytest.raises(ValueError, match="neither a folder nor a .mcap file"):
         imported(tmp_path / "nothing", tmp_path / "out")
     with pytest.raises(ValueError, match="no folder of numbered pictures"):
+        imported(tmp_path, tmp_path / "out")
+    (tmp_path / "inner.zarr").mkdir()
+    with pytest.raises(ValueError, match=r"found \['inner.zarr'\]. Name the recording itself"):
         imported(tmp_path, tmp_path / "out")
     (tmp_path / "link").symlink_to("nowhere")
     with pytest.raises(ValueError, match="link is a link to nowhere, which is not there"):
@@ -117,6 +129,8 @@ def test_what_is_no_recording_is_refused(tmp_path):
         ("# made by a script\nLEFT,SHOOT", "{0},{1}"),
         ("sep=;\nLEFT;SHOOT;", "{0};{1};"),
         ('"LEFT","SHOOT",', '"{0}","{1}",'),
+        ("# LEFT SHOOT", "{0}.000e+00 {1}.000e+00"),
+        ("  LEFT  SHOOT", "     {0}      {1} "),
     ],
 )
 def test_dialects_of_spreadsheets_and_numpy_are_one_table(tmp_path, header, row):
@@ -126,6 +140,48 @@ def test_dialects_of_spreadsheets_and_numpy_are_one_table(tmp_path, header, row)
     (folder / "labels.csv").write_bytes("\r\n".join(lines).encode())
     [(found, _)] = imported(folder, tmp_path / "out")
     np.testing.assert_array_equal(found.timeline.actions, HELD)
+
+
+def test_a_single_column_may_be_called_by_two_words(tmp_path):
+    folder = pictures(tmp_path / "run")
+    (folder / "labels.csv").write_text("Move left\n" + "".join(f"{a}\n" for a, _ in HELD))
+    vocabulary = ActionVocabulary.from_params(["MOVE LEFT"], {"MOVE LEFT": ("a",)})
+    [(found, _)] = imported(folder, tmp_path / "out", vocabulary=vocabulary)
+    np.testing.assert_array_equal(found.timeline.actions, HELD[:, :1])
+
+
+def test_a_header_whose_letters_are_written_in_two_parts_is_the_same_word(tmp_path):
+    folder = pictures(tmp_path / "run")
+    labels_csv(folder, "o\u0308FFNEN,SHOOT,health")
+    vocabulary = ActionVocabulary.from_params(["\u00d6FFNEN", "SHOOT"], {"\u00d6FFNEN": ("o",), "SHOOT": ("x",)})
+    [(found, _)] = imported(folder, tmp_path / "out", vocabulary=vocabulary)
+    np.testing.assert_array_equal(found.timeline.actions, HELD)
+
+
+@pytest.mark.parametrize("name", ["{}.png", "run/{:04}.PNG", "C:\\run\\{}.jpg"])
+def test_rows_that_name_their_pictures_are_put_into_their_order(tmp_path, name):
+    folder = pictures(tmp_path / "run", count=12)
+    order = sorted(range(12), key=str)  # 0, 1, 10, 11, 2, ...
+    (folder / "labels.csv").write_text(
+        "image,LEFT,SHOOT\n" + "".join(f"{name.format(i)},{i % 2},{i // 6}\n" for i in order)
+    )
+    [(found, _)] = imported(folder, tmp_path / "out")
+    np.testing.assert_array_equal(found.timeline.actions, [[i % 2, i // 6] for i in range(12)])
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "words"),
+    [
+        ("image", [f"{i}.png" for i in (0, 1, 2, 3, 4, 4)], "no row names 5.png in its column 'image'"),
+        ("", [6, 5, 4, 3, 2, 1], "row 2: the column without a name is 5 after 6"),
+        ("Frame_Index", [0, 2, 1, 3, 4, 5], "row 2: Frame_Index is 2 after 0"),
+    ],
+)
+def test_rows_that_are_said_to_be_of_other_pictures_are_refused(tmp_path, header, cells, words):
+    folder = pictures(tmp_path / "run")
+    (folder / "labels.csv").write_text(f"{header},LEFT,SHOOT\n" + "".join(f"{cell},1,0\n" for cell in cells))
+    with pytest.raises(ValueError, match=words):
+        imported(folder, tmp_path / "out")
 
 
 def test_decimal_commas_are_read_in_times_and_give_the_frame_rate(tmp_path):

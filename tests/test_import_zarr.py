@@ -87,6 +87,26 @@ def test_a_zipped_store_is_read_as_its_folder(tmp_path, within):
         imported(tmp_path / "b.zip", tmp_path / "out")
 
 
+def test_a_zip_of_several_stores_is_refused_as_only_one_would_be_read(tmp_path):
+    path = store(tmp_path / "a.zarr", zarr_format=3, names=["LEFT", "SHOOT"], attrs={"fps": 10})
+    zipped = tmp_path / "both.zip"
+    with zipfile.ZipFile(zipped, "w") as archive:
+        for file in (each for each in path.rglob("*") if each.is_file()):
+            for within in ("one.zarr", "two.zarr"):
+                archive.write(file, f"{within}/{file.relative_to(path)}")
+    with pytest.raises(
+        ValueError, match="both.zip cannot be read: it holds several zarr stores, .*two.zarr; unpack it"
+    ):
+        imported(zipped, tmp_path / "out")
+
+
+def test_frame_rates_that_differ_are_refused_until_one_is_given(tmp_path):
+    path = store(tmp_path / "a.zarr", zarr_format=3, names=["LEFT", "SHOOT"], attrs={"fps": 10, "frame_rate": 30})
+    with pytest.raises(ValueError, match="different frame rates, .*'fps': 10, 'frame_rate': 30.*; give --fps"):
+        imported(path, tmp_path / "out")
+    assert imported(path, tmp_path / "out", "--fps", 30)[0][0].session.fps == 30
+
+
 @pytest.mark.parametrize("value", [0.02, 255, np.nan, -1])
 def test_actions_that_are_not_0_or_1_are_refused_with_their_place(tmp_path, value):
     held = HELD.astype(np.float32)

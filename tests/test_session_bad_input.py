@@ -35,6 +35,8 @@ def test_a_missing_or_empty_file_is_named(tmp_path, suffix):
         ('{"event": "keydown", "key": "a"}', "t is missing, expected seconds"),
         ('{"event": "keydown", "key": "a", "t": NaN}', "t is 'nan', expected seconds"),
         ('{"event": "keydown", "key": "a", "t": Infinity}', "t is 'inf'"),
+        ('{"event": "keydown", "key": "a", "t": 1' + "0" * 400 + "}", "t is 'inf'"),
+        ('{"event": "keydown", "key": "a", "t": 1' + "0" * 5000 + "}", "t is 'inf'"),
         ('{"event": "keydown", "key": "a", "t": "now"}', "t is 'now'"),
         ('{"event": "keydown", "key": "a", "t": true}', "t is 'True'"),
         ('{"event": "marker", "type": "pause", "t": 1}', "marker of type 'pause'"),
@@ -87,6 +89,14 @@ def test_other_events_are_counted_by_kind(tmp_path):
     put_lines(path, [lines[0], *others, *lines[1:]])
     session = read(tmp_path)
     assert session.other_events == {"move": 2, "click": 1} and not session.skipped_lines
+
+
+@pytest.mark.parametrize(("down", "up"), [("KeyDown", "KeyUp"), ("key_down", "key-up")])
+def test_key_events_are_read_however_their_kind_is_written(tmp_path, down, up):
+    path = write(tmp_path) / "one_events.jsonl"
+    before = read(tmp_path).key_events
+    put_lines(path, [line.replace("keydown", down).replace("keyup", up) for line in lines_of(path)])
+    assert before and read(tmp_path).key_events == before
 
 
 @pytest.mark.parametrize("text", ["1800000000.5", "2027-01-15T08:00:00.5Z"])

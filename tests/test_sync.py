@@ -12,7 +12,17 @@ from stages.games.doom import Doom
 from stages.games.rollout import GameSetting
 from stages.params import read_params
 from stages.recordings.session import KeyEvent, read_session
-from stages.recordings.sync import CELLS, Certificate, _limits, certificate, change_of, held_share, in_step, pooled_lag
+from stages.recordings.sync import (
+    CELLS,
+    Certificate,
+    _limits,
+    apart,
+    certificate,
+    change_of,
+    held_share,
+    in_step,
+    pooled_lag,
+)
 from stages.recordings.timeline import episode_ids
 from stages.recordings.video import read_frames
 
@@ -215,3 +225,24 @@ def test_change_is_where_the_picture_changes():
     change = change_of([dark, dark, bright])
     assert change.shape == (3, 48) and not change[:2].any()
     assert change[2, 0] == pytest.approx(np.log1p(200), rel=1e-5) and not change[2, 1:].any()
+
+
+def evenly_pressed(frames: int):
+    """Times, events of three keys pressed about every 1.5 s, and the change of a picture that moves while they are."""
+    rng, times, events = np.random.default_rng(0), np.arange(frames) / 10, []
+    change = rng.normal(0, 0.2, (frames, 48))
+    for column, key in enumerate("adf"):
+        downs = np.cumsum(rng.uniform(1.1, 1.8, frames // 15))
+        change[:, column::3] += held_share(times, np.stack([downs, downs + 0.35], axis=1), 0.0)[:, None]
+        events += [KeyEvent("keydown", key, t, 0) for t in downs.tolist()]
+        events += [KeyEvent("keyup", key, t + 0.35, 0) for t in downs.tolist()]
+    return times, sorted(events, key=lambda event: event.t), change
+
+
+@pytest.mark.parametrize("frames", [320, 600])
+def test_keys_that_are_pressed_evenly_and_seconds_late_are_told(frames):
+    times, events, change = evenly_pressed(frames)
+    inside = np.ones(frames, bool)
+    assert apart(times, inside, events, change) is None
+    late = [replace(event, t=event.t + 4) for event in events]
+    assert apart(times, inside, late, change) == pytest.approx((-4, -4))

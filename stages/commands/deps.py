@@ -4,6 +4,7 @@ DVC does not follow imports. Every module of ours that a stage imports, directly
 deps: otherwise a change there would leave old results in place. What else stands there (data, folders) stays.
 """
 
+import argparse
 import ast
 import io
 from pathlib import Path
@@ -95,4 +96,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     run_stage(main)

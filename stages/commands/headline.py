@@ -3,6 +3,8 @@
 No DVC stage: it reads reports/metrics.json and reports/test/metrics.json.
 """
 
+import argparse
+
 from stages.pages.glossary import headline_rows
 from stages.pages.page import read_json
 from stages.paths import METRICS, PAGE, TEST_METRICS
@@ -27,4 +29,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     run_stage(main)

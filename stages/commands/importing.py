@@ -72,7 +72,7 @@ def imported_to(
     ValueError for the first bad episode; with `skip_bad` only when all are bad.
     """
     done, bad = [], []
-    with all_or_none(out, [episode.name for episode in episodes]) as work:
+    with files_named(), all_or_none(out, [episode.name for episode in episodes]) as work:
         for episode in tqdm(episodes, desc="import", unit="session"):
             try:
                 with files_named():
@@ -91,6 +91,10 @@ def imported_to(
     return done, bad
 
 
+def _is_mcap(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() == ".mcap"
+
+
 def episodes_of(options: argparse.Namespace, vocabulary: ActionVocabulary, picture_fps: float) -> list[Episode]:
     """The recordings that the source holds, whatever kind it is; ValueError when it is none that is known."""
     source: Path = options.source
@@ -99,9 +103,9 @@ def episodes_of(options: argparse.Namespace, vocabulary: ActionVocabulary, pictu
     if source.is_symlink() and not source.exists():
         raise ValueError(f"{source} is a link to {source.readlink()}, which is not there")
     suffix = source.suffix.lower()
-    if source.is_file() and suffix == ".mcap":
+    if _is_mcap(source):
         return episodes_of_owamcap(source)
-    if source.is_dir() and (recordings := sorted(source.glob("[!.]*.mcap"))):
+    if source.is_dir() and (recordings := [path for path in sorted(source.glob("[!.]*")) if _is_mcap(path)]):
         return [episode for each in recordings for episode in episodes_of_owamcap(each)]
     zipped = source.is_file() and suffix == ".zip"
     if not source.is_dir() and not zipped:

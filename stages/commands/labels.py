@@ -1,5 +1,7 @@
 """The end of `make labels`: the study's table for the terminal, from reports/labels.json."""
 
+import argparse
+
 from stages.pages.labels_page import printed
 from stages.pages.page import read_json
 from stages.paths import REPORTS
@@ -14,4 +16,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     run_stage(main)

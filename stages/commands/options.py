@@ -46,7 +46,8 @@ def place_of(options: argparse.Namespace, desktop: Desktop) -> tuple[Region, int
 def add_keys(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keys", nargs="+", metavar="ACTION=KEY",
-        help="the keys of the game, for example LEFT=Key.left SHOOT=x; without it those of params.yaml or of the agent",
+        help="the keys of the game, for example LEFT=Key.left SHOOT=x; without it those of params.yaml "
+        "(predict and play: those of the agent)",
     )  # fmt: skip
 
 

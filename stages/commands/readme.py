@@ -4,6 +4,7 @@ No DVC stage: it reads reports/test/, and reports/labels.json of the last `make 
 the result marks of README.md, and reports/agent.png, the middle of the median test game.
 """
 
+import argparse
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -99,4 +100,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     run_stage(main)

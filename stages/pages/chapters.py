@@ -36,7 +36,8 @@ EXPLORE = {
 }
 AUTOENCODER = {"reconstructions.png": "Frames, what comes back out of the latent, and the difference."}
 PICTURES = {
-    "onset_f1.png": "Key presses found at the right moment, beside policies that see nothing.",
+    "onset_f1.png": "Key presses found at the right moment, beside policies that see nothing and (hatched) one that "
+    "knows the player's keys.",
     "timeline.png": "A stretch of a test episode, player against model.",
     "metrics_heatmap.png": "Scores of the model and the baselines for each key.",
     "confusion.png": "Keys held or not, player against model.",
@@ -56,7 +57,7 @@ DOCTOR = {  # key of a session's report -> heading
     "repeats": "repeated\nframes",
     "tail_frames_cut": "frames\ncut off",
     "frames_left_out": "frames\nleft out",
-    "key_repairs": "lost keyups\nmade up",
+    "key_repairs": "lost keyups\nreplaced",
     "unmarked_repeats": "same picture\nunmarked",
     "skipped_lines": "unreadable\nlines",
     "unclosed_episodes": "episodes\nwithout end",

@@ -29,7 +29,9 @@ HEADLINE: Mapping[str, Term] = {
     "ae_object_ap": Term("small objects still found in the latent (AP)", ("object", "AP"), 3),
     "lam_gain_db": Term("latent action: next frame better than a copy (dB)", ("l.act.", "gain"), 2),
     "lam_shuffle_drop_db": Term("latent action: lost with shuffled codes (dB)", ("l.act.", "shuffle"), 2),
-    "lam_probe_skill": Term("latent action: code tells the key (0 = guess, 1 = always)", ("l.act.", "probe"), 2),
+    "lam_probe_skill": Term(
+        "latent action: code tells the key (0 = frame alone, 1 = all labels)", ("l.act.", "probe"), 2
+    ),
     "lam_perplexity": Term("latent action: codes in use (perplexity)", ("l.act.", "codes"), 1),
 }
 

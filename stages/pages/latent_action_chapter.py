@@ -8,12 +8,13 @@ from stages.pages.glossary import digits_of, in_words
 from stages.pages.page import Table, VideoBudget, number, pictures, read_json
 
 LATENT_ACTION = {
-    "predictions.png": "Transitions of validation episodes, their prediction, what a copy and it get wrong.",
+    "predictions.png": "Transitions of validation episodes, their prediction, what a copy gets wrong and what it does.",
     "every_code.png": "What each code makes of one and the same frame, as the change of grey levels.",
     "codes.png": "How often each code occurs, and with which key.",
     "effects.png": "What each code moves, over many situations: boxes hold half of the transitions, whiskers 90 %.",
     "tsne.png": "Transitions before they are rounded to a code (t-SNE): neighbours look alike to the model.",
-    "rollout.png": "How like the truth the pictures stay when the model goes on from its own predictions.",
+    "rollout.png": "How like the truth the pictures stay when the model goes on from its own predictions, with the "
+    "codes of what happened (inferred) and with random codes; beside it the first picture and the mean one.",
 }
 LATENT_ACTION_VIDEOS = {
     "rollouts.mp4": "From one moment: what really happened, what the inferred codes make of it, and each code held.",

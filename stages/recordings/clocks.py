@@ -6,11 +6,12 @@ import numpy as np
 
 from stages.recordings.scan import Scan
 from stages.recordings.session import Session
-from stages.recordings.sync import apart
-from stages.recordings.timeline import end_of, median_interval
+from stages.recordings.sync import apart, other_rate
+from stages.recordings.timeline import end_of, median_interval, presses
 
-SLOWEST_S = 1.0  # a median interval above this is more likely a wrong unit than a recording
+FASTEST_S, SLOWEST_S = 0.002, 1.0  # a median interval beyond is more likely a wrong unit than a recording
 FEW_EVENTS = 20
+COARSE_S, EVEN = 0.5, 0.8  # times so far apart are rounded, but a program's: most of its pauses are the same
 MOSTLY = 0.5  # share of the key events that must lie within the video
 SOME_OUTSIDE = 0.1
 OTHER_RATE = 0.02  # by which two clocks may run apart
@@ -23,13 +24,20 @@ def clock_faults(session: Session, scan: Scan, episode: np.ndarray) -> Iterator[
     interval, whole = median_interval(times), (times == np.round(times)).all()
     if whole and interval < 1 and len(times) > 2:
         yield "the frame log's times are whole seconds, several frames each: write them with decimals"
-    elif len(times) > 1 and not 0 < interval <= SLOWEST_S:
+    elif len(times) > 1 and not FASTEST_S <= interval <= SLOWEST_S:
         yield f"the median interval between frames is {interval * 1000:g} ms: are the times UTC seconds?"
     keys = np.array([event.t for event in session.key_events])
     if len(keys) < 2 or len(times) < 2:
         return
     if len(keys) >= FEW_EVENTS and (keys == np.round(keys)).all() and 0 < interval <= 0.5 and not whole:
         yield "all key events lie at whole seconds: write their times with decimals"
+    elif len(keys) >= FEW_EVENTS and interval <= COARSE_S / 2 and _coarse(session):
+        yield f"all key events lie {COARSE_S:g} s or a multiple apart: write their times with decimals"
+    if (at_once := _at_once(session)) is not None:
+        yield (
+            f"{at_once} presses begin and end at one moment, so nobody knows how long keys were held: "
+            f"write down when each key goes down and up"
+        )
     start, end = times[0], end_of(times)
     inside = float(((keys >= start) & (keys < end)).mean())
     if not inside:
@@ -44,6 +52,34 @@ def clock_faults(session: Session, scan: Scan, episode: np.ndarray) -> Iterator[
             f"the picture follows the keys by {lags[0]:.1f} s at the start and {lags[1]:.1f} s at the end: "
             f"the two logs do not share a clock"
         )
+    elif (rate := other_rate(times, episode >= 0, session.key_events, scan.change)) is not None:
+        yield (
+            f"the picture follows the keys only when their times are stretched by {rate:.2f}: "
+            f"the clocks of the two logs run apart"
+        )
+
+
+def _coarse(session: Session) -> bool:
+    """Whether key times are rounded: all a multiple of COARSE_S apart, of keys that no program presses evenly."""
+    keys = np.array([event.t for event in session.key_events])
+    steps = np.round((keys - keys[0]) / COARSE_S, 3)
+    if (steps != np.round(steps)).any():
+        return False
+    pauses = [np.diff(spans[:, 0]).round(3) for spans in presses(session.key_events).values() if len(spans) > 1]
+    usual = [np.unique(each, return_counts=True)[1].max() / len(each) for each in pauses]
+    return min(usual, default=1.0) < EVEN
+
+
+def _at_once(session: Session) -> str | None:
+    """How many of the presses last no time, if most do; not of keys told once a frame, where a short press is such."""
+    spans = np.concatenate([*presses(session.key_events).values()] or [np.zeros((0, 2))])
+    short = spans[spans[:, 0] == spans[:, 1], 0]
+    if len(spans) < FEW_EVENTS or len(short) <= MOSTLY * len(spans):
+        return None
+    own = len(np.unique(short)) > MOSTLY * len(short)
+    if own and np.isin(short.round(3), session.times.round(3)).mean() > MOSTLY:
+        return None
+    return f"{len(short)} of {len(spans)}"
 
 
 def _moved(keys: np.ndarray, start: float, end: float, inside: float) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 Names are those of pynput's `str(key)` (`Key.space`, `Key.shift`, `f`), made canonical:
 
-- quotes are taken off, letters are small and composed (Unicode NFC); a dead key (`['´']`) is its character;
+- quotes and blanks around it are taken off, letters are small and composed (Unicode NFC); a dead key (`['´']`) is its
+  character;
 - with Ctrl held a letter is heard as a control character: it is that letter again (ASCII: code 1 is A);
 - the left Ctrl, Shift, Alt and Cmd have one name (`Key.ctrl`; Windows says `Key.ctrl_l`), AltGr is `Key.alt_r`;
 - the keys of the number pad are `Numpad.0` to `Numpad.9`, `Numpad.add`, ...: an X server numbers them by keysym
@@ -40,11 +41,12 @@ _NUMPAD_OF = {
 _OWN_KEYS = "\b\t\n\r\x1b"  # Backspace, Tab, Enter, Esc, or a letter with Ctrl: nobody knows
 # Keysyms ISO_Next_Group and the like: Shift or Alt while another layout is chosen.
 LAYOUT_SWITCHES = range(65032, 65039)
+PREFIXES = r"^(arrow|key_?|k_|vk_)"  # of the names that browsers, Linux, pygame and Windows give
 
 
 def key_name(raw: str) -> str:
     """The canonical name of a key: `"'f'"`, `"F"`, `"\\x06"` are `"f"`, `"Key.ctrl_l"` is `"Key.ctrl"`."""
-    name = _unquoted(raw)
+    name = _unquoted(raw.strip() or raw)
     if len(name) >= 3 and name[0] == "[" and name[-1] == "]":
         name = _unquoted(name[1:-1])
     name = unicodedata.normalize("NFC", name)
@@ -110,7 +112,7 @@ def hint(key: str) -> str:
     if key.startswith("Numpad."):
         return ": the number pad; name it so under keys, or switch NumLock"
     if len(key) > 1 and "." not in key:
-        return f": is it Key.{key.lower()}?"
+        return f": is it Key.{re.sub(PREFIXES, '', key.lower())}?"
     if len(key) == 1 and not key.isalnum():
         return ": the same key under another name, with Shift held or in another layout?"
     return ": the same key in another layout?" if len(key) == 1 and not key.isascii() else ""

@@ -3,6 +3,7 @@
 import codecs
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
@@ -17,6 +18,7 @@ from stages.recordings.keys import key_name
 OnBadLine = Literal["error", "skip"]
 Row = TypeVar("Row")
 BOM = codecs.BOM_UTF8  # with which some editors begin a file
+MOST_DIGITS = 30  # of a whole number
 MOST_SECONDS = 1e11  # the year 5138: larger times are milli- or nanoseconds
 LONGEST_KIND = 40  # letters in the name of a kind of event
 
@@ -65,12 +67,17 @@ def _lines(path: Path, whole: bool) -> tuple[list[bytes], int]:
 
 def _json_object(line: bytes) -> dict:
     try:
-        row = json.loads(line.decode("utf-8"), object_pairs_hook=_unique)
+        row = json.loads(line.decode("utf-8"), object_pairs_hook=_unique, parse_int=_whole)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
         raise ValueError("this is not JSON") from None
     if not isinstance(row, dict):
         raise ValueError(f"expected a JSON object, not a {type(row).__name__}")
     return row
+
+
+def _whole(digits: str) -> int | float:
+    """Python refuses to read thousands of digits, and to make a float of hundreds; no time has so many."""
+    return int(digits) if len(digits) < MOST_DIGITS else float(digits)
 
 
 def _unique(pairs: list[tuple]) -> dict:
@@ -93,7 +100,7 @@ def _time(row: dict) -> float:
         t = _seconds_of(t)
     if isinstance(t, bool) or not isinstance(t, int | float) or not math.isfinite(t):
         found = "missing" if row.get("t") is None else _shown(row["t"])
-        raise ValueError(f't is {found}, expected seconds, like {{"t": 1700000000.5}}')
+        raise ValueError(f't is {found}, expected seconds, like {{"t": 1700000000.5}}, or ISO 8601 with a time zone')
     if abs(t) >= MOST_SECONDS:
         raise ValueError(f"t is {float(t):.6g}, no UTC seconds (milli- or nanoseconds?); divide all times of the log")
     return round(float(t), 6)
@@ -121,6 +128,8 @@ def _frame(row: dict) -> tuple[float, bool]:
 
 def _event(row: dict) -> dict:
     kind = row.get("event")
+    if isinstance(kind, str) and (plain := re.sub("[ _-]", "", kind).lower()) in KEY_EVENTS:
+        kind = plain  # KeyDown, key_up
     if kind in KEY_EVENTS:
         key = row.get("key")
         if not isinstance(key, str) or not key or any("\ud800" <= letter <= "\udfff" for letter in key):

@@ -71,7 +71,7 @@ def scan(path: str | Path) -> Scan:
             large = cells if min(size) >= max(SMALL) else luma  # to a twelfth of 720p in two steps: half the work
             small = cv2.resize(large, SMALL, interpolation=cv2.INTER_AREA).astype(np.float32) * scale
             t.append(at)
-            flat.append(int(corner.max()) - int(corner.min()) <= FLAT_LEVELS)
+            flat.append(all(int(part.max()) - int(part.min()) <= FLAT_LEVELS for part in (corner, cells)))
             same.append(cells_before is not None and cv2.norm(cells, cells_before, cv2.NORM_INF) <= SAME_LEVELS)
             change.append(change_between(small, small_before))
             cells_before, small_before = cells, small

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binom
 
 from stages.recordings.scan import Scan
 from stages.recordings.session import Session
@@ -11,6 +12,7 @@ from stages.recordings.timeline import end_of, episode_spans, presses
 
 FLAT_S = 2.0
 FROZEN_S, FROZEN_PRESSES = 3.0, 2
+ANSWER_S, BY_CHANCE, SURELY_ANSWERED = 0.4, 0.01, 5.0  # of so many answers one is missed in 150 stretches
 SILENT_S, SILENT_TIMES, FEWEST_PAUSES = 15.0, 10.0, 20
 LONGEST_HOLD_S, HOLD_TIMES = 10.0, 3.0  # a hold longer than these, the second of the next longest one, is none
 ALIVE = 0.1  # share of new pictures from which on the game plainly goes on
@@ -51,10 +53,29 @@ def _frozen(session: Session, scan: Scan) -> Iterator[Stretch]:
     """Nothing moves while keys go down: the capture stood still, not the game."""
     times = session.times
     downs = np.sort(np.concatenate([spans[:, 0] for spans in presses(session.key_events).values()] or [np.zeros(0)]))
-    for start, stop in _runs(scan.same[: len(times)] & ~scan.flat[: len(times)]):
-        pressed = np.searchsorted(downs, times[stop - 1]) - np.searchsorted(downs, times[start])
+    still = scan.same[: len(times)] & ~scan.flat[: len(times)]
+    found = []
+    for start, stop in _runs(still):
+        pressed = int(np.searchsorted(downs, times[stop - 1]) - np.searchsorted(downs, times[start]))
         if times[stop - 1] - times[start] >= FROZEN_S and pressed >= FROZEN_PRESSES:
+            found.append((start, stop, pressed))
+    needed = 0.0
+    if 2 * sum(pressed for *_, pressed in found) > len(downs):
+        answered = _answered(times, still, downs)
+        needed = SURELY_ANSWERED / answered if answered < 1 else 0.0
+    for start, stop, pressed in found:
+        if pressed >= needed:
             yield Stretch(start, stop, f"the picture stands still while {pressed} keys go down")
+
+
+def _answered(times: np.ndarray, still: np.ndarray, downs: np.ndarray) -> float:
+    """The share of the keydowns after which the picture of a game changes that stands still until a key is pressed, as
+    a text adventure does; 1 where changes come as often without a key."""
+    changes = times[[start for start, _ in _runs(~still) if start]]
+    after, chance = (t - downs[np.maximum(np.searchsorted(downs, t, side="right") - 1, 0)] for t in (changes, times))
+    answers = int(((after >= 0) & (after <= ANSWER_S)).sum())
+    usual = float(((chance >= 0) & (chance <= ANSWER_S)).mean())
+    return answers / len(downs) if binom.sf(answers - 1, len(changes), usual) < BY_CHANCE else 1.0
 
 
 def _silent(session: Session, scan: Scan) -> Iterator[Stretch]:

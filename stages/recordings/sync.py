@@ -38,6 +38,8 @@ MODEL_SHARE = 0.05  # of a frame interval: the standard uncertainty that stays h
 NOISE_R2 = 0.01  # less is no relation worth a number
 FAR_LAGS_S = np.arange(-10, 10.05, 0.1)
 EARLIEST_S, LATEST_S = -0.25, 1.0  # lags that a sound recording may have
+RATES, RATE_LAGS_S, RATE_BLOCKS = np.geomspace(0.5, 2, 141), np.arange(-0.2, 1.05, 0.1), 10
+FINE_RATES, PLAIN_TIMES = np.geomspace(0.995, 1.005, 9), 1.5
 BLOCKS_A_PART, FEWEST_PARTS, CERTAIN_R2, CERTAIN_TIMES, MOST_PARTS, STEADY_S = 3, 3, 0.15, 3.0, 0.7, 1.0
 
 
@@ -133,25 +135,78 @@ def apart(times: np.ndarray, inside: np.ndarray, key_events, change: np.ndarray)
 
     Certain is what one part after another says: a lag that no game has (the picture changes before the key, or more
     than LATEST_S after it) explains CERTAIN_R2 of the picture's change, and CERTAIN_TIMES what any usual lag does; and
-    from part to part it moves by no more than clocks do.
+    from part to part it moves by no more than clocks do. Certain is also what all parts together say that clearly, if
+    each says so.
     """
     spans = {key: s for key, s in presses(key_events).items() if len(s) >= FEWEST_PRESSES}
     if not spans or not np.median(np.diff(times)):
         return None
     blocks = _blocks(times, inside)
-    if len(blocks) < FEWEST_PARTS * BLOCKS_A_PART:
+    if len(blocks) <= FEWEST_PARTS:
         return None
     sums = _sums(times, spans, change, blocks, FAR_LAGS_S)
-    parts = np.array_split(np.arange(len(blocks)), len(blocks) // BLOCKS_A_PART)
+    parts = np.array_split(np.arange(len(blocks)), max(len(blocks) // BLOCKS_A_PART, FEWEST_PARTS))
     weights = np.array([np.isin(np.arange(len(blocks)), part) for part in parts], float)
     curves = _r2(sums, weights)
-    usual = (FAR_LAGS_S >= EARLIEST_S) & (FAR_LAGS_S <= LATEST_S)
+    usual = _usual(FAR_LAGS_S)
     best, other = curves[:, ~usual].max(axis=1), curves[:, usual].max(axis=1)
     certain = (best >= CERTAIN_R2) & (best >= CERTAIN_TIMES * other)
     lags = FAR_LAGS_S[~usual][curves[:, ~usual].argmax(axis=1)][certain]
-    if certain.mean() < MOST_PARTS or (np.abs(np.diff(lags)) <= STEADY_S).mean() < MOST_PARTS:
+    long = len(blocks) >= FEWEST_PARTS * BLOCKS_A_PART
+    if long and certain.mean() >= MOST_PARTS and (np.abs(np.diff(lags)) <= STEADY_S).mean() >= MOST_PARTS:
+        return float(lags[0]), float(lags[-1])
+    # Keys pressed evenly explain a part of the picture at many lags, all parts together far less so.
+    whole = _r2(sums, np.ones((1, len(blocks))))[0]
+    lag = int(np.where(usual, 0, whole).argmax())
+    if whole[lag] >= max(CERTAIN_R2, CERTAIN_TIMES * whole[usual].max()) and (curves[:, lag] > other).all():
+        return float(FAR_LAGS_S[lag]), float(FAR_LAGS_S[lag])
+    return None
+
+
+def other_rate(times: np.ndarray, inside: np.ndarray, key_events, change: np.ndarray) -> float | None:
+    """By which the key log's times have to be stretched, from the first frame on, for the picture to follow; or None.
+
+    Certain is a rate at which the keys explain, in both halves of the first blocks, far more of the picture's change
+    than they do at any lag as they were logged.
+    """
+    spans = {key: s for key, s in presses(key_events).items() if len(s) >= FEWEST_PRESSES}
+    blocks = _blocks(times, inside)[:RATE_BLOCKS] if spans and np.median(np.diff(times)) else []
+    if len(blocks) <= FEWEST_PARTS:
         return None
-    return float(lags[0]), float(lags[-1])
+    halves = np.arange(len(blocks)) < len(blocks) / 2
+    weights = np.array([halves, ~halves, halves | True], float)
+    curves = _r2(_sums(times, spans, change, blocks, FAR_LAGS_S), weights)
+    usual, logged = _usual(FAR_LAGS_S), curves.max(axis=1)
+    if logged[2] > 1 / CERTAIN_TIMES or curves[2, usual].max() > PLAIN_TIMES * curves[2, ~usual].max():
+        return None
+    rate = 1.0
+    for tried in (RATES, FINE_RATES):
+        rate = max(rate * tried, key=lambda each: _explained(times, _stretched(spans, times[0], each), change, blocks))
+    curves = _r2(_sums(times, _stretched(spans, times[0], rate), change, blocks, RATE_LAGS_S), weights)
+    found = curves[:, curves[2].argmax()]
+    certain = found[2] >= CERTAIN_TIMES * logged[2] and (found >= CERTAIN_R2).all() and (found > logged).all()
+    return float(rate) if certain else None
+
+
+def _usual(lags: np.ndarray) -> np.ndarray:
+    return (lags >= EARLIEST_S) & (lags <= LATEST_S)
+
+
+def _stretched(spans: Mapping[str, np.ndarray], start: float, rate: float) -> dict[str, np.ndarray]:
+    return {key: start + (own - start) * rate for key, own in spans.items()}
+
+
+def _explained(times, spans: Mapping[str, np.ndarray], change, blocks) -> float:
+    """How much of the picture's change the keys explain at the best of a few lags, to compare rates; quick."""
+    index = np.concatenate(blocks)
+    y = change[index] - change[index].mean(axis=0)
+    y /= np.maximum(y.std(axis=0), 1e-9)
+    most = 0.0
+    for lag in RATE_LAGS_S[::3]:
+        x = np.stack([held_share(times, own, lag)[index] for own in spans.values()], axis=1)
+        across = np.linalg.qr(x - x.mean(axis=0))[0]
+        most = max(most, float(((across.T @ y) ** 2).sum()))
+    return most
 
 
 def pooled_lag(found: Sequence[Certificate]) -> tuple[float, float, float] | None:

@@ -9,6 +9,7 @@ MANY_REPEATS, TOO_MANY_REPEATS = 0.02, 0.2  # shares of the frames
 MANY_GAPS_PER_MIN = 2.0
 SAME_RATE = 1.1  # as far as two frame rates may lie apart and still be one
 MOST_LEFT_OUT = 0.5  # share of the frames in episodes
+MANY_LOST, MOST_LOST = 20, 0.5  # keyups: so many, and this share of the presses
 FATAL = ("nothing is learned from this session",)  # words of warnings
 
 
@@ -90,7 +91,15 @@ def _fatal(report: Mapping):
         yield f"it holds {report['frames']} frames"
     if report["keys_logged"] and not any(report["presses"].values()):
         seen = {**report["unmapped_keys"], **report["known_keys_not_learned"]}
-        yield f"no key of the game is ever pressed; pressed are {seen or 'no keys at all'}: is the key map right?"
+        if seen or not report["other_events"]:
+            yield f"no key of the game is ever pressed; pressed are {seen or 'no keys at all'}: is the key map right?"
+        else:
+            kinds = ", ".join([*report["other_events"]][:3])
+            yield f"no key is ever pressed; the key log holds only {kinds}: call its events keydown and keyup"
+    lost = len(report["key_repairs"])
+    pressed = sum(sum(report[of].values()) for of in ("presses", "unmapped_keys", "known_keys_not_learned"))
+    if lost >= MANY_LOST and lost > MOST_LOST * pressed and not report["key_repeats"]:
+        yield f"{lost} of {pressed} presses have no keyup, so nobody knows how long keys were held: log keyups, too"
     share = report["repeats"] / max(report["frames"], 1)
     if share > TOO_MANY_REPEATS:
         yield f"{share:.0%} of the frames repeat the one before: the machine was too slow; record smaller or slower"

@@ -1,6 +1,7 @@
 """A recording of another kind on its way to a session: what was read, and what could not be carried over."""
 
 import errno
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,6 +48,11 @@ class Episode:
 def session_name(*parts: str) -> str:
     """The name of a session from names of files and folders; it has no dots."""
     return "_".join(part.replace(".", "_") for part in parts)
+
+
+def folded(name: str) -> str:
+    """A name as it is compared: in small letters, and ö is one letter, also where a system wrote o and two dots."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def cut(found: object, length: int = 160) -> str:
@@ -97,9 +103,9 @@ def matched_actions(found: Sequence[str], vocabulary: ActionVocabulary, where: s
 
     ValueError when two columns are one action, and when a learned action has no column.
     """
-    ours = {action.casefold(): action for action in vocabulary.keys}
+    ours = {folded(action): action for action in vocabulary.keys}
     names = [str(name).strip() for name in found]
-    matched = {i: ours[name.casefold()] for i, name in enumerate(names) if name.casefold() in ours}
+    matched = {i: ours[folded(name)] for i, name in enumerate(names) if folded(name) in ours}
     for action in vocabulary.keys:
         twins = [names[i] for i, other in matched.items() if other == action]
         if len(twins) > 1:
@@ -185,7 +191,10 @@ def _write_frames(writer: SessionWriter, imported: Imported, images: Iterator[np
 
 
 def _write_events(writer: SessionWriter, imported: Imported) -> None:
-    writer.marker("fight_start", float(imported.times[0]))
-    for t, event, key in sorted(imported.key_events, key=lambda row: row[0]):
-        writer.key(event, key, t)
-    writer.marker("fight_end", float(imported.times[-1]) + 1 / imported.fps)
+    start, end = float(imported.times[0]), float(imported.times[-1]) + 1 / imported.fps
+    markers = [(start, "fight_start", None), (end, "fight_end", None)]
+    for t, event, key in sorted([*markers[:1], *imported.key_events, *markers[1:]], key=lambda row: row[0]):
+        if key is None:
+            writer.marker(event, t)
+        else:
+            writer.key(event, key, t)

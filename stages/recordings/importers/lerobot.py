@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -80,10 +81,25 @@ def episodes_of_lerobot(
             f"{cut(info.get('total_episodes'), 20)}; fetch the whole data set, and finish it if it was just recorded"
         )
     episodes.sort(key=lambda each: each[0])
+    _require_apart(data, [row for _, row in episodes])
     return [
         Episode(f"{stem}_episode_{n}", partial(_imported, data, n, row, rules, vocabulary, f"{stem}_episode_{n}"))
         for n, row in episodes
     ]
+
+
+def _require_apart(data: DataSet, rows: Sequence[Mapping]) -> None:
+    """ValueError where two episodes are said to lie at one place of a video: one would get the other's pictures."""
+    prefix = f"videos/{data.camera}"
+    names = [f"{prefix}/{part}" for part in ("chunk_index", "file_index", "from_timestamp", "to_timestamp")]
+    placed = [(*(row.get(name) for name in names), row["episode_index"]) for row in rows]
+    placed = sorted(each for each in placed if None not in each)
+    for (*video, _, end, before), (*other, start, _, number) in pairwise(placed):
+        if video == other and start < end - 0.5 / float(data.info["fps"]):
+            raise ValueError(
+                f"{data.folder}/meta/episodes: episode {number} begins at {start:.3f} s of a video in which episode "
+                f"{before} ends at {end:.3f} s; one of them would get the other's pictures: fetch the data set anew"
+            )
 
 
 def _info(source: Path) -> dict:

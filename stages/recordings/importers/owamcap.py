@@ -19,7 +19,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import numpy as np
 
-from stages.recordings.importers.imported import Episode, Imported, cut, reading, session_name
+from stages.recordings.importers.imported import Episode, Imported, cut, folded, reading, session_name
 from stages.recordings.importers.screens import last_up_to, pictures_at, pts_of
 from stages.recordings.pictures import decoded_picture, read_picture
 
@@ -86,10 +86,15 @@ def _imported(source: Path) -> Imported:
     pressed, repeats = _without_repeats(messages["keyboard"])
     if repeats:
         lost.append(f"{repeats} presses of keys that were down already: the keyboard's own repeats")
-    inside = [event for event in pressed if times[0] <= event[0] <= times[-1] + 1 / fps]
-    if len(inside) < len(pressed):
-        lost.append(f"{len(pressed) - len(inside)} key events before the first or after the last picture")
-    return Imported(session_name(source.stem), times, _pictures(screens, source), inside, fps, str(source), lost=lost)
+    said = [screen.t for screen in messages["screen"]]
+    kept = [  # those beyond all screen messages are the doctor's to judge: are the clocks apart?
+        event
+        for event in pressed
+        if times[0] <= event[0] <= times[-1] + 1 / fps or not min(said) <= event[0] <= max(said)
+    ]
+    if len(kept) < len(pressed):
+        lost.append(f"{len(pressed) - len(kept)} key events at times whose pictures are missing")
+    return Imported(session_name(source.stem), times, _pictures(screens, source), kept, fps, str(source), lost=lost)
 
 
 def _messages(source: Path) -> tuple[dict[str, list], Counter]:
@@ -162,8 +167,8 @@ def _beside(uri: str, source: Path) -> Path:
     for place in (source.parent / path.as_posix(), source.parent / path.name, source.parent / unquote(path.name)):
         if place.is_file():
             return place
-    for place in source.parent.iterdir():  # Windows knows no capitals
-        if place.name.casefold() == path.name.casefold():
+    for place in source.parent.iterdir():  # Windows knows no capitals, macOS splits ö
+        if folded(place.name) == folded(path.name):
             return place
     raise FileNotFoundError(f"{cut(uri)}, but {path.name} is not beside it; put it into {source.parent}")
 

@@ -1,8 +1,9 @@
 """Folders of numbered pictures with a table of labels: <folder>/0.png, 1.png, ... and labels.csv or labels.jsonl.
 
-A row of the table is a frame, in order. CSV: a column an action, 0 or 1 (also true/false); a column t (s) where the
-times are known. The header may begin with # and the cells be separated by comma, semicolon, tab or bar, as spreadsheets
-and numpy write them. JSONL: {"LEFT": 1, "SHOOT": 0} or {"keys": ["Key.left", "LEFT"]}, with "t" where known.
+A row of the table is a frame, in order, or in the order that a column with the names of the pictures gives. CSV: a
+column an action, 0 or 1 (also true/false); a column t (s) where the times are known. The header may begin with # and
+the cells be separated by comma, semicolon, tab, bar or blanks, as spreadsheets and numpy write them.
+JSONL: {"LEFT": 1, "SHOOT": 0} or {"keys": ["Key.left", "LEFT"]}, with "t" where known.
 """
 
 import codecs
@@ -11,8 +12,9 @@ import io
 import json
 import math
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
@@ -22,16 +24,18 @@ from stages.recordings.importers.imported import (
     Imported,
     cut,
     events_of,
+    folded,
     matched_actions,
     reading,
     require_zero_or_one,
     session_name,
 )
 from stages.recordings.keys import key_name
-from stages.recordings.pictures import numbered_pictures, picture_folders, pictures_in, read_pictures
+from stages.recordings.pictures import NAME, SUFFIXES, numbered_pictures, picture_folders, pictures_in, read_pictures
 
 LABELS = ("labels.csv", "labels.jsonl")
 OWN = ("t", "frame")  # columns that are no action
+NUMBERS = ("frame", "frame_index", "index", "")  # columns that may number the rows; without a name, as pandas writes it
 WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 SEPARATORS = ",;\t|"
 
@@ -41,7 +45,10 @@ def episodes_of_pictures(source: Path, vocabulary: ActionVocabulary, *, fps: flo
     names = picture_folders(source)
     folders = [source] if pictures_in(source) else [source / name for name in names]
     if not folders:
-        raise ValueError(f"{source} holds no folder of numbered pictures (0.png, 1.png, ...)")
+        raise ValueError(
+            f"{source} holds no folder of numbered pictures (0.png, 1.png, ...), and is no store or data set; "
+            f"found {cut(sorted(each.name for each in source.iterdir()))}. Name the recording itself, see --help"
+        )
     beside = [] if folders == [source] else sorted({path.name for path in source.iterdir()} - set(names))
     return [
         Episode(_session(folder), partial(_imported, folder, vocabulary, fps, beside if folder == folders[0] else []))
@@ -55,10 +62,12 @@ def _session(folder: Path) -> str:
 
 def _imported(folder: Path, vocabulary: ActionVocabulary, fps: float, beside: list[str]) -> Imported:
     path = _table(folder)
-    count = len(numbered_pictures(folder))
+    numbered = numbered_pictures(folder)
+    count = len(numbered)
     rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path)
     if len(rows) != count:
         raise ValueError(f"{path} has {len(rows)} rows, the folder {count} pictures; it needs a row a picture")
+    rows = _in_order(rows, numbered, path)
     held, lost = _held(rows, path, vocabulary)
     times = _times(rows, path)
     if times is None:
@@ -111,16 +120,16 @@ def _csv_rows(path: Path) -> list[dict]:
         raise ValueError(f"{path} begins with {cut(lines[0], 60)!r}; it needs a header that names the columns")
     if not lines:
         raise ValueError(f"{path} is empty; it needs a header, LEFT,RIGHT,SHOOT, and a row a picture")
+    separator = separator or _separator(lines[0])
+    if separator == " " and not any(" " in line.strip() for line in lines[1:2]):  # one column, of two words
+        separator = ","
     with reading(path):
-        table = [
-            [cell.strip() for cell in row]
-            for row in csv.reader(lines, delimiter=separator or _separator(lines[0]), strict=True)
-        ]
+        table = [[cell.strip() for cell in row] for row in _cells(lines, separator)]
     header, rows = table[0], [row for row in table[1:] if row]
     while rows and not any(rows[-1]):
         rows.pop()
     for i, row in enumerate(rows):
-        row += [None] * (len(header) - len(row))
+        row += [""] * (len(header) - len(row))
         if any(row[len(header) :]):
             raise ValueError(f"{path}, row {i + 1} has {len(row)} cells, the header {len(header)}: {cut(row)}")
     kept = [i for i, name in enumerate(header) if name or any(row[i] for row in rows)]
@@ -131,14 +140,50 @@ def _csv_rows(path: Path) -> list[dict]:
 
 
 def _separator(header: str) -> str:
+    """Blanks are one only where nothing else is."""
     try:
         return csv.Sniffer().sniff(header, SEPARATORS).delimiter
-    except csv.Error:  # a single column
-        return ","
+    except csv.Error:
+        return " " if " " in header.strip() and not any(each in header for each in SEPARATORS) else ","
+
+
+def _cells(lines: list[str], separator: str) -> Iterator[list[str]]:
+    """The cells of each line; several blanks are one separator."""
+    blanks = separator == " "
+    return csv.reader(
+        (line.strip() for line in lines) if blanks else lines,
+        delimiter=separator, skipinitialspace=blanks, strict=True,
+    )  # fmt: skip
 
 
 def _is_data(line: str) -> bool:
-    return all(_number(cell.strip()) is not None for cell in line.split(_separator(line)))
+    separator = _separator(line)
+    return all(_number(cell) is not None for cell in line.split(None if separator == " " else separator))
+
+
+def _in_order(rows: list[dict], numbered: list[Path], path: Path) -> list[dict]:
+    """The rows in the order of the pictures, where a column names the picture of each, with or without its folder."""
+    names = [_picture(picture.name) for picture in numbered]
+    wrong = None
+    for column in rows[0] if rows else ():
+        row_of = {_picture(str(row.get(column))): row for row in rows}
+        if None in row_of or not row_of.keys() & set(names):
+            continue
+        missing = [picture.name for picture, name in zip(numbered, names, strict=True) if name not in row_of]
+        if not missing:
+            return [row_of[name] for name in names]
+        wrong = wrong or f"{path}: no row names {missing[0]} in its column {column!r}; it needs a row a picture"
+    if wrong:
+        raise ValueError(wrong)
+    return rows
+
+
+def _picture(cell: str) -> tuple[str, int] | None:
+    """The word and the number that a cell calls a picture by; None for what is no picture's name, or a number alone."""
+    file = PureWindowsPath(cell)  # either slash
+    stem = file.stem if file.suffix.lower() in SUFFIXES else file.name
+    found = NAME.fullmatch(stem)
+    return (folded(found[1]), int(found[2])) if found and (found[1] or stem != file.name) else None
 
 
 def _own(name: str) -> str:
@@ -173,12 +218,16 @@ def _number(value: object) -> float | None:
 
 def _times(rows: list[dict], path: Path) -> np.ndarray | None:
     """When each picture was taken, s; None where the table does not say. Also holds its frame numbers to the order."""
-    numbers = [_number(row.get("frame")) for row in rows]
-    for i in range(1, len(rows)):
-        if None not in numbers and numbers[i] != numbers[i - 1] + 1:
-            raise ValueError(
-                f"{path}, row {i + 1}: frame is {numbers[i]:g} after {numbers[i - 1]:g}; a row a picture, in order"
-            )
+    for column in (name for name in rows[0] if name.lower() in NUMBERS):
+        numbers = [_number(row.get(column)) for row in rows]
+        if None in numbers or (column != "frame" and sorted(numbers) != [min(numbers) + i for i in range(len(rows))]):
+            continue
+        for i in range(1, len(rows)):
+            if numbers[i] != numbers[i - 1] + 1:
+                raise ValueError(
+                    f"{path}, row {i + 1}: {column or 'the column without a name'} is {numbers[i]:g} after "
+                    f"{numbers[i - 1]:g}; a row a picture, in order"
+                )
     given = [row.get("t") not in (None, "") for row in rows]
     if not any(given):
         return None

@@ -22,6 +22,7 @@ from stages.recordings.importers.imported import (
     Imported,
     cut,
     events_of,
+    folded,
     matched_actions,
     reading,
     require_zero_or_one,
@@ -68,6 +69,8 @@ def _contents(source: Path) -> tuple[str, list[str]]:
     if not roots:
         raise ValueError("there is no zarr store in it; unpack it and import what it holds")
     root = min(roots, key=lambda path: len(path.parts))
+    if beside := sorted({str(other) for other in roots if not other.is_relative_to(root)}, key=len):
+        raise ValueError(f"it holds several zarr stores, {root} and {beside[0]}; unpack it and import each")
     inside = {name.relative_to(root).parts[:1] for name in names if name.is_relative_to(root)}
     return "/".join(root.parts), sorted("".join(part) for part in inside)
 
@@ -109,7 +112,10 @@ def _imported(
 
 
 def _rate(where: str, fps: float | None, attrs: Mapping) -> float:
-    said = fps or next((attrs[name] for name in RATES if name in attrs), None)
+    found = {name: attrs[name] for name in RATES if name in attrs}
+    said = fps or next(iter(found.values()), None)
+    if fps is None and any(other != said for other in found.values()):
+        raise ValueError(f"{where}: its attributes name different frame rates, {cut(found)}; give --fps")
     if said is None:
         raise ValueError(f"{where}: nothing says how many frames a second it has; give --fps")
     if isinstance(said, bool) or not isinstance(said, int | float) or not 0 < said < 1000:
@@ -121,7 +127,10 @@ def _names(where: str, attrs: Mapping) -> list[str]:
     """The names of the columns of actions, of whichever attribute holds them."""
     found = {name: attrs[name] for name in NAMES if attrs.get(name)}
     if not found:
-        raise ValueError(f"{where}: no attribute {' or '.join(NAMES)} says which column of actions is which")
+        raise ValueError(
+            f"{where}: no attribute {' or '.join(NAMES)} says which column of actions is which; "
+            f"add one: a list of their names"
+        )
     for name, said in found.items():
         if not isinstance(said, list) or not all(isinstance(each, str) for each in said):
             raise ValueError(f"{where}: the attribute {name} is {cut(said)!r}, expected a list of names")
@@ -176,9 +185,9 @@ def _state(group, attrs: Mapping, length: int, where: str, lost: list[str]):
 
 def _lost(attrs: Mapping, arrays: list[str], names: list[str], vocabulary: ActionVocabulary) -> list[str]:
     lost = ["exact pixels: the frames become H.264 video", "the clock: times are counted from 1970 on"]
-    ours = {action.casefold() for action in vocabulary.keys}
+    ours = {folded(action) for action in vocabulary.keys}
     further = {
-        "actions that are not in the key map": [name for name in names if name.strip().casefold() not in ours],
+        "actions that are not in the key map": [name for name in names if folded(name.strip()) not in ours],
         "arrays": sorted(set(arrays) - {"frames", "actions", "state"}),
         "attributes": sorted(set(attrs) - {*NAMES, *RATES, *STATE_NAMES}),
     }
