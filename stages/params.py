@@ -27,15 +27,25 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.resolver import VersionedResolver
 
-Count = Annotated[int, Field(gt=0)]
-Whole = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
+
+def _not_bool(value: object) -> object:
+    """The value, if it is not True or False, which are 1 and 0 for Python."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number", "a number is meant")
+    return value
+
+
+NUMBER = BeforeValidator(_not_bool)
+Count = Annotated[int, Field(gt=0), NUMBER]
+Whole = Annotated[int, Field(ge=0), NUMBER]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), NUMBER]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), NUMBER]
+Share = Annotated[float, Field(ge=0, le=1), NUMBER]
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]  # without control codes
 Channels = Annotated[tuple[Count, ...], Field(min_length=1)]
 
@@ -78,7 +88,7 @@ class CollectParams(Section):
     max_episode_s: Positive
     width: Count
     height: Count
-    crf: Annotated[int, Field(ge=0, le=51)]
+    crf: Annotated[Whole, Field(le=51)]
     script: ScriptParams
 
 
@@ -184,21 +194,21 @@ class LatentActionParams(FitParams):
     frame_gap: Count
     tokens: tuple[Count, Count]
     quantizer: Literal["vq", "fsq"]
-    codes: Annotated[int, Field(gt=1, le=MOST_CODES)]
-    fsq_levels: Annotated[tuple[Annotated[int, Field(gt=2)], ...], Field(min_length=1)]
+    codes: Annotated[Count, Field(gt=1, le=MOST_CODES)]
+    fsq_levels: Annotated[tuple[Annotated[Count, Field(gt=2)], ...], Field(min_length=1)]
     code_dim: Count
     cosine: bool
     gradient: Literal["rotation", "straight_through"]
     commitment: NonNegative
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    ema_decay: Annotated[Share, Field(lt=1)]
     dead_code_threshold: NonNegative
     entropy_weight: NonNegative
     search_px: tuple[Whole, Whole]
     past_dropout: Share
     rollout_share: Share
-    rollout_steps: Annotated[int, Field(ge=1)]
+    rollout_steps: Count
     channels: Channels
-    cell_px: Annotated[Literal[2, 4], BeforeValidator(int)]
+    cell_px: Annotated[Count, Field(le=4, multiple_of=2)]
     conditioning: Literal["film", "cross_attention"]
     prediction: Literal["moved", "residual", "frame"]
     skips: Literal["past", "none"]
@@ -238,7 +248,7 @@ class LatentActionParams(FitParams):
 
 
 class LabellingParams(FitParams):
-    counts: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)]
+    counts: Annotated[tuple[Annotated[Count, Field(ge=2)], ...], Field(min_length=1)]
     draws: Count
     slow_draws: Count
     reach: Whole
@@ -247,7 +257,7 @@ class LabellingParams(FitParams):
     shaping_steps: Count
     policy_hidden: Annotated[tuple[Count, ...], Field(min_length=1)]
     choice: Literal["random", "spread"]
-    played: tuple[Annotated[int, Field(ge=2)], ...]
+    played: tuple[Annotated[Count, Field(ge=2)], ...]
 
     @model_validator(mode="after")
     def _played_counts_are_labelled(self):
@@ -399,22 +409,25 @@ def tree_of(text: str, path: Path) -> object:
     except (YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
         problem = str(error).partition("\n")[0]
         raise ValueError(
-            f"{path}: not valid YAML: {problem}; save it as UTF-8 text, and look at its \\ and !"
+            f"{path}: not valid YAML: {problem}; save it as UTF-8 text, look at its \\ and !, and put dates in quotes"
         ) from None
 
 
 class Spelling(VersionedResolver):
     """A word without quotes is text: pydantic makes numbers of it where numbers are meant, and names stay as they are.
 
-    But for what DVC cannot read, or writes in another spelling (+1, 1_000, True): that is what YAML makes of it.
+    But for what DVC cannot read, or writes in another spelling (+1, -0, 1_000, True): that is what YAML makes of it.
     """
 
     read_by_yaml = {
         "merge": r"<<",
         "null": r"~|null|Null|NULL|",
         "bool": r"True|TRUE|False|FALSE",
-        "int": r"\+[0-9]+|[0-9]+(_[0-9]+)+",
-        "timestamp": r"\d{4}-\d\d?-\d\d?([Tt ].*)?",
+        "int": r"\+[0-9]+|-0[0-9]*|[-+]0[box][0-9a-fA-F]+|[-+]?[0-9]+_[0-9_]*",
+        "float": r"\+\.inf|[-+]?\.(Inf|INF)|\.(NaN|NAN)|[-+]?(?=[0-9.]*_)[0-9][0-9_]*\.[0-9_]*",
+        "timestamp": r"[0-9]{4}-[0-9]{2}-[0-9]{2}|"
+        r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}"
+        r"(\.[0-9]*)?([ \t]*(Z|[-+][0-9]{1,2}(:[0-9]{2})?))?",
         "value": r"=",
     }
     # None: whatever the word begins with.

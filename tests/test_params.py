@@ -1,5 +1,6 @@
 """params.yaml: read whole, or refused with the key, what was found and what is wanted."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from stages.models.policies.registry import section_of
 from stages.params import Count, Section, read_params
 
 ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 
 
 def changed(tmp_path, **changes) -> Path:
@@ -91,8 +93,31 @@ def test_what_does_not_fit_a_section_of_a_kind_is_named(tmp_path, section, messa
     assert message in str(error.value)
 
 
-PLAIN = ("ON", "NO", "y", "n", "1", "12:30", "1e3", "010", "1.50", "720", "true", "Größe")
-QUOTED = ("2024-01-01", "20240501_120000", "~", "null", "=", "+1", "True", ",", "'")
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("policy_members: 3 ", "policy_members: True ", "policy_members: found True; a number is meant"),
+        ("rare_factor: 1 ", "rare_factor: True ", "rare_factor: found True; a number is meant"),
+        ("channels: [16, 32, 64]", "channels: [TRUE, 32, 64]", "autoencoder.channels.0: found True; a number is meant"),
+        ("hidden: [128, 64]", "hidden: [True]", "recurrent.hidden.0: found True; a number is meant"),
+        ("cell_px: 4 ", "cell_px: 4.5 ", "latent_action.cell_px: found '4.5'"),
+        ("cell_px: 4 ", "cell_px: 3 ", "latent_action.cell_px: found '3'"),
+        ("cell_px: 4 ", "cell_px: [4] ", "latent_action.cell_px: found"),
+        ("cell_px: 4 ", "cell_px: ", "latent_action.cell_px: found None"),
+    ],
+)
+def test_no_other_kind_of_value_passes_for_a_number(tmp_path, old, new, message):
+    path = tmp_path / "params.yaml"
+    path.write_text(TEXT.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        section_of(read_params(path))
+
+
+PLAIN = ("ON", "NO", "y", "n", "1", "12:30", "1e3", "010", "1.50", "-1", "720", "true", "Größe", "2024-1-1")
+QUOTED = (
+    "2024-01-01", "2024-1-1 9:30:00", "20240501_120000", "1__0", "1_", "1_0.5", "-007", "-0", "-0x1", ".NaN", "-.INF",
+    "~", "null", "=", "+1", "True", ",", "'",
+)  # fmt: skip
 
 
 def spelled(tmp_path, name: str) -> Path:
@@ -143,7 +168,6 @@ def test_precision_no_survives_dvc_which_writes_it_without_quotes(tmp_path):
     assert read_params(path).precision == "no"
 
 
-TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 BILLION = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
 
 
