@@ -7,7 +7,8 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from stages.games.breakout import HEIGHT, WIDTH, Breakout, BreakoutOptions, BreakoutScript, bricks_of
+from stages.games.atari import HEIGHT, WIDTH
+from stages.games.breakout import Breakout, BreakoutOptions, BreakoutScript, bricks_of
 from stages.games.catalog import (
     GAMES,
     RECORDING_SEEDS,
