@@ -53,13 +53,17 @@ class AtariGame(Game):
 
     def step(self, held: Sequence[Held]) -> None:
         for actions in held:
-            self._score += self._game.act(joystick(self.pressed(actions)))
+            self._score += self.scored(self._game.act(joystick(self.pressed(actions))))
             if self.done:
                 return
 
     def pressed(self, held: Held) -> Held:
         """What the joystick does while the actions are held; a game that takes it otherwise says so."""
         return held
+
+    def scored(self, points: int) -> float:
+        """What a tic scores for which the console gave so many points."""
+        return points
 
     @property
     def memory(self) -> np.ndarray:

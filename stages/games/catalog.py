@@ -5,6 +5,7 @@ from pathlib import Path
 from stages.games.breakout import Breakout
 from stages.games.doom import DoomCenter, DoomLine
 from stages.games.game import Game
+from stages.games.pong import Pong
 from stages.params import Params, Section
 from stages.paths import RAW
 
@@ -12,6 +13,7 @@ GAMES: dict[str, type[Game]] = {
     "doom_center": DoomCenter,
     "doom_line": DoomLine,
     "breakout": Breakout,
+    "pong": Pong,
 }
 
 # Ranges of game seeds that never meet: what is recorded, what choices are made on, what is reported.
