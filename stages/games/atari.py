@@ -27,11 +27,17 @@ class AtariOptions(Section):
 
 
 class AtariGame(Game):
-    """A game of the console: directions and FIRE are its joystick, each of its 60 pictures a second is a tic."""
+    """A game of the console: directions and FIRE are its joystick, each of its 60 pictures a second is a tic.
+
+    A game that flickers draws some things in every other picture, which a television and the eye put together: what
+    is seen of it is the brighter of the last two pictures.
+    """
 
     tic_rate_hz = 60
     options = AtariOptions
     rom: ClassVar[str]
+    mode: ClassVar[int] = 0  # of the modes that the cartridge's switch offers
+    flickers: ClassVar[bool] = False
 
     def __init__(self, *, width: int, height: int, options: AtariOptions, sighted: bool = True):
         if (width, height) != (WIDTH, HEIGHT):
@@ -40,6 +46,7 @@ class AtariGame(Game):
                 f"{type(self).__name__}'s picture is {WIDTH}x{HEIGHT}"
             )
         self.tics_per_frame, self._options = options.frame_skip, options
+        self._blends = self.flickers and sighted
         ALEInterface.setLoggerMode(LoggerMode.Error)
         self._game = ALEInterface()
         self._game.setFloat("repeat_action_probability", options.sticky)
@@ -47,12 +54,18 @@ class AtariGame(Game):
     def reset(self, seed: int) -> None:
         self._game.setInt("random_seed", seed % 2**31)  # read when the ROM is loaded
         self._game.loadROM(roms.get_rom_path(self.rom))
+        if self.mode:
+            self._game.setMode(self.mode)
+            self._game.reset_game()
         self._score = 0.0
         for _ in range(np.random.default_rng([seed, 5]).integers(self._options.noops + 1)):
             self._game.act(Action.NOOP)
+        self._earlier = self._game.getScreenRGB()
 
     def step(self, held: Sequence[Held]) -> None:
-        for actions in held:
+        for tic, actions in enumerate(held, start=1):
+            if self._blends and tic == len(held):
+                self._earlier = self._game.getScreenRGB()
             self._score += self.scored(self._game.act(joystick(self.pressed(actions))))
             if self.done:
                 return
@@ -71,7 +84,8 @@ class AtariGame(Game):
         return self._game.getRAM()
 
     def frame(self) -> np.ndarray:
-        return self._game.getScreenRGB()[..., ::-1]
+        picture = self._game.getScreenRGB()
+        return (np.maximum(picture, self._earlier) if self.flickers else picture)[..., ::-1]
 
     @property
     def lives(self) -> int:

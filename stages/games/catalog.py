@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from stages.games.breakout import Breakout
+from stages.games.demon_attack import DemonAttack
 from stages.games.doom import DoomCenter, DoomLine
 from stages.games.game import Game
 from stages.games.pong import Pong
+from stages.games.space_invaders import SpaceInvaders
 from stages.params import Params, Section
 from stages.paths import RAW
 
@@ -14,6 +16,8 @@ GAMES: dict[str, type[Game]] = {
     "doom_line": DoomLine,
     "breakout": Breakout,
     "pong": Pong,
+    "space_invaders": SpaceInvaders,
+    "demon_attack": DemonAttack,
 }
 
 # Ranges of game seeds that never meet: what is recorded, what choices are made on, what is reported.
