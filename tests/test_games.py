@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from stages.games.atari import HEIGHT, WIDTH
+from stages.games.atari import HEIGHT, WIDTH, AtariGame
 from stages.games.breakout import Breakout, BreakoutOptions, BreakoutScript, bricks_of
 from stages.games.catalog import (
     GAMES,
@@ -48,9 +48,9 @@ def player(script, params, seed=0) -> HumanLikeScript:
 
 
 def setting(name: str) -> GameSetting:
-    if name == "breakout":
-        return GameSetting(name, WIDTH, HEIGHT, tuple(Breakout.keys), 60, OPTIONS)
-    return GameSetting(name, 256, 144, tuple(DoomCenter.keys), 60)
+    game = bundled(name)
+    size = (WIDTH, HEIGHT) if issubclass(game, AtariGame) else (256, 144)
+    return GameSetting(name, *size, tuple(game.keys), 60, read_params().section(name, game.options))
 
 
 @pytest.mark.parametrize("name", GAMES)
@@ -110,8 +110,8 @@ def test_a_size_that_the_engine_lacks_is_named():
 
 
 def test_unknown_games_are_told_with_the_known_ones():
-    with pytest.raises(ValueError, match="'pong'.*doom_center, doom_line"):
-        bundled("pong")
+    with pytest.raises(ValueError, match="'chess'.*doom_center, doom_line"):
+        bundled("chess")
 
 
 def test_seeds_of_recording_validation_and_test_never_meet():
@@ -226,11 +226,6 @@ def test_breakout_serves_a_ball_that_nobody_serves():
         for _ in range(30):
             game.step([frozenset()] * 2)
         assert game.state()["ball_in_view"]
-
-
-def test_breakout_has_one_picture_size():
-    with pytest.raises(ValueError, match="320x180; Breakout's picture is 160x210"):
-        Breakout(width=320, height=180, options=OPTIONS)
 
 
 def test_who_explores_tries_keys_that_the_script_does_not_want():
