@@ -35,10 +35,10 @@ class SpaceInvadersScript(Script):
     shields, under = (46.0, 78.0, 110.0), 5.0  # px of their middles, and px from one that are below it
     detour = 6.0  # px more that it goes to shoot past the shields
     speed, shot = 2.0, 8.0  # px that a wish moves the cannon, and a frame its shot
-    beside, clear = 6.0, 10.0  # px from a bomb that are too near, and enough
-    early = 64.0  # px above the ground from which a bomb matters
+    beside, clear = 8.0, 12.0  # px from a bomb that are too near, and enough
+    early = 80.0  # px above the ground from which a bomb matters
     aligned, lost = 1.5, 3.5  # px from a column at which it stops below it, and starts after it again
-    memory = 0.95  # how much of what it knows of the invaders' drift outlasts a frame
+    keeps = 0.95  # how much of what it knows of the invaders' drift outlasts a frame
 
     def __init__(self):
         self._dodge = self._chase = 0  # 1: to the right, -1: to the left
@@ -46,7 +46,8 @@ class SpaceInvadersScript(Script):
         self._invaders_x, self._drift = math.nan, 0.0  # px; px a frame
 
     def wish(self, state: State, pending: list[frozenset[str]]) -> frozenset[str]:
-        x = state["cannon_x_px"] + sum(("RIGHT" in wish) - ("LEFT" in wish) for wish in pending) * self.speed
+        under_way = sum(("RIGHT" in wish) - ("LEFT" in wish) for wish in pending) * self.speed
+        x = min(max(state["cannon_x_px"] + under_way, self.reach[0]), self.reach[1])
         bombs = [state[f"bomb{n}_x_px"] - x for n in (1, 2) if state[f"bomb{n}_y_px"] > GROUND - self.early]
         self._watch(state["invaders_x_px"])
         off = self._target(state, x) - x
@@ -61,7 +62,7 @@ class SpaceInvadersScript(Script):
         """How fast the invaders drift, now that they are at x px."""
         moved = x - self._invaders_x
         if abs(moved) < PITCH[0] / 2:
-            self._drift = self.memory * self._drift + (1 - self.memory) * moved
+            self._drift = self.keeps * self._drift + (1 - self.keeps) * moved
         self._invaders_x = x
 
     def _aside(self, bombs: list[float], x: float) -> int:
@@ -72,8 +73,8 @@ class SpaceInvadersScript(Script):
             return self._dodge
         away = -1 if bombs[0] > 0 else 1
         shut = any(0 < bomb * away < 2 * self.clear for bomb in bombs[1:])
-        ends = not self.reach[0] < x + away * self.clear < self.reach[1]
-        return -away if shut or ends else away
+        room = {way: self.reach[0] < x + way * self.clear < self.reach[1] for way in (away, -away)}
+        return -away if room[-away] and (shut or not room[away]) else away
 
     def _towards(self, off: float) -> int:
         """The way to the column, which is `off` px to the right; it rests below it until the column is lost."""
