@@ -1,7 +1,7 @@
 """Space Invaders, by ALE with the ROM of its wheel: six rows of invaders come down and drop bombs.
 
-Bombs and the player's shot flicker in turn, each drawn in every other picture. atari.py says where the state rows come
-from.
+It is played in mode 2, in which the bombs sway as they fall: without eyes one is hit soon. Bombs and the player's shot
+flicker in turn, each drawn in every other picture. atari.py says where the state rows come from.
 """
 
 import math
@@ -15,6 +15,7 @@ from stages.params import Count
 DESCENT, ROWS_FROM, INVADERS_X, CANNON_X = 16, 18, 26, 28  # addresses
 BOMBS = ((83, 81), (84, 82))  # of x and y
 SHOT = (87, 85)
+SWAYING = 2  # the mode
 DEAREST = 30  # points of an invader of the highest row
 ROWS, COLUMNS = 6, 6  # of invaders; the lowest row first, the left column first
 INVADER_LEFT, LOWEST_BOTTOM, CANNON_LEFT, MISSILE_LEFT, MISSILE_TOP = -1, 131, -1, -2, 4  # from memory to px
@@ -114,7 +115,7 @@ class SpaceInvaders(AtariGame):
     An episode is over when so many cannons are lost as `cannons` says, three by the rules.
     """
 
-    rom, mode, flickers = "space_invaders", 2, True
+    rom, mode, flickers = "space_invaders", SWAYING, True
     keys = {"LEFT": "Key.left", "RIGHT": "Key.right", "FIRE": "Key.space"}
     state_columns = (
         "cannon_x_px", "shot_x_px", "shot_y_px",
