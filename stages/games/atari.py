@@ -36,7 +36,8 @@ class AtariGame(Game):
     tic_rate_hz = 60
     options = AtariOptions
     rom: ClassVar[str]
-    mode: ClassVar[int] = 0  # of the modes that the cartridge's switch offers
+    mode: ClassVar[int] = 0  # where the console's switches stand; 0: as ALE starts the game
+    difficulty: ClassVar[int] = 0
     flickers: ClassVar[bool] = False
 
     def __init__(self, *, width: int, height: int, options: AtariOptions, sighted: bool = True):
@@ -54,13 +55,20 @@ class AtariGame(Game):
     def reset(self, seed: int) -> None:
         self._game.setInt("random_seed", seed % 2**31)  # read when the ROM is loaded
         self._game.loadROM(roms.get_rom_path(self.rom))
-        if self.mode:
-            self._game.setMode(self.mode)
-            self._game.reset_game()
+        self._switch()
         self._score = 0.0
         for _ in range(np.random.default_rng([seed, 5]).integers(self._options.noops + 1)):
             self._game.act(Action.NOOP)
         self._earlier = self._game.getScreenRGB()
+
+    def _switch(self) -> None:
+        """Set the console's switches, which take effect when the game begins anew."""
+        if self.mode:
+            self._game.setMode(self.mode)
+        if self.difficulty:
+            self._game.setDifficulty(self.difficulty)
+        if self.mode or self.difficulty:
+            self._game.reset_game()
 
     def step(self, held: Sequence[Held]) -> None:
         for tic, actions in enumerate(held, start=1):

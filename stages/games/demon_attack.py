@@ -1,6 +1,7 @@
 """Demon Attack, by ALE with the ROM of its wheel: three demons at a time flutter about; the lowest drops bombs.
 
-atari.py says where the state rows come from.
+It is played at the harder of its two settings, in which who stands still is hit sooner. atari.py says where the state
+rows come from.
 """
 
 import math
@@ -77,7 +78,7 @@ class DemonAttack(AtariGame):
     An episode is over when so many cannons are lost as `cannons` says, four by the rules.
     """
 
-    rom = "demon_attack"
+    rom, difficulty = "demon_attack", 1
     keys = {"LEFT": "Key.left", "RIGHT": "Key.right", "FIRE": "Key.space"}
     state_columns = (
         "cannon_x_px", "shot_x_px", "shot_y_px", "bombs_in_view", "bombs_x_px", "bombs_y_px", "bombs",
