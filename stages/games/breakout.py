@@ -1,21 +1,16 @@
 """Breakout, by ALE with the ROM of its wheel: a paddle keeps a ball in play that breaks a wall of bricks.
 
-What is true is read from the console's memory and kept in the state rows, for evaluation and for the script: positions
-in px of the 160 x 210 picture, the ball's and the paddle's middle. Memory addresses: Anand et al. 2019 (AtariARI); the
-offsets to pixels were measured on the pictures. Sticky actions: Machado et al. 2018, section 5.2.
+atari.py says where the state rows come from.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Annotated
 
 import numpy as np
-from ale_py import Action, ALEInterface, LoggerMode, roms
-from pydantic import Field
 
-from stages.games.breakout_objects import HEIGHT, NEEDED, WIDTH, object_metrics
-from stages.games.game import Game, Held, Script, State
-from stages.params import Count, Positive, Section, Whole
+from stages.games.atari import AtariGame, AtariOptions
+from stages.games.breakout_objects import NEEDED, object_metrics
+from stages.games.game import Held, Script, State
+from stages.params import Positive
 
 BALL_X, BALL_Y, PADDLE_X = 99, 101, 72  # addresses
 BALL_LEFT, BALL_TOP, PADDLE_LEFT = -49, 9, -47  # from memory to the px where things begin
@@ -33,12 +28,9 @@ BRICK_BITS = (
 )
 
 
-class BreakoutOptions(Section):
+class BreakoutOptions(AtariOptions):
     """The section `breakout` of params.yaml."""
 
-    frame_skip: Count
-    sticky: Annotated[float, Field(ge=0, lt=1)]
-    noops: Whole
     serve_s: Positive
 
 
@@ -76,10 +68,10 @@ class BreakoutScript(Script):
         return left + min(way, 2 * (right - left) - way)
 
 
-class Breakout(Game):
+class Breakout(AtariGame):
     """LEFT and RIGHT move the paddle, FIRE serves the ball; each brick scores, an episode is all five balls."""
 
-    tic_rate_hz = 60
+    rom = "breakout"
     keys = {"LEFT": "Key.left", "RIGHT": "Key.right", "FIRE": "Key.space"}
     state_columns = (
         "ball_in_view", "ball_x_px", "ball_y_px", "paddle_x_px", "lives", "bricks",
@@ -95,45 +87,22 @@ class Breakout(Game):
     }
     object_columns, object_metrics = NEEDED, staticmethod(object_metrics)
 
-    def __init__(self, *, width: int, height: int, options: BreakoutOptions, sighted: bool = True):
-        if (width, height) != (WIDTH, HEIGHT):
-            raise ValueError(
-                f"collect.width x collect.height is {width}x{height}; Breakout's picture is {WIDTH}x{HEIGHT}"
-            )
-        self.tics_per_frame, self._options = options.frame_skip, options
-        ALEInterface.setLoggerMode(LoggerMode.Error)
-        self._game = ALEInterface()
-        self._game.setFloat("repeat_action_probability", options.sticky)
-
     def reset(self, seed: int) -> None:
-        self._game.setInt("random_seed", seed % 2**31)  # read when the ROM is loaded
-        self._game.loadROM(roms.get_rom_path("breakout"))
-        self._score, self._idle = 0.0, 0
-        for _ in range(np.random.default_rng([seed, 5]).integers(self._options.noops + 1)):
-            self._game.act(Action.NOOP)
+        super().reset(seed)
+        self._idle = 0
 
-    def step(self, held: Sequence[Held]) -> None:
-        for actions in held:
-            self._score += self._game.act(self._action(actions))
-            if self.done:
-                return
-
-    def _action(self, actions: Held) -> Action:
-        """The joystick: one direction or the button; a ball that nobody serves is served after a while."""
+    def pressed(self, held: Held) -> Held:
+        """One direction or the button; a ball that nobody serves is served after a while."""
         self._idle = self._idle + 1 if self._ball_gone() else 0
-        if "FIRE" in actions or self._idle > self._options.serve_s * self.tic_rate_hz:
-            return Action.FIRE
-        side = ("RIGHT" in actions) - ("LEFT" in actions)
-        return {1: Action.RIGHT, -1: Action.LEFT, 0: Action.NOOP}[side]
+        if "FIRE" in held or self._idle > self._options.serve_s * self.tic_rate_hz:
+            return {"FIRE"}
+        return held
 
     def _ball_gone(self) -> bool:
-        return self._game.getRAM()[BALL_Y] == 0
-
-    def frame(self) -> np.ndarray:
-        return self._game.getScreenRGB()[..., ::-1]
+        return self.memory[BALL_Y] == 0
 
     def state(self) -> dict[str, float]:
-        memory = self._game.getRAM()
+        memory = self.memory
         gone = self._ball_gone()
         bricks = bricks_of(memory)
         return {
@@ -141,25 +110,14 @@ class Breakout(Game):
             "ball_x_px": math.nan if gone else float(memory[BALL_X]) + BALL_LEFT + BALL_SIZE[0] / 2,
             "ball_y_px": math.nan if gone else float(memory[BALL_Y]) + BALL_TOP + BALL_SIZE[1] / 2,
             "paddle_x_px": float(memory[PADDLE_X]) + PADDLE_LEFT + PADDLE_WIDTH / 2,
-            "lives": float(self._game.lives()),
+            "lives": float(self.lives),
             "bricks": float(bricks.sum()),
             **{f"bricks{row}_id": float(bricks[row - 1] @ 2 ** np.arange(COLUMNS)) for row in range(1, ROWS + 1)},
         }
 
     @property
-    def score(self) -> float:
-        return self._score
-
-    @property
-    def done(self) -> bool:
-        return self._game.game_over()
-
-    @property
     def outcome(self) -> str:
-        return "all balls lost" if self._game.lives() == 0 else "all bricks broken"
-
-    def close(self) -> None:
-        """ALE lives in this process: nothing to end."""
+        return "all balls lost" if self.lives == 0 else "all bricks broken"
 
 
 def bricks_of(memory: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-WIDTH, HEIGHT = 160, 210
+from stages.games.atari import HEIGHT, WIDTH
+
 INSIDE = (8, 152)  # columns between the walls
 OPEN_ROWS = (95, 187)  # between bricks and paddle, where nothing but the ball is
 PADDLE_ROWS = (189, 193)

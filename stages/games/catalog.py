@@ -3,11 +3,14 @@
 from pathlib import Path
 
 from stages.games.breakout import Breakout
+from stages.games.demon_attack import DemonAttack
 from stages.games.doom import DoomCenter, DoomLine
 from stages.games.doom_dodge import DoomDodge
 from stages.games.flappy import Flappy
 from stages.games.game import Game
 from stages.games.lunar_lander import LunarLander
+from stages.games.pong import Pong
+from stages.games.space_invaders import SpaceInvaders
 from stages.params import Params, Section
 from stages.paths import RAW
 
@@ -18,6 +21,9 @@ GAMES: dict[str, type[Game]] = {
     "breakout": Breakout,
     "flappy": Flappy,
     "lunar_lander": LunarLander,
+    "pong": Pong,
+    "space_invaders": SpaceInvaders,
+    "demon_attack": DemonAttack,
 }
 
 # Ranges of game seeds that never meet: what is recorded, what choices are made on, what is reported.
