@@ -80,6 +80,7 @@ def main() -> None:
         recorded=recorded,
         frame=chapters.seen_by_the_model(middle, small),
         enough=enough,
+        foreseen=chapters.foreseen(TEST_REPORTS / "probe_onsets"),
         learned=learned,
         latent_words=f"{params.latent_dim} numbers" if params.autoencoder.kind == "dense" else "a small map",
         probe=params.autoencoder.probe,

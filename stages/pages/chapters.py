@@ -14,7 +14,7 @@ import numpy as np
 from stages.episodes.store import EpisodeInfo
 from stages.evaluation.figures import report as figures
 from stages.evaluation.figures import style
-from stages.pages.glossary import digits_of, in_words, interval_in_words, on_both
+from stages.pages.glossary import digits_of, in_words, interval_in_words, on_both, with_interval
 from stages.pages.page import (
     Picture,
     Table,
@@ -187,6 +187,30 @@ def learned(reports: Path, val: Mapping, test: Mapping, thresholds: Mapping[str,
         "pictures": pictures(reports / "autoencoder", AUTOENCODER),
         "curves": curves,
         "by_key": keys_table(scores(reports / "test" / "policy" / "actions.csv"), thresholds),
+    }
+
+
+FORESEEN = {
+    "leads.png": "How well a press is told from the frames before it (AUC; .5 is chance), over how long before the press "
+    "they end. Hollow dots: the last frame alone."
+}
+SOURCES = {"window": "all frames", "last_frame": "last frame", "state": "the game's state", "keys": "the player's keys"}
+
+
+def foreseen(folder: Path) -> dict:
+    """When a press can be foreseen, on test: in words, a table at the shortest lead, the curve."""
+    rows = read_json(folder / "rows.json") or []
+    shortest = min((row["lead"] for row in rows), default=0)
+    cells: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for row in rows:
+        if row["lead"] == shortest:
+            cells[row["action"], row["against"]][row["from"]] = with_interval(row, "auc", 2)
+    sources = [source for source in SOURCES if any(source in found for found in cells.values())]
+    table = [[*names, *(found.get(source, "–") for source in sources)] for names, found in cells.items()]
+    return {
+        "words": read_json(folder / "words.json") or [],
+        "table": Table(["key", "against moments", *(SOURCES[source] for source in sources)], table),
+        "pictures": pictures(folder, FORESEEN),
     }
 
 
