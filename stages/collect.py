@@ -67,6 +67,7 @@ def _session(recording: Recording, game: Game, number: int, seeds: list[int]) ->
         "keys": {action: [key] for action, key in game.keys.items()},
         "recorder": "understudy 0.2.0",
         "player": "script",
+        "mirror": dict(game.mirror),
         "seeds": seeds,
     }
     frames, scores, t = 0, [], FIRST_SESSION_T + number * BETWEEN_SESSIONS_S

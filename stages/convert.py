@@ -5,6 +5,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from stages.episodes.conversion import SessionJob, convert_sessions, describe, plan_episodes, union_of_state_columns
+from stages.episodes.mirror import declared_mirror
 from stages.episodes.splits import split_of
 from stages.episodes.store import StoreWriter
 from stages.episodes.timelines import episode_spans, frame_rate, read_timelines
@@ -27,6 +28,7 @@ def main() -> None:
         "state_columns": union_of_state_columns(recordings, list(timelines)),
         "fps": frame_rate(timelines),
         "recordings": params.recordings,
+        "mirror": declared_mirror(recordings, list(timelines)),
         **params.convert.model_dump(),
     }
     with StoreWriter(EPISODES, attrs=attrs) as store:

@@ -159,6 +159,7 @@ class StateParams(Section):
 
 
 class AugmentParams(Section):
+    flip: Literal["recorded", "none"] | dict[Name, Name]
     shift_px: Whole
     brightness: Share
     contrast: Share

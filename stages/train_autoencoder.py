@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 
+from stages.episodes.mirror import mirror_pairs
 from stages.episodes.store import EpisodeStore
 from stages.episodes.windows import FrameBank
 from stages.evaluation.autoencoder import Scoring, TrainFindings, has_probe_columns, judge_split, study_train
@@ -23,7 +24,10 @@ from stages.run import run_stage
 REPORT, TEST_REPORT = REPORTS / "autoencoder", TEST_REPORTS / "autoencoder"
 PICTURED_FRAMES = 6
 # The params that the weights are a function of.
-LEARNED_FROM = {"latent_dim", "seed", "threads", "device", "precision", "training", "autoencoder"}
+LEARNED_FROM = {
+    **dict.fromkeys(("latent_dim", "seed", "threads", "device", "precision", "training", "autoencoder"), True),
+    "augment": {"flip"},
+}
 
 
 def pictured(store: EpisodeStore, split: str) -> np.ndarray:
@@ -62,10 +66,11 @@ def main() -> None:
         kind=own.kind, channels=own.channels, latent_dim=params.latent_dim,
         height=height, width=width, in_channels=channels,
     )  # fmt: skip
-    model.set_background(*background_of(train))
+    mirror = bool(mirror_pairs(params.augment.flip, store.mirror, store.action_names))
+    model.set_background(*background_of(train, mirror=mirror))
     task = ReconstructionTask(
         model, train, val, batch=own.batch_size, device=compute.device, seed=params.seed,
-        weigh=partial(pixel_weights, threshold=own.change_threshold, weight=own.change_weight),
+        weigh=partial(pixel_weights, threshold=own.change_threshold, weight=own.change_weight), mirror=mirror,
     )  # fmt: skip
     settings = FitSettings.from_sections(own, params.training)
     scratch = scratch_folder("autoencoder", params.model_dump(mode="json", include=LEARNED_FROM), [EPISODES])

@@ -1,8 +1,12 @@
 """Stage train_policy: windows of latents or frames to keys: data/models/policy, an agent that has not played yet."""
 
+from collections.abc import Mapping
 from functools import partial
 
-from stages.episodes.store import EpisodeStore
+import torch
+
+from stages.episodes.mirror import mirror_pairs, mirrored_columns
+from stages.episodes.store import LEARNED, EpisodeStore
 from stages.learning.augmentation import Augmentation
 from stages.learning.checkpoints import write_json
 from stages.learning.compute import prepare_compute
@@ -41,13 +45,22 @@ def state_of_training(params: StateParams, store: EpisodeStore) -> StateDesign:
     return StateDesign.from_training(rows, columns, read=params.columns, lagged=params.lagged, origin=params.origin)
 
 
+def augmentation(params: Params, pairs: Mapping[str, str]) -> Augmentation:
+    """What becomes of windows of frames; those of latents have their mirror images in the store."""
+    if pairs and params.state.columns:
+        raise ValueError("state.columns are read, and nobody says what a mirror does to them: set augment.flip: none")
+    columns = torch.from_numpy(mirrored_columns(params.actions, pairs)) if pairs else None
+    return Augmentation(**params.augment.model_dump(exclude={"flip"}), mirrored=columns)
+
+
 def main() -> None:
     params = read_params()
     kind, section, source = kind_of(params.policy), section_of(params), policy_input(params)
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
     store, limit_gb = EpisodeStore(source), params.training.frames_in_ram_gb
     window, reads = kind.values(section, params)["window"], arrays_read(params)
-    train, val = (Windows(store, split, params.actions, reads, window, limit_gb) for split in ("train", "val"))
+    pairs = mirror_pairs(params.augment.flip, store.mirror, params.actions)
+    train, val = (Windows(store, split, params.actions, reads, window, limit_gb) for split in (LEARNED, "val"))
     policy = made_policy(params, train.shapes, state_of_training(params.state, store) if "state" in reads else None)
     rare = [params.actions.index(action) for action in params.rare_actions]
     focal = partial(focal_loss, gamma=params.focal.gamma, alpha=params.focal.alpha)
@@ -58,7 +71,7 @@ def main() -> None:
             change_weight=params.key_change_weight, change_frames=params.key_change_frames,
         ),
         device=compute.device, seed=params.seed,
-        augmented=Augmentation(**params.augment.model_dump()) if "frames" in reads else None,
+        augmented=augmentation(params, pairs) if "frames" in reads else None,
     )  # fmt: skip
     settings = FitSettings.from_sections(section, params.training)
     function_of = {**params.model_dump(mode="json", include=LEARNED_FROM), "section": section.model_dump(mode="json")}

@@ -5,6 +5,7 @@ import torch
 from stages.learning.augmentation import Augmentation, shifted
 from stages.learning.fast.dropout import seed_dropout
 
+KEYS = torch.tensor([[True, False, False]] * 6)
 NONE = {"shift_px": 0, "brightness": 0.0, "contrast": 0.0, "cutout_px": 0}
 
 
@@ -20,30 +21,30 @@ def test_a_shift_moves_all_frames_of_a_window_and_repeats_the_edge():
 
 
 def test_nothing_asked_for_changes_nothing():
-    assert torch.equal(Augmentation(**NONE)(frames()), frames())
+    assert torch.equal(Augmentation(**NONE)(frames(), KEYS)[0], frames())
 
 
 def test_every_shift_up_to_the_largest_happens_and_no_other():
     column = torch.arange(20, dtype=torch.uint8).expand(500, 1, 1, 12, 20)
     seed_dropout(0)
-    moved = Augmentation(**NONE | {"shift_px": 2})(column)
+    moved = Augmentation(**NONE | {"shift_px": 2})(column, KEYS)[0]
     assert set((10 - moved[:, 0, 0, 5, 10].int()).tolist()) == {-2, -1, 0, 1, 2}
 
 
 def test_light_changes_a_window_as_a_whole_within_its_bounds():
     grey = torch.full((200, 3, 1, 12, 20), 100, dtype=torch.uint8)
     seed_dropout(0)
-    lit = Augmentation(**NONE | {"brightness": 0.1})(grey)
+    lit = Augmentation(**NONE | {"brightness": 0.1})(grey, KEYS)[0]
     assert all(len(window.unique()) == 1 for window in lit)
     change = lit[:, 0, 0, 0, 0].int() - 100
     assert change.min() < -20 and change.max() > 20 and change.abs().max() <= 26
-    stronger = Augmentation(**NONE | {"contrast": 0.5})(frames()).float()
+    stronger = Augmentation(**NONE | {"contrast": 0.5})(frames(), KEYS)[0].float()
     assert torch.allclose(stronger.mean(dim=(1, 2, 3, 4)), frames().float().mean(dim=(1, 2, 3, 4)), atol=8)
 
 
 def test_a_square_is_cut_out_of_all_frames_at_one_place():
     seed_dropout(0)
-    cut = Augmentation(**NONE | {"cutout_px": 6})(frames())
+    cut = Augmentation(**NONE | {"cutout_px": 6})(frames(), KEYS)[0]
     gone = cut != frames()
     assert gone.any(dim=(1, 2, 3, 4)).all()
     for window in gone:
@@ -54,6 +55,17 @@ def test_a_square_is_cut_out_of_all_frames_at_one_place():
 def test_the_same_seed_draws_the_same():
     whole = Augmentation(shift_px=3, brightness=0.2, contrast=0.2, cutout_px=4)
     seed_dropout(3)
-    first = whole(frames())
+    first = whole(frames(), KEYS)[0]
     seed_dropout(3)
-    assert torch.equal(whole(frames()), first) and not torch.equal(whole(frames()), first)
+    assert torch.equal(whole(frames(), KEYS)[0], first) and not torch.equal(whole(frames(), KEYS)[0], first)
+
+
+def test_in_a_mirror_picture_and_keys_swap_together_in_about_half_of_the_windows():
+    windows = frames().repeat(50, 1, 1, 1, 1)
+    keys = torch.tensor([[True, False, True]] * len(windows))
+    seed_dropout(0)
+    seen, held = Augmentation(**NONE, mirrored=torch.tensor([1, 0, 2]))(windows, keys)
+    flipped = held[:, 1]
+    assert torch.equal(held, torch.where(flipped[:, None], torch.tensor([False, True, True]), keys))
+    assert torch.equal(seen[flipped], windows[flipped].flip(-1)) and torch.equal(seen[~flipped], windows[~flipped])
+    assert 0.4 < flipped.float().mean() < 0.6

@@ -17,9 +17,13 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
+from stages.episodes.splits import SPLITS
+
 SCHEMA = "understudy-episodes/2"
 CHUNK = 64
 SHARD = 1024
+MIRRORED = "mirrored"  # the split of train's episodes as in a mirror, see mirror.py
+LEARNED = "learned"  # train and mirrored
 ROOT_ATTRS = ("action_names", "state_columns", "fps", "recordings")
 
 
@@ -141,12 +145,21 @@ class EpisodeStore:
         return tuple(self.attrs["state_columns"])
 
     @property
+    def mirror(self) -> dict[str, str]:
+        """The pairs of actions that swap in a mirror, as the recordings declare; empty: none."""
+        return dict(self.attrs.get("mirror", {}))
+
+    @property
     def fps(self) -> float:
         return float(self.attrs["fps"])
 
     def episodes(self, split: str | None = None) -> list[EpisodeInfo]:
-        """The episodes of a split (None: all) in store order; ValueError when the split has none."""
-        found = [episode for episode in self._episodes if split in (None, episode.split)]
+        """The episodes of a split in store order, None: all that were recorded; ValueError when the split has none.
+
+        LEARNED is train and what it looks like in a mirror, if that was written.
+        """
+        wanted = {None: SPLITS, LEARNED: ("train", MIRRORED)}.get(split, (split,))
+        found = [episode for episode in self._episodes if episode.split in wanted]
         if not found:
             splits = sorted({episode.split for episode in self._episodes})
             raise ValueError(

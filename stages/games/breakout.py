@@ -73,6 +73,7 @@ class Breakout(AtariGame):
 
     rom = "breakout"
     keys = {"LEFT": "Key.left", "RIGHT": "Key.right", "FIRE": "Key.space"}
+    mirror = {"LEFT": "RIGHT"}
     state_columns = (
         "ball_in_view", "ball_x_px", "ball_y_px", "paddle_x_px", "lives", "bricks",
         *(f"bricks{row}_id" for row in range(1, ROWS + 1)),

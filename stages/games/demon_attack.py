@@ -80,6 +80,7 @@ class DemonAttack(AtariGame):
 
     rom, difficulty = "demon_attack", 1
     keys = {"LEFT": "Key.left", "RIGHT": "Key.right", "FIRE": "Key.space"}
+    mirror = {"LEFT": "RIGHT"}
     state_columns = (
         "cannon_x_px", "shot_x_px", "shot_y_px", "bombs_in_view", "bombs_x_px", "bombs_y_px", "bombs",
         *(f"demon{n}_{axis}_px" for n in range(1, DEMONS + 1) for axis in "xy"), "demons", "lives",

@@ -151,6 +151,7 @@ class Doom(Game):
     tic_rate_hz = 35
     tics_per_frame = 3
     keys = {"LEFT": "Key.left", "RIGHT": "Key.right", "SHOOT": "Key.space", "DASH": "Key.shift"}
+    mirror = {"LEFT": "RIGHT"}
     state_columns = (*PLAYER_COLUMNS, *thing_columns("enemy"), *thing_columns("projectile"))
     events = {
         "shot fired": ("player_ammo", "falls"),

@@ -38,6 +38,7 @@ class Game(AbstractContextManager):
     options: ClassVar[type[Section]] = Section  # by itself a section without any key
     script: ClassVar[type[Script]]
     events: ClassVar[Mapping[str, tuple[str, Change]]] = {}  # what codes are asked about: (state column, change)
+    mirror: ClassVar[Mapping[str, str]] = {}  # actions that swap in a mirror, where the game is the same in one
     object_columns: ClassVar[tuple[str, ...]] = ()  # what `object_metrics` needs; none: the game has no such metrics
 
     tic_rate_hz: ClassVar[float]

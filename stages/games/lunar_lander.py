@@ -81,6 +81,7 @@ class LunarLander(Game):
     tic_rate_hz = 50
     tics_per_frame = 3
     keys = {"LEFT": "Key.left", "MAIN": "Key.up", "RIGHT": "Key.right"}
+    mirror = {"LEFT": "RIGHT"}
     state_columns = (*COLUMNS, "lander_in_view", "lander_x_px")
     script = LanderScript
     events = {"left leg down": ("left_leg", "rises"), "right leg down": ("right_leg", "rises")}

@@ -117,6 +117,7 @@ class SpaceInvaders(AtariGame):
 
     rom, mode, flickers = "space_invaders", SWAYING, True
     keys = {"LEFT": "Key.left", "RIGHT": "Key.right", "FIRE": "Key.space"}
+    mirror = {"LEFT": "RIGHT"}
     state_columns = (
         "cannon_x_px", "shot_x_px", "shot_y_px",
         "bomb1_in_view", "bomb1_x_px", "bomb1_y_px", "bomb2_in_view", "bomb2_x_px", "bomb2_y_px",

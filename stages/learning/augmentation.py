@@ -13,22 +13,30 @@ from stages.learning.fast.dropout import uniform
 
 @dataclass(frozen=True)
 class Augmentation:
-    """The params `augment`: the largest shift in px, changes of brightness and contrast, the square in px."""
+    """The params `augment`: the largest shift in px, changes of brightness and contrast, the square in px.
+
+    `mirrored` int64 [A]: half of the windows are seen in a mirror, and each action is that of this column; None: none.
+    """
 
     shift_px: int
     brightness: float
     contrast: float
     cutout_px: int
+    mirrored: Tensor | None = None
 
-    def __call__(self, frames: Tensor) -> Tensor:
-        """uint8 [B, T, C, H, W] -> the same type and shape."""
+    def __call__(self, frames: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames uint8 [B, T, C, H, W] and actions [B, A] -> the same types and shapes."""
+        if self.mirrored is not None:
+            flipped = uniform(len(frames)) < 0.5
+            frames = torch.where(flipped[:, None, None, None, None], frames.flip(-1), frames)
+            actions = torch.where(flipped[:, None], actions[:, self.mirrored], actions)
         if self.shift_px:
             frames = shifted(frames, self._whole(len(frames), 2, -self.shift_px, self.shift_px))
         if self.cutout_px:
             frames = self._cut_out(frames)
         if self.brightness or self.contrast:
             frames = self._lit(frames)
-        return frames
+        return frames, actions
 
     def _whole(self, windows: int, numbers: int, low: int, high: int) -> Tensor:
         """int64 [windows, numbers] from low..high, both included."""

@@ -84,9 +84,9 @@ class CloningTask:
 
     def __init__(
         self, model, train: Windows, val: Windows, *, loss, weights: torch.Tensor, device, seed: int,
-        augmented: Callable[[Tensor], Tensor] | None = None,
+        augmented: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
     ):  # fmt: skip
-        """`augmented` turns the frames of a batch [B, T, C, H, W] into others for which the same keys are right."""
+        """`augmented` turns the frames [B, T, C, H, W] and actions [B, A] of a batch into others that fit as well."""
         self.model, self.train, self.val, self._augmented = model, train, val, augmented
         self._loss, self._weights, self._device, self._seed = loss, weights, device, seed
 
@@ -94,11 +94,11 @@ class CloningTask:
         return np.random.default_rng([self._seed, number]).permutation(len(self.train))
 
     def loss(self, model, samples):
-        targets, weights = self.train.actions[samples].to(self._device), self._weights[samples].to(self._device)
-        inputs = self.train.take(samples)
+        inputs, targets = self.train.take(samples), self.train.actions[samples]
         if self._augmented is not None:
-            inputs[0] = self._augmented(inputs[0])
+            inputs[0], targets = self._augmented(inputs[0], targets)
         inputs = [values.to(self._device) for values in inputs]
+        targets, weights = targets.to(self._device), self._weights[samples].to(self._device)
         logits = model(*inputs)  # [B, A], or [members, B, A] of an ensemble in training
         return self._loss(logits, targets.expand_as(logits), weights=weights), {}
 

@@ -191,8 +191,8 @@ def learned(reports: Path, val: Mapping, test: Mapping, thresholds: Mapping[str,
 
 
 FORESEEN = {
-    "leads.png": "How well a press is told from the frames before it (AUC; .5 is chance), over how long before the press "
-    "they end. Hollow dots: the last frame alone."
+    "leads.png": "How well a press is told from the frames before it (AUC; .5 is chance), over how long before it they "
+    "end. Hollow dots: the last frame alone."
 }
 SOURCES = {"window": "all frames", "last_frame": "last frame", "state": "the game's state", "keys": "the player's keys"}
 

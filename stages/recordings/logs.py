@@ -207,6 +207,9 @@ def _require_metadata(metadata: dict) -> None:
         score = episode.get("score")
         if isinstance(score, bool) or not isinstance(score, int | float | None):
             raise ValueError(f"the score {score!r} of an episode is neither a number nor null")
+    mirror = metadata.get("mirror", {})
+    if not isinstance(mirror, dict) or not all(isinstance(action, str) for action in mirror.values()):
+        raise ValueError('mirror must be a map of actions like {"LEFT": "RIGHT"}')
     spans = metadata.get("spans", [])
     for span in spans if isinstance(spans, list) else [spans]:
         ends = [span.get("start"), span.get("end")] if isinstance(span, dict) else [None]

@@ -1,0 +1,69 @@
+"""Games that are the same in a mirror: what is learned from is doubled, what is judged on is not."""
+
+import json
+
+import numpy as np
+import pytest
+
+from stages.episodes.mirror import declared_mirror, in_mirror, mirror_pairs, mirrored_columns
+from stages.episodes.store import LEARNED, MIRRORED, EpisodeInfo, EpisodeStore, StoreWriter, episode_name
+
+ACTIONS = ("LEFT", "SHOOT", "RIGHT")
+PAIRS = {"LEFT": "RIGHT"}
+
+
+def write_session(folder, name, mirror):
+    content = {"fps": 10.0, "closed": True, "episodes": []} | ({} if mirror is None else {"mirror": mirror})
+    (folder / f"{name}_session.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_recordings_declare_a_mirror_if_all_do_and_the_same(tmp_path):
+    for name, mirror in (("a", PAIRS), ("b", PAIRS), ("c", {"UP": "DOWN"}), ("d", None)):
+        write_session(tmp_path, name, mirror)
+    assert declared_mirror(tmp_path, ["a", "b"]) == PAIRS
+    assert declared_mirror(tmp_path, ["a", "c"]) == declared_mirror(tmp_path, ["a", "d"]) == {}
+    assert declared_mirror(tmp_path, ["d", "no_such_session"]) == {}
+
+
+def test_a_mirror_that_is_no_map_of_actions_is_refused(tmp_path):
+    write_session(tmp_path, "a", ["LEFT", "RIGHT"])
+    with pytest.raises(ValueError, match="mirror must be a map of actions"):
+        declared_mirror(tmp_path, ["a"])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "declared", "expected"),
+    [("recorded", PAIRS, PAIRS), ("recorded", {}, {}), ("none", PAIRS, {}), ({"RIGHT": "LEFT"}, {}, {"RIGHT": "LEFT"}),
+     ("recorded", {"UP": "DOWN"}, {})],
+)  # fmt: skip
+def test_params_may_say_otherwise(wanted, declared, expected):
+    assert mirror_pairs(wanted, declared, ACTIONS) == expected
+
+
+def test_pairs_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match="augment.flip names 'JUMP', which is not among actions"):
+        mirror_pairs({"LEFT": "JUMP"}, {}, ACTIONS)
+    with pytest.raises(ValueError, match="augment.flip names LEFT twice"):
+        mirror_pairs({"LEFT": "RIGHT", "RIGHT": "LEFT"}, {}, ACTIONS)
+
+
+def test_pictures_are_flipped_and_keys_swapped():
+    frames = np.arange(2 * 1 * 2 * 3, dtype=np.uint8).reshape(2, 1, 2, 3)
+    arrays = {"actions": np.array([[1, 0, 0], [0, 1, 1]], np.uint8), "t": np.arange(2.0), "state": np.ones((2, 1))}
+    seen, other = in_mirror(frames, arrays, mirrored_columns(ACTIONS, PAIRS))
+    assert seen[0, 0].tolist() == [[2, 1, 0], [5, 4, 3]]
+    assert other["actions"].tolist() == [[0, 0, 1], [1, 1, 0]]
+    assert other["t"].tolist() == [0, 1] and np.isnan(other["state"]).all()
+
+
+def test_a_store_tells_mirror_images_from_what_was_recorded(tmp_path):
+    attrs = {"action_names": list(ACTIONS), "state_columns": [], "fps": 10.0, "recordings": "x", "mirror": PAIRS}
+    with StoreWriter(tmp_path / "e.zarr", attrs=attrs) as writer:
+        for number, split in enumerate(("train", "val", "test", MIRRORED)):
+            info = EpisodeInfo(episode_name(number), "s", number, split, 3, None, None)
+            writer.episode(info, {"t": np.full(3, float(number))})
+    store = EpisodeStore(tmp_path / "e.zarr")
+    assert [episode.split for episode in store.episodes()] == ["train", "val", "test"]
+    assert [episode.split for episode in store.episodes(LEARNED)] == ["train", MIRRORED]
+    assert store.concatenated("t", LEARNED)[0].tolist() == [0] * 3 + [3] * 3
+    assert [episode.split for episode in store.episodes("train")] == ["train"] and store.mirror == PAIRS
