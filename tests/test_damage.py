@@ -32,6 +32,12 @@ def sound(tmp_path_factory):
     return folder, examined(folder).timeline
 
 
+@pytest.fixture
+def folder(sound, tmp_path):
+    """A copy of the sound session, to damage."""
+    return shutil.copytree(sound[0], tmp_path / "session")
+
+
 def events(folder):
     return folder / "s_events.jsonl"
 
@@ -303,14 +309,12 @@ def test_it_is_sound_to_begin_with(sound):
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.2])
-def test_a_recorder_that_fills_missed_slots_with_a_copy_is_usable(sound, tmp_path, share):
-    shutil.rmtree(tmp_path)
-    shutil.copytree(sound[0], tmp_path)
-    images = pictures(tmp_path)
+def test_a_recorder_that_fills_missed_slots_with_a_copy_is_usable(folder, share):
+    images = pictures(folder)
     for slot in np.flatnonzero(np.random.default_rng(0).random(len(images)) < share):
         images[slot] = images[slot - 1]
-    write_video(tmp_path / "s.mp4", images)
-    verdict = examined(tmp_path).verdict
+    write_video(folder / "s.mp4", images)
+    verdict = examined(folder).verdict
     assert verdict.word == (USABLE if share > 0.05 else GOOD)  # of few copies the encoder makes pictures of their own
 
 
@@ -323,19 +327,15 @@ def test_a_recorder_that_fills_missed_slots_with_a_copy_is_usable(sound, tmp_pat
     ],
     ids=["half seconds", "written all together", "minutes"],
 )
-def test_times_that_nobody_measured_are_refused(sound, tmp_path, change, words):
-    shutil.rmtree(tmp_path)
-    shutil.copytree(sound[0], tmp_path)
-    change_lines(events(tmp_path), lambda rows: [row | {"t": round(float(change(row["t"])), 6)} for row in rows])
+def test_times_that_nobody_measured_are_refused(folder, change, words):
+    change_lines(events(folder), lambda rows: [row | {"t": round(float(change(row["t"])), 6)} for row in rows])
     if "frames" in words:
-        change_lines(frames_log(tmp_path), lambda rows: [{"t": round(change(row["t"]), 6)} for row in rows])
-    verdict = examined(tmp_path).verdict
+        change_lines(frames_log(folder), lambda rows: [{"t": round(change(row["t"]), 6)} for row in rows])
+    verdict = examined(folder).verdict
     assert verdict.word == BAD and any(words in reason for reason in verdict.reasons)
 
 
-def test_keys_told_once_a_frame_may_go_down_and_up_at_one_moment(sound, tmp_path):
-    shutil.rmtree(tmp_path)
-    shutil.copytree(sound[0], tmp_path)
+def test_keys_told_once_a_frame_may_go_down_and_up_at_one_moment(folder):
     down: dict[str, float] = {}
 
     def told(row):
@@ -343,26 +343,22 @@ def test_keys_told_once_a_frame_may_go_down_and_up_at_one_moment(sound, tmp_path
             down[row["key"]] = START + np.floor((row["t"] - START) * FPS) / FPS
         return row | {"t": round(down[row["key"]], 4)} if "key" in row else row
 
-    change_lines(events(tmp_path), lambda rows: in_order([told(row) for row in rows]))
-    assert examined(tmp_path).verdict.word == GOOD
+    change_lines(events(folder), lambda rows: in_order([told(row) for row in rows]))
+    assert examined(folder).verdict.word == GOOD
 
 
-def test_a_log_without_keyups_is_refused(sound, tmp_path):
-    shutil.rmtree(tmp_path)
-    shutil.copytree(sound[0], tmp_path)
-    change_lines(events(tmp_path), lambda rows: [row for row in rows if row["event"] != "keyup"])
-    verdict = examined(tmp_path).verdict
+def test_a_log_without_keyups_is_refused(folder):
+    change_lines(events(folder), lambda rows: [row for row in rows if row["event"] != "keyup"])
+    verdict = examined(folder).verdict
     assert verdict.word == BAD and "presses have no keyup" in verdict.reasons[0]
 
 
-def test_a_small_thing_on_black_is_a_picture(sound, tmp_path):
-    shutil.rmtree(tmp_path)
-    shutil.copytree(sound[0], tmp_path)
-    images = np.zeros_like(pictures(tmp_path))
+def test_a_small_thing_on_black_is_a_picture(folder):
+    images = np.zeros_like(pictures(folder))
     for i, image in enumerate(images):
         image[10:14, 9 + i % 4 : 12 + i % 4] = 255
-    write_video(tmp_path / "s.mp4", images)
-    assert not any("of one colour" in reason for reason in examined(tmp_path).verdict.reasons)
+    write_video(folder / "s.mp4", images)
+    assert not any("of one colour" in reason for reason in examined(folder).verdict.reasons)
 
 
 def still_game(folder, answered):
@@ -376,9 +372,7 @@ def still_game(folder, answered):
 
 
 @pytest.mark.parametrize("answered", [True, False])
-def test_a_game_that_stands_still_until_a_key_is_pressed_is_learned(sound, tmp_path, answered):
-    shutil.rmtree(tmp_path)
-    shutil.copytree(sound[0], tmp_path)
-    change_lines(events(tmp_path), lambda rows: [row for row in rows if row.get("key") != "d"])
-    still_game(tmp_path, answered)
-    assert (examined(tmp_path).verdict.word == BAD) != answered
+def test_a_game_that_stands_still_until_a_key_is_pressed_is_learned(folder, answered):
+    change_lines(events(folder), lambda rows: [row for row in rows if row.get("key") != "d"])
+    still_game(folder, answered)
+    assert (examined(folder).verdict.word == BAD) != answered
