@@ -25,6 +25,7 @@ from stages.evaluation.foresight import (
     Moments,
     Nearness,
     auc_interval,
+    differing,
     moments_of,
     reaction_time_s,
 )
@@ -33,6 +34,8 @@ from stages.evaluation.press_probe import Looking, PressProbeTask, Questions
 from stages.learning.compute import Compute, prepare_compute
 from stages.learning.training import FitSettings, fit, scratch_folder
 from stages.models.policies.cnn import Cnn
+from stages.models.policies.pictures import set_background
+from stages.models.reconstruction import background_of
 from stages.params import Params, ProbeOnsetsParams, read_params
 from stages.paths import EPISODES, REPORTS, TEST_REPORTS
 from stages.run import run_stage
@@ -80,6 +83,7 @@ def network_scores(
         strides=[2] * len(own.channels), norm=own.norm, pooling=own.pooling, dense_sizes=(own.dense,),
         dropout=own.dropout,
     )  # fmt: skip
+    set_background(model, *background_of(splits["train"].bank))
     looking = {split: Looking(each.bank, window) for split, each in splits.items()}
     asked = {split: Questions.of(moments[split]) for split in ("train", "val")}
     task = PressProbeTask(model, looking, asked, device=compute.device, seed=params.seed)
@@ -97,16 +101,21 @@ def network_scores(
 def table_scores(
     splits: Mapping[str, Split], moments: Mapping[str, list[Moments]], features: Mapping[str, np.ndarray], seed: int
 ) -> dict[str, np.ndarray]:
-    """Gradient boosting on features [N, D] of each split, an action at a time; scores [N, A] of val and test."""
+    """Gradient boosting on features [N, D] of each split, an action at a time; scores [N, A] of val and test.
+
+    NaN where train has no press to learn from, or no column that differs.
+    """
     found = {split: np.full(splits[split].active.shape, np.nan, np.float32) for split in ("val", "test")}
     for action, own in enumerate(moments["train"]):
         ends = np.concatenate([*own.ends.values()])
         press = np.concatenate([np.full(len(each), kind == PRESS) for kind, each in own.ends.items()])
-        if not 0 < press.sum() < len(press):
+        telling = np.flatnonzero(differing(features["train"][ends]))
+        if not (0 < press.sum() < len(press) and len(telling)):
             continue
-        model = HistGradientBoostingClassifier(max_iter=60, random_state=seed).fit(features["train"][ends], press)
+        rows = features["train"][ends][:, telling]
+        model = HistGradientBoostingClassifier(max_iter=60, random_state=seed).fit(rows, press)
         for split, scores in found.items():
-            scores[:, action] = model.decision_function(features[split])
+            scores[:, action] = model.decision_function(features[split][:, telling])
     return found
 
 

@@ -15,8 +15,10 @@ from stages.learning.training import FitSettings, fit, open_live, scratch_folder
 from stages.models.acting import fit_acting
 from stages.models.agent import About, write_agent
 from stages.models.cloning import CloningTask, Windows, window_weights
+from stages.models.policies.pictures import set_background
 from stages.models.policies.registry import arrays_read, kind_of, made_policy, policy_input, section_of
 from stages.models.policies.state import StateDesign
+from stages.models.reconstruction import background_of
 from stages.params import Params, StateParams, read_params
 from stages.paths import ENCODER, POLICY, POLICY_TRAINING
 from stages.run import run_stage
@@ -45,12 +47,12 @@ def state_of_training(params: StateParams, store: EpisodeStore) -> StateDesign:
     return StateDesign.from_training(rows, columns, read=params.columns, lagged=params.lagged, origin=params.origin)
 
 
-def augmentation(params: Params, pairs: Mapping[str, str]) -> Augmentation:
+def augmentation(params: Params, background: torch.Tensor, pairs: Mapping[str, str]) -> Augmentation:
     """What becomes of windows of frames; those of latents have their mirror images in the store."""
     if pairs and params.state.columns:
         raise ValueError("state.columns are read, and nobody says what a mirror does to them: set augment.flip: none")
     columns = torch.from_numpy(mirrored_columns(params.actions, pairs)) if pairs else None
-    return Augmentation(**params.augment.model_dump(exclude={"flip"}), mirrored=columns)
+    return Augmentation(**params.augment.model_dump(exclude={"flip"}), background=background, mirrored=columns)
 
 
 def main() -> None:
@@ -62,6 +64,11 @@ def main() -> None:
     pairs = mirror_pairs(params.augment.flip, store.mirror, params.actions)
     train, val = (Windows(store, split, params.actions, reads, window, limit_gb) for split in (LEARNED, "val"))
     policy = made_policy(params, train.shapes, state_of_training(params.state, store) if "state" in reads else None)
+    augmented = None
+    if "frames" in reads:
+        background, spread = background_of(train.banks[0], mirror=bool(pairs))
+        set_background(policy, background, spread)
+        augmented = augmentation(params, background, pairs)
     rare = [params.actions.index(action) for action in params.rare_actions]
     focal = partial(focal_loss, gamma=params.focal.gamma, alpha=params.focal.alpha)
     task = CloningTask(
@@ -71,7 +78,7 @@ def main() -> None:
             change_weight=params.key_change_weight, change_frames=params.key_change_frames,
         ),
         device=compute.device, seed=params.seed,
-        augmented=augmentation(params, pairs) if "frames" in reads else None,
+        augmented=augmented,
     )  # fmt: skip
     settings = FitSettings.from_sections(section, params.training)
     function_of = {**params.model_dump(mode="json", include=LEARNED_FROM), "section": section.model_dump(mode="json")}

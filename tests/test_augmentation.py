@@ -6,7 +6,7 @@ from stages.learning.augmentation import Augmentation, shifted
 from stages.learning.fast.dropout import seed_dropout
 
 KEYS = torch.tensor([[True, False, False]] * 6)
-NONE = {"shift_px": 0, "brightness": 0.0, "contrast": 0.0, "cutout_px": 0}
+NONE = {"shift_px": 0, "brightness": 0.0, "contrast": 0.0, "cutout_px": 0, "background": torch.zeros(1, 12, 20)}
 
 
 def frames() -> torch.Tensor:
@@ -31,6 +31,17 @@ def test_every_shift_up_to_the_largest_happens_and_no_other():
     assert set((10 - moved[:, 0, 0, 5, 10].int()).tolist()) == {-2, -1, 0, 1, 2}
 
 
+def test_what_stands_still_is_not_shifted():
+    background = torch.randint(0, 200, (1, 12, 20), generator=torch.Generator().manual_seed(1))
+    windows = background.to(torch.uint8).repeat(20, 3, 1, 1, 1)
+    windows[..., 5, 10] += 50  # a thing before it
+    seed_dropout(0)
+    moved = Augmentation(**NONE | {"shift_px": 2, "background": background / 255})(windows, KEYS)[0]
+    changes = moved.int() - background
+    assert ((changes == 0).sum(dim=(2, 3, 4)) == 12 * 20 - 1).all() and (changes.sum(dim=(2, 3, 4)) == 50).all()
+    assert len({tuple(change[0].nonzero()[0].tolist()) for change in changes}) > 5
+
+
 def test_light_changes_a_window_as_a_whole_within_its_bounds():
     grey = torch.full((200, 3, 1, 12, 20), 100, dtype=torch.uint8)
     seed_dropout(0)
@@ -53,7 +64,7 @@ def test_a_square_is_cut_out_of_all_frames_at_one_place():
 
 
 def test_the_same_seed_draws_the_same():
-    whole = Augmentation(shift_px=3, brightness=0.2, contrast=0.2, cutout_px=4)
+    whole = Augmentation(**NONE | {"shift_px": 3, "brightness": 0.2, "contrast": 0.2, "cutout_px": 4})
     seed_dropout(3)
     first = whole(frames(), KEYS)[0]
     seed_dropout(3)

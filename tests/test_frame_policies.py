@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from stages.models.policies.pictures import Pooled
+from stages.models.policies.pictures import Pooled, Stacked, set_background
 from stages.models.policies.registry import KINDS, load_policy, save_policy
 from stages.params import read_params
 
@@ -48,7 +48,7 @@ def test_it_learns_which_way_a_dot_flies(name):
     model = policy(name)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     generator = torch.Generator().manual_seed(0)
-    for _ in range(150):
+    for _ in range(60):
         way = torch.randint(0, 2, (32,), generator=generator)
         loss = torch.nn.functional.cross_entropy(model(flying(way, model.window, generator))[:, :2], way)
         optimizer.zero_grad()
@@ -69,6 +69,13 @@ def flying(way: torch.Tensor, window: int, generator: torch.Generator) -> torch.
             column = start + (2 * direction - 1) * t
             pictures[each, t, 0, row : row + 2, column : column + 2] = 255
     return pictures
+
+
+def test_a_stack_is_the_last_frame_before_its_background_and_what_changed_since_the_others():
+    stacked, seen = Stacked((1, 2, 2)), torch.tensor([10, 20, 35], dtype=torch.uint8)
+    set_background(stacked, torch.full((1, 2, 2), 30 / 255), 5 / 255)
+    assert torch.allclose(stacked(seen[None, :, None, None, None].expand(1, 3, 1, 2, 2))[0, :, 0, 0],
+                          torch.tensor([5.0, 3.0, 1.0]), atol=1e-4)  # fmt: skip
 
 
 def test_soft_argmax_tells_where_a_channel_is_large_and_how_large():

@@ -70,7 +70,7 @@ def moments_of(
     near = (distance[moment] >= nearness.near[0]) & (distance[moment] <= nearness.near[1])
     found = {FAR: np.flatnonzero(free & (distance[moment] > nearness.far)), NEAR: np.flatnonzero(free & near)}
     drawn = {kind: _some(some, len(ends), generator) for kind, some in found.items()}
-    if state is not None and len(ends):
+    if state is not None and len(ends) and differing(state).any():
         drawn[MATCHED] = _most_like(state, ends, np.flatnonzero(free & (distance[moment] >= nearness.near[0])))
     return Moments({PRESS: ends, **drawn})
 
@@ -79,12 +79,18 @@ def _some(frames: np.ndarray, count: int, generator: np.random.Generator) -> np.
     return np.sort(generator.choice(frames, min(count, len(frames)), replace=False)) if len(frames) else frames
 
 
+def differing(rows: np.ndarray) -> np.ndarray:
+    """bool [D]: the columns of rows [N, D] that hold two values or more; NaN is none."""
+    first = np.take_along_axis(rows, np.isfinite(rows).argmax(axis=0)[None], axis=0)
+    return (np.isfinite(rows) & (rows != first)).any(axis=0)
+
+
 def _most_like(state: np.ndarray, ends: np.ndarray, others: np.ndarray) -> np.ndarray:
     """The frames among `others`, each once at most, whose states are most like those at `ends`."""
     if not len(others):
         return others
-    absent = np.isnan(state)
-    rows = np.concatenate([np.nan_to_num(StandardScaler().fit_transform(state)), absent], axis=1)
+    state = state[:, differing(state)]
+    rows = np.concatenate([np.nan_to_num(StandardScaler().fit_transform(state)), np.isnan(state)], axis=1)
     nearest = NearestNeighbors(n_neighbors=1).fit(rows[others]).kneighbors(rows[ends], return_distance=False)
     return np.unique(others[nearest[:, 0]])
 

@@ -15,6 +15,7 @@ from stages.learning.fast.dropout import uniform
 class Augmentation:
     """The params `augment`: the largest shift in px, changes of brightness and contrast, the square in px.
 
+    `background` [C, H, W] in 0..1 stays where it is: a shift moves what differs from it.
     `mirrored` int64 [A]: half of the windows are seen in a mirror, and each action is that of this column; None: none.
     """
 
@@ -22,6 +23,7 @@ class Augmentation:
     brightness: float
     contrast: float
     cutout_px: int
+    background: Tensor
     mirrored: Tensor | None = None
 
     def __call__(self, frames: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
@@ -31,7 +33,9 @@ class Augmentation:
             frames = torch.where(flipped[:, None, None, None, None], frames.flip(-1), frames)
             actions = torch.where(flipped[:, None], actions[:, self.mirrored], actions)
         if self.shift_px:
-            frames = shifted(frames, self._whole(len(frames), 2, -self.shift_px, self.shift_px))
+            background = (self.background * 255).to(torch.int16)
+            changes = shifted(frames - background, self._whole(len(frames), 2, -self.shift_px, self.shift_px))
+            frames = (background + changes).clamp_(0, 255).to(torch.uint8)
         if self.cutout_px:
             frames = self._cut_out(frames)
         if self.brightness or self.contrast:

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from stages.learning.fast.dropout import Dropout
-from stages.models.policies.pictures import Norm, Pooled, Pooling, convolutions, dense, stacked
+from stages.models.policies.pictures import Norm, Pooled, Pooling, Stacked, convolutions, dense
 from stages.models.policies.policy import Policy
 from stages.params import Channels, Count, FitParams, Params
 
@@ -44,6 +44,7 @@ class Cnn(Policy):
         }  # fmt: skip
         self.independent_samples = norm != "batch"  # which looks at the whole batch
         colors, height, width = self.shapes["frames"]
+        self.stacked = Stacked(self.shapes["frames"])
         self.convolutions = convolutions(self.window * colors, channels, strides, norm)
         with torch.no_grad():
             shape = self.convolutions.eval()(torch.zeros(1, self.window * colors, height, width)).shape
@@ -58,4 +59,4 @@ class Cnn(Policy):
         return {**taken, "dense_sizes": section.dense, "window": section.frames}
 
     def features(self, frames: Tensor) -> Tensor:
-        return self.dense(self.pooled(self.convolutions(stacked(frames))))
+        return self.dense(self.pooled(self.convolutions(self.stacked(frames))))

@@ -12,14 +12,36 @@ Pooling = Literal["average", "soft_argmax", "flatten"]
 GROUPS = 8  # of channels that are normalised together; fewer where it does not divide them
 
 
-def stacked(frames: Tensor) -> Tensor:
-    """uint8 [B, T, C, H, W] -> float [B, T * C, H, W] in -1..1: the frames of a window as channels of one picture."""
-    return scaled(frames.flatten(1, 2))
+class Relative(nn.Module):
+    """uint8 [B, T, C, H, W] -> float of that shape: frames as what differs in them from the background.
+
+    The background is the per-pixel median of the training's frames, the unit the deviation around it. Small things that
+    move are then what a network sees first; from raw pictures it learns several times slower.
+    """
+
+    def __init__(self, shape: Sequence[int]):
+        super().__init__()
+        self.register_buffer("background", torch.zeros(*shape))
+        self.register_buffer("scale", torch.ones(()))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return (frames.float() / 255 - self.background) / self.scale
 
 
-def scaled(frames: Tensor) -> Tensor:
-    """uint8 0..255 -> float -1..1"""
-    return frames.float() / 127.5 - 1
+class Stacked(Relative):
+    """uint8 [B, T, C, H, W] -> float [B, T * C, H, W]: the last frame, and how it differs from each before it."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        seen = super().forward(frames)
+        return torch.cat([seen[:, -1:] - seen[:, :-1], seen[:, -1:]], dim=1).flatten(1, 2)
+
+
+def set_background(policy: nn.Module, background: Tensor, scale: float) -> None:
+    """What the frames of a policy, or of several, are relative to: [C, H, W] in 0..1, and the deviation around it."""
+    for module in policy.modules():
+        if isinstance(module, Relative):
+            module.background.copy_(background)
+            module.scale.fill_(scale)
 
 
 def normalisation(kind: Norm, channels: int) -> nn.Module:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.learning.fast.dropout import Dropout
-from stages.models.policies.pictures import Pooled, Pooling, dense, normalisation, stacked
+from stages.models.policies.pictures import Pooled, Pooling, Stacked, dense, normalisation
 from stages.models.policies.policy import Policy
 from stages.params import Channels, Count, FitParams, Params
 
@@ -45,6 +45,7 @@ class Resnet(Policy):
             "dropout": dropout,
         }  # fmt: skip
         colors, height, width = self.shapes["frames"]
+        self.stacked = Stacked(self.shapes["frames"])
         sizes = (self.window * colors, *channels)
         self.stages = nn.Sequential(*(_stage(a, b, blocks) for a, b in zip(sizes, channels, strict=False)), nn.ReLU())
         with torch.no_grad():
@@ -59,7 +60,7 @@ class Resnet(Policy):
         return {**taken, "dense_sizes": section.dense, "window": section.frames}
 
     def features(self, frames: Tensor) -> Tensor:
-        return self.dense(self.pooled(self.stages(stacked(frames))))
+        return self.dense(self.pooled(self.stages(self.stacked(frames))))
 
 
 def _stage(before: int, after: int, blocks: int) -> nn.Sequential:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from stages.learning.fast.dropout import Dropout
 from stages.learning.fast.gru import GRU
-from stages.models.policies.pictures import Norm, Pooled, Pooling, convolutions, dense, scaled
+from stages.models.policies.pictures import Norm, Pooled, Pooling, Relative, convolutions, dense
 from stages.models.policies.policy import Policy
 from stages.params import Channels, Count, FitParams, Params
 
@@ -50,6 +50,7 @@ class TemporalCnn(Policy):
             "memory": memory, "layers": layers, "heads": heads, "dropout": dropout,
         }  # fmt: skip
         self.independent_samples = norm != "batch"
+        self.relative = Relative(self.shapes["frames"])
         self.convolutions = convolutions(self.shapes["frames"][0], channels, strides, norm)
         with torch.no_grad():
             shape = self.convolutions.eval()(torch.zeros(1, *self.shapes["frames"])).shape
@@ -65,7 +66,7 @@ class TemporalCnn(Policy):
         return {**section.model_dump(include=taken), "window": section.frames}
 
     def features(self, frames: Tensor) -> Tensor:
-        seen = self.dense(self.pooled(self.convolutions(scaled(frames.flatten(0, 1)))))
+        seen = self.dense(self.pooled(self.convolutions(self.relative(frames).flatten(0, 1))))
         return self.memory(seen.unflatten(0, frames.shape[:2]))[:, -1]
 
 

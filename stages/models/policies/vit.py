@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.learning.fast.dropout import Dropout
-from stages.models.policies.pictures import stacked
+from stages.models.policies.pictures import Stacked
 from stages.models.policies.policy import Policy
 from stages.params import Count, FitParams, Params
 
@@ -42,6 +42,7 @@ class Vit(Policy):
         colors, height, width = self.shapes["frames"]
         self._padding = (0, -width % patch_px, 0, -height % patch_px)
         patches = -(-height // patch_px) * -(-width // patch_px)
+        self.stacked = Stacked(self.shapes["frames"])
         self.patches = nn.Conv2d(self.window * colors, size, patch_px, stride=patch_px)
         self.places = nn.Parameter(torch.randn(patches, size) * 0.02)
         layer = nn.TransformerEncoderLayer(
@@ -57,5 +58,5 @@ class Vit(Policy):
         return {**section.model_dump(include=taken), "window": section.frames}
 
     def features(self, frames: Tensor) -> Tensor:
-        tokens = self.patches(functional.pad(stacked(frames), self._padding)).flatten(2).transpose(1, 2)
+        tokens = self.patches(functional.pad(self.stacked(frames), self._padding)).flatten(2).transpose(1, 2)
         return self.dropout(self.norm(self.layers(tokens + self.places)).mean(dim=1))
