@@ -14,6 +14,7 @@ from stages.commands.deps import closure, imports, module_of, modules, pipelines
 from stages.games.catalog import GAMES
 
 ROOT = Path(__file__).parents[1]
+PARAMS_TREE = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 STUDIES = {  # of each study the stages
     path.parent.name: yaml.safe_load(path.read_text(encoding="utf-8"))["stages"]
@@ -111,7 +112,7 @@ def own_code(module: str) -> str:
 def test_a_stage_declares_every_param_it_reads(stage):
     """In its own file, and in the functions that it imports from its study."""
     source = own_code(module_of(ALL_STAGES[stage]["cmd"]))
-    read = set(re.findall(r"\bparams\.(\w+)", source)) & set(params_tree())
+    read = set(re.findall(r"\bparams\.(\w+)", source)) & set(PARAMS_TREE)
     listed = ALL_STAGES[stage].get("params", [])
     if any(isinstance(entry, dict) for entry in listed):  # the whole file
         return
@@ -128,7 +129,7 @@ def test_every_listed_param_exists(stage):
         if isinstance(name, dict):
             continue
         for game in GAMES:
-            node = tree = params_tree() | {"game": game}
+            node = tree = PARAMS_TREE | {"game": game}
             shown = re.sub(r"\$\{(\w+)\}", lambda template, tree=tree: tree[template[1]], name)
             for part in shown.split("."):
                 assert part in node, f"dvc.yaml, {stage}: {shown} is not in params.yaml"
@@ -170,7 +171,3 @@ def test_nothing_that_dvc_compares_experiments_by_comes_from_test():
     metrics = [next(iter(entry)) for stage in STAGES.values() for entry in stage.get("metrics", [])]
     assert metrics == ["reports/metrics.json"]
     assert pipeline["plots"] and "reports/test" not in str(pipeline["plots"])
-
-
-def params_tree() -> dict:
-    return yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

@@ -7,6 +7,7 @@ deps: otherwise a change there would leave old results in place. What else stand
 import argparse
 import ast
 import io
+from functools import cache
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -25,13 +26,18 @@ def modules() -> dict[str, Path]:
 
 def imports(module: str, known: dict[str, Path]) -> set[str]:
     """The modules among `known` that one imports, `from package import module` included."""
+    return _imported(known[module]) & known.keys()
+
+
+@cache
+def _imported(path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(known[module].read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found & known.keys()
+    return found
 
 
 def closure(module: str, known: dict[str, Path]) -> set[str]:
