@@ -17,7 +17,7 @@ from stages.models.cloning import Windows
 from stages.models.policies.policy import Policy
 from stages.models.policies.registry import load_policy, policy_input
 from stages.params import Params, read_params
-from stages.paths import POLICY, POLICY_NETWORK, REPORTS, TEST_REPORTS
+from stages.paths import EPISODES, POLICY, POLICY_NETWORK, REPORTS, TEST_REPORTS
 from stages.run import run_stage
 
 
@@ -64,8 +64,9 @@ def predict_split(params: Params, split: str, policy: Policy, acting: Acting, co
     """The policy's logits for every frame of a split, and what the player did there."""
     store = EpisodeStore(policy_input(params))
     windows = Windows(
-        store, split, params.actions, policy.reads, policy.window, limit_gb=params.training.frames_in_ram_gb
-    )
+        store, split, params.actions, policy.reads, policy.window, params.training.frames_in_ram_gb,
+        spans=policy.spans, pictures=EpisodeStore(EPISODES),
+    )  # fmt: skip
     times, lengths = store.concatenated("t", split)
     played = PlayedSplit(params.actions, windows.actions.numpy(), times, episode_index(lengths))
     logits = windows.logits(policy, compute.device).double().numpy()

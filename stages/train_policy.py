@@ -7,6 +7,7 @@ import torch
 
 from stages.episodes.mirror import mirror_pairs, mirrored_columns
 from stages.episodes.store import LEARNED, EpisodeStore
+from stages.episodes.windows import FrameBank
 from stages.learning.augmentation import Augmentation
 from stages.learning.checkpoints import write_json
 from stages.learning.compute import prepare_compute
@@ -16,11 +17,11 @@ from stages.models.acting import fit_acting
 from stages.models.agent import About, write_agent
 from stages.models.cloning import CloningTask, Windows, window_weights
 from stages.models.policies.pictures import set_background
-from stages.models.policies.registry import arrays_read, kind_of, made_policy, policy_input, section_of
+from stages.models.policies.registry import arrays_read, made_policy, policy_input, section_of
 from stages.models.policies.state import StateDesign
 from stages.models.reconstruction import background_of
 from stages.params import Params, StateParams, read_params
-from stages.paths import ENCODER, POLICY, POLICY_TRAINING
+from stages.paths import ENCODER, EPISODES, POLICY, POLICY_TRAINING
 from stages.run import run_stage
 
 # The params that the weights are a function of, beside the section of the policy's kind.
@@ -57,18 +58,23 @@ def augmentation(params: Params, background: torch.Tensor, pairs: Mapping[str, s
 
 def main() -> None:
     params = read_params()
-    kind, section, source = kind_of(params.policy), section_of(params), policy_input(params)
+    section, source = section_of(params), policy_input(params)
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
-    store, limit_gb = EpisodeStore(source), params.training.frames_in_ram_gb
-    window, reads = kind.values(section, params)["window"], arrays_read(params)
+    store, pictures, limit_gb = EpisodeStore(source), EpisodeStore(EPISODES), params.training.frames_in_ram_gb
+    reads = arrays_read(params)
     pairs = mirror_pairs(params.augment.flip, store.mirror, params.actions)
-    train, val = (Windows(store, split, params.actions, reads, window, limit_gb) for split in (LEARNED, "val"))
-    policy = made_policy(params, train.shapes, state_of_training(params.state, store) if "state" in reads else None)
+    shapes = {name: (store if store.has(name) else pictures).row_layout(name)[0] for name in reads}
+    policy = made_policy(params, shapes, state_of_training(params.state, store) if "state" in reads else None)
+    train, val = (
+        Windows(store, split, params.actions, reads, policy.window, limit_gb, spans=policy.spans, pictures=pictures)
+        for split in (LEARNED, "val")
+    )
     augmented = None
     if "frames" in reads:
-        background, spread = background_of(train.banks[0], mirror=bool(pairs))
+        bank = FrameBank(pictures, "train", "frames", limit_gb)
+        background, spread = background_of(bank, mirror=bool(pairs))
         set_background(policy, background, spread)
-        augmented = augmentation(params, background, pairs)
+        augmented = augmentation(params, background, {} if "latents" in reads else pairs)
     rare = [params.actions.index(action) for action in params.rare_actions]
     focal = partial(focal_loss, gamma=params.focal.gamma, alpha=params.focal.alpha)
     task = CloningTask(
@@ -93,7 +99,7 @@ def main() -> None:
     about = About.of(params, store, acting, state_columns=state_columns, learned_from=learned_from(params, store))
     write_agent(POLICY, about, policy, ENCODER if "latents" in reads else None)
     thresholds = ", ".join(f"{name} {p:.2f}" for name, p in zip(params.actions, acting.thresholds, strict=True))
-    print(f"read {source}: {len(train)} train and {len(val)} val windows of {window} frames")
+    print(f"read {source}: {len(train)} train and {len(val)} val windows of {policy.window} frames")
     print(result.in_words())
     print(f"wrote {POLICY} (thresholds {thresholds}) and {POLICY_TRAINING}")
 

@@ -15,6 +15,7 @@ from stages.models.agent import About, Agent, copy_agent, read_about, write_agen
 from stages.models.autoencoder import Autoencoder, encode_frames
 from stages.models.policies.policy import Policy
 from stages.models.policies.recurrent import Recurrent
+from stages.models.policies.two_stream import TwoStream
 
 COMPUTE = prepare_compute("cpu", "no", 1, 0)
 ACTIONS = ("LEFT", "RIGHT", "SHOOT")
@@ -66,6 +67,21 @@ def test_kept_latents_give_what_the_windows_give(parts, images):
     latents = encode_frames(autoencoder, small, COMPUTE)
     with torch.inference_mode():
         whole = policy(torch.from_numpy(latents[window_indices([9], 4)])).numpy()
+    np.testing.assert_allclose(stepwise, whole, atol=1e-6)
+
+
+def test_of_what_a_policy_sees_for_a_shorter_time_only_the_last_frames_are_kept(parts, images):
+    torch.manual_seed(3)
+    policy = TwoStream(
+        shapes={"latents": [6], "frames": (1, 18, 32)}, window=4, frames=2, actions=3, hidden=[5], cell="gru",
+        channels=[4], strides=[2], norm="none", pooling="flatten", dense_sizes=[6], dropout=0.3,
+    ).eval()  # fmt: skip
+    agent = Agent(ABOUT, policy, parts[0], COMPUTE, batch=9)
+    stepwise = np.stack([agent.logits({0: image})[0] for image in images])
+    small = np.stack([preprocess(image, width=32, height=18, color="gray") for image in images])
+    windows, latents = window_indices([9], 4), encode_frames(parts[0], small, COMPUTE)
+    with torch.inference_mode():
+        whole = policy(torch.from_numpy(latents[windows]), torch.from_numpy(small[windows[:, 2:]])).numpy()
     np.testing.assert_allclose(stepwise, whole, atol=1e-6)
 
 

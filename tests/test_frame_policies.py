@@ -15,7 +15,13 @@ def policy(name: str, shape=(1, 18, 32), **changes):
     torch.manual_seed(0)
     kind = KINDS[name]
     values = kind.values(PARAMS.section(name, kind.Section), PARAMS) | changes
-    return kind(shapes={"frames": shape}, actions=3, **values)
+    return kind(shapes={"frames": shape, "latents": (8,)}, actions=3, **values)
+
+
+def windows_of(model, seen: torch.Tensor) -> list[torch.Tensor]:
+    """What the policy reads where its frames are `seen` [B, T, ...]: latents that tell nothing, and the last frames."""
+    latents = [torch.zeros(len(seen), model.window, 8)] if "latents" in model.reads else []
+    return [*latents, seen[:, -model.spans.get("frames", model.window) :]]
 
 
 def frames(*shape) -> torch.Tensor:
@@ -26,19 +32,20 @@ def frames(*shape) -> torch.Tensor:
 @pytest.mark.parametrize("shape", [(1, 18, 32), (3, 37, 41), (1, 9, 70)])
 def test_any_size_of_picture(name, shape):
     model = policy(name, shape).eval()
-    assert model(frames(2, model.window, *shape)).shape == (2, 3)
+    assert model(*windows_of(model, frames(2, model.window, *shape))).shape == (2, 3)
     with pytest.raises(ValueError, match="the policy was made for frames"):
-        model(frames(2, model.window, shape[0], shape[1] + 1, shape[2]))
+        model(*windows_of(model, frames(2, model.window, shape[0], shape[1] + 1, shape[2])))
 
 
 @pytest.mark.parametrize("name", FRAME_KINDS)
 def test_a_window_knows_nothing_of_those_beside_it_and_a_saved_policy_says_the_same(name, tmp_path):
     model = policy(name).eval()
-    windows = frames(4, model.window, 1, 18, 32)
-    said = model(windows)
-    assert torch.allclose(said, torch.cat([model(window[None]) for window in windows]), atol=1e-5)
+    windows = windows_of(model, frames(4, model.window, 1, 18, 32))
+    said = model(*windows)
+    alone = [model(*(array[i : i + 1] for array in windows)) for i in range(4)]
+    assert torch.allclose(said, torch.cat(alone), atol=1e-5)
     save_policy(tmp_path / "policy", model)
-    assert torch.allclose(load_policy(tmp_path / "policy")(windows), said, atol=1e-6)
+    assert torch.allclose(load_policy(tmp_path / "policy")(*windows), said, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", FRAME_KINDS)
@@ -50,12 +57,14 @@ def test_it_learns_which_way_a_dot_flies(name):
     generator = torch.Generator().manual_seed(0)
     for _ in range(60):
         way = torch.randint(0, 2, (32,), generator=generator)
-        loss = torch.nn.functional.cross_entropy(model(flying(way, model.window, generator))[:, :2], way)
+        logits = model(*windows_of(model, flying(way, model.window, generator)))
+        loss = torch.nn.functional.cross_entropy(logits[:, :2], way)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     way = torch.randint(0, 2, (200,), generator=generator)
-    right = model.eval()(flying(way, model.window, generator))[:, :2].argmax(dim=1) == way
+    seen = windows_of(model, flying(way, model.window, generator))
+    right = model.eval()(*seen)[:, :2].argmax(dim=1) == way
     assert right.float().mean() > 0.9
 
 

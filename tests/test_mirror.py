@@ -7,6 +7,7 @@ import pytest
 
 from stages.episodes.mirror import declared_mirror, in_mirror, mirror_pairs, mirrored_columns
 from stages.episodes.store import LEARNED, MIRRORED, EpisodeInfo, EpisodeStore, StoreWriter, episode_name
+from stages.models.cloning import Windows
 
 ACTIONS = ("LEFT", "SHOOT", "RIGHT")
 PAIRS = {"LEFT": "RIGHT"}
@@ -67,3 +68,35 @@ def test_a_store_tells_mirror_images_from_what_was_recorded(tmp_path):
     assert [episode.split for episode in store.episodes(LEARNED)] == ["train", MIRRORED]
     assert store.concatenated("t", LEARNED)[0].tolist() == [0] * 3 + [3] * 3
     assert [episode.split for episode in store.episodes("train")] == ["train"] and store.mirror == PAIRS
+
+
+def test_frames_are_read_beside_latents_made_of_them_and_flipped_where_those_are(tmp_path):
+    attrs = {"action_names": list(ACTIONS), "state_columns": [], "fps": 10.0, "recordings": "x", "mirror": PAIRS}
+    frames = np.random.default_rng(0).integers(0, 256, (8, 1, 2, 4), np.uint8)
+    paths = [tmp_path / "latents.zarr", tmp_path / "frames.zarr"]
+    with StoreWriter(paths[0], attrs=attrs) as own, StoreWriter(paths[1], attrs=attrs) as pictures:
+        for number, split in enumerate(("train", "val", MIRRORED)):
+            info = EpisodeInfo(episode_name(number), "s", number, split, 4, None, None)
+            latents = np.full((4, 2), float(number), np.float32)
+            own.episode(info, {"latents": latents, "actions": np.zeros((4, 3), np.uint8)})
+            if split != MIRRORED:
+                pictures.episode(info, {"frames": frames[4 * number : 4 * number + 4]})
+    stores = [EpisodeStore(path) for path in paths]
+    windows = [
+        Windows(stores[0], split, ACTIONS, ("latents", "frames"), 3, 1.0, spans={"frames": 2}, pictures=stores[1])
+        for split in (LEARNED, "val")
+    ]
+    latents, seen = windows[0].take(np.array([3, 7]))
+    assert latents.shape == (2, 3, 2) and latents[:, 0, 0].tolist() == [0, 2]
+    assert np.array_equal(seen[0], frames[2:4]) and np.array_equal(seen[1], frames[2:4, ..., ::-1])
+    assert np.array_equal(windows[1].take(np.array([0]))[1][0], frames[[4, 4]])
+    with pytest.raises(ValueError, match="is not made of the frames in"):
+        Windows(stores[0], "train", ACTIONS, ("latents", "frames"), 3, 1.0, pictures=short(stores[1], tmp_path))
+
+
+def short(store, tmp_path):
+    """A store whose one episode is a frame shorter."""
+    with StoreWriter(tmp_path / "short.zarr", attrs=dict(store.attrs)) as writer:
+        info = EpisodeInfo(episode_name(0), "s", 0, "train", 3, None, None)
+        writer.episode(info, {"frames": store.read(episode_name(0), "frames")[:3]})
+    return EpisodeStore(tmp_path / "short.zarr")

@@ -54,7 +54,8 @@ def with_preset(text: str, preset: Mapping[str, object]) -> str:
                 )
         if last not in node and key != preset.get("game"):
             raise ValueError(f"the preset sets {key}, which params.yaml does not have; is it of another version?")
-        node[last] = in_style_of(node.get(last), value)
+        if last not in node or node[last] != value:
+            node[last] = in_style_of(node.get(last), value)
     written = io.StringIO()
     kind.dump(tree, written)
     validated(tree_of(written.getvalue(), PARAMS), PARAMS)

@@ -69,6 +69,25 @@ class FrameBank:
         return taken.view(self.dtype).reshape(*indices.shape, *self.shape)
 
 
+class MirroredBank:
+    """A bank of pictures [..., W], and after them the same in a mirror."""
+
+    def __init__(self, bank: FrameBank):
+        self.array, self.shape, self.lengths = bank.array, bank.shape, [*bank.lengths, *bank.lengths]
+        self._bank = bank
+
+    def __len__(self) -> int:
+        return 2 * len(self._bank)
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """As a FrameBank's."""
+        indices = np.asarray(indices)
+        taken = self._bank.take(indices % len(self._bank))
+        flipped = indices >= len(self._bank)
+        taken[flipped] = taken[flipped][..., ::-1]
+        return taken
+
+
 def _mapped(store: EpisodeStore, split: str | None, array: str, row_bytes: int) -> np.ndarray:
     # Written, not assigned through the map: a full disk is then an OSError and no bus error.
     with tempfile.TemporaryFile(dir=store.path.parent) as scratch:

@@ -160,8 +160,8 @@ class Agent:
             past = self._past.setdefault(lane, deque([row] * (self._policy.window - 1), maxlen=self._policy.window))
             past.append(row)
         windows = [
-            self._padded(np.stack([np.stack([row[i] for row in self._past[lane]]) for lane in images]))
-            for i in range(len(self._policy.reads))
+            self._padded(np.stack([np.stack([row[i] for row in self._past[lane]][-span:]) for lane in images]))
+            for i, span in enumerate(self._policy.spans.get(name, self._policy.window) for name in self._policy.reads)
         ]
         return dict(zip(images, self._answered(windows), strict=False))
 

@@ -4,7 +4,7 @@ The labels are the recorded keys, a few of them, or pseudo-labels. Conventions: 
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -13,8 +13,8 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.episodes.store import EpisodeStore, action_columns
-from stages.episodes.windows import FrameBank, window_indices
+from stages.episodes.store import LEARNED, MIRRORED, EpisodeStore, action_columns
+from stages.episodes.windows import FrameBank, MirroredBank, window_indices
 from stages.learning.fast.threads import in_threads
 from stages.learning.losses import inverse_share_weights, key_change_weights, rare_window_weights
 
@@ -25,18 +25,32 @@ EVALUATION_BATCH = 256  # windows; spatial latents and frames are large
 class Windows:
     """The windows of a split, one a frame: what a policy `reads`, [T, *shape] each, and its last actions [A]."""
 
+    _spans: Mapping[str, int] = {}
+
     def __init__(
         self, store: EpisodeStore, split: str, actions: Sequence[str], reads: Sequence[str], length: int,
-        limit_gb: float,
+        limit_gb: float, *, spans: Mapping[str, int] | None = None, pictures: EpisodeStore | None = None,
     ):  # fmt: skip
-        missing = [name for name in reads if not store.has(name)]
+        """Windows of `length` frames, but of arrays in `spans` only so many, the last ones.
+
+        `pictures` is where frames are read from that the store, made of them, has not; ValueError where the two differ.
+        """
+        elsewhere = {"frames"} if pictures is not None and not store.has("frames") else set()
+        missing = [name for name in reads if not (store.has(name) or name in elsewhere)]
         if missing:
             raise ValueError(
                 f"{store.path} has no {missing[0]}, which the policy reads; see policy_reads in params.yaml"
             )
-        self.banks = [FrameBank(store, split, name, limit_gb) for name in reads]
+        self.banks = [
+            _pictures(pictures, store, split, limit_gb)
+            if name in elsewhere
+            else FrameBank(store, split, name, limit_gb)
+            for name in reads
+        ]
         self.lengths = self.banks[0].lengths  # of the episodes that the windows end in, in frames
-        self.rows = window_indices(self.lengths, length)
+        if any(bank.lengths != self.lengths for bank in self.banks):
+            raise ValueError(f"{store.path} is not made of the frames in {pictures.path}; run dvc repro")
+        self.rows, self._spans = window_indices(self.lengths, length), spans or {}
         held, _ = store.concatenated("actions", split)
         self.actions = torch.from_numpy(held[:, action_columns(store, actions)]).bool()
 
@@ -59,7 +73,9 @@ class Windows:
 
     def take(self, samples: np.ndarray) -> list[torch.Tensor]:
         """[B, T, *shape] of windows [B], for each array that is read."""
-        return [torch.from_numpy(bank.take(self.rows[samples])) for bank in self.banks]
+        rows = self.rows[samples]
+        spans = (self._spans.get(bank.array, rows.shape[1]) for bank in self.banks)
+        return [torch.from_numpy(bank.take(rows[:, -span:])) for bank, span in zip(self.banks, spans, strict=True)]
 
     def logits(self, policy: nn.Module, device: torch.device) -> torch.Tensor:
         """The policy's logits [N, A] for all windows in order, on the CPU."""
@@ -69,6 +85,13 @@ class Windows:
     @torch.no_grad()
     def _logits(self, policy: nn.Module, device: torch.device, part: np.ndarray) -> torch.Tensor:
         return policy(*(values.to(device) for values in self.take(part))).float().cpu()
+
+
+def _pictures(pictures: EpisodeStore, store: EpisodeStore, split: str, limit_gb: float) -> FrameBank | MirroredBank:
+    """The frames of a split of `store`, which another store holds: those of mirrored episodes are flipped."""
+    mirrored = any(episode.split == MIRRORED for episode in store.episodes(split))
+    bank = FrameBank(pictures, "train" if split == LEARNED else split, "frames", limit_gb)
+    return MirroredBank(bank) if mirrored else bank
 
 
 class CloningTask:
@@ -96,7 +119,8 @@ class CloningTask:
     def loss(self, model, samples):
         inputs, targets = self.train.take(samples), self.train.actions[samples]
         if self._augmented is not None:
-            inputs[0], targets = self._augmented(inputs[0], targets)
+            at = list(self.train.shapes).index("frames")
+            inputs[at], targets = self._augmented(inputs[at], targets)
         inputs = [values.to(self._device) for values in inputs]
         targets, weights = targets.to(self._device), self._weights[samples].to(self._device)
         logits = model(*inputs)  # [B, A], or [members, B, A] of an ensemble in training

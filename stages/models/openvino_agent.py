@@ -33,7 +33,7 @@ class OpenVinoAgent(Agent):
             self._compiled_encoder = _compiled(_Encoder(encoder), [frames])
         kind = {"frames": torch.uint8}
         windows = [
-            torch.zeros(batch, policy.window, *shape, dtype=kind.get(name, torch.float32))
+            torch.zeros(batch, policy.spans.get(name, policy.window), *shape, dtype=kind.get(name, torch.float32))
             for name, shape in policy.shapes.items()
         ]
         self._compiled_policy = _compiled(policy, windows)

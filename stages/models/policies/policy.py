@@ -20,6 +20,8 @@ class Policy(nn.Module):
     `independent_samples` says that parts of a batch may be learned in threads: what comes out for a window depends on
     no other window, and random numbers come from learning/fast/dropout.py alone (`fit` looks for what breaks it).
 
+    `spans` {array: frames}: of an array that it names only so many of a window's frames are given, the last ones.
+
     `config` builds the same network again: JSON, and the arguments of the constructor.
     """
 
@@ -39,6 +41,7 @@ class Policy(nn.Module):
         self.reads = (*type(self).reads, *(["state"] if state else []))
         self.shapes = {name: tuple(shapes[name]) for name in self.reads}
         self.window, self.actions = window, actions
+        self.spans: dict[str, int] = {}
         self.config = {"shapes": {name: list(shape) for name, shape in self.shapes.items()}, "window": window}
         self.config |= {"actions": actions} | ({"state": dict(state)} if state else {})
 
@@ -53,14 +56,15 @@ class Policy(nn.Module):
         """The kind's own arguments of the constructor, `window` included, from its section and the headline knobs."""
         raise ValueError(f"the policy kind {cls.__name__} does not say what it takes from params.yaml")
 
-    def features(self, window: Tensor) -> Tensor:
-        """[B, T, *shape] of what the kind `reads` (frames: uint8) -> [B, size]."""
+    def features(self, *windows: Tensor) -> Tensor:
+        """[B, T, *shape] of each array that the kind `reads` (frames: uint8) -> [B, size]."""
         raise ValueError(f"the policy kind {type(self).__name__} does not look")
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """A tensor [B, T, *shape] for each of `reads` (frames: uint8) -> logits [B, A] of each window's last frame."""
         self.require_fitting(inputs)
-        seen = [self.features(inputs[0])] if type(self).reads else []
+        kind = type(self).reads
+        seen = [self.features(*inputs[: len(kind)])] if kind else []
         told = [self.state(inputs[-1])] if self.state else []
         return self.output(torch.cat([*seen, *told], dim=1))
 

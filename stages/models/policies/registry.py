@@ -12,11 +12,13 @@ from stages.models.policies.resnet import Resnet
 from stages.models.policies.state import StateDesign
 from stages.models.policies.state_only import StateOnly
 from stages.models.policies.temporal_cnn import TemporalCnn
+from stages.models.policies.two_stream import TwoStream
 from stages.models.policies.vit import Vit
 from stages.params import FitParams, Params
 from stages.paths import EPISODES, LATENT_STORE, LATENTS
 
 KINDS: dict[str, type[Policy]] = {
+    "two_stream": TwoStream,
     "recurrent": Recurrent,
     "cnn": Cnn,
     "temporal_cnn": TemporalCnn,

@@ -6,8 +6,8 @@ from functools import partial
 from stages.latent_actions.few_label_policies import clone_few
 from stages.learning.compute import prepare_compute
 from stages.learning.training import FitSettings
-from stages.models.policies.registry import made_policy, policy_input
-from stages.params import read_params
+from stages.models.policies.registry import made_policy
+from stages.paths import LATENT_STORE
 from stages.run import run_stage
 from stages.studies.labels.inputs import (
     UNSHAPED,
@@ -17,18 +17,19 @@ from stages.studies.labels.inputs import (
     policy_windows,
     save_cloned,
     scratch_of,
+    study_params,
     video_of,
 )
 
 
 def main(count: int) -> None:
-    params = read_params()
+    params = study_params()
     choice, settings = params.labelling.choice, FitSettings.from_sections(params.labelling, params.training)
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
     video, windows = video_of(params, "train", UNSHAPED), policy_windows(params, "train")
     for draw in range(params.labelling.slow_draws):
         samples, held = labels_of(video, count, choice, draw)
-        scratch = scratch_of(params, f"clone_{count}_{draw}", [policy_input(params), chosen_file(count, choice)])
+        scratch = scratch_of(params, f"clone_{count}_{draw}", [LATENT_STORE, chosen_file(count, choice)])
         policy, acting = clone_few(
             partial(made_policy, params, windows.shapes), windows, video.actions.current[samples], held, settings,
             compute, scratch=scratch,

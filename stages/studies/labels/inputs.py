@@ -15,9 +15,9 @@ from stages.models.acting import Acting
 from stages.models.cloning import Windows
 from stages.models.policies.ensemble import Ensemble
 from stages.models.policies.recurrent import Recurrent
-from stages.models.policies.registry import kind_of, load_policy, policy_input, save_policy, section_of
-from stages.params import Params
-from stages.paths import EPISODES, LABELS, LATENT_STORE
+from stages.models.policies.registry import load_policy, save_policy
+from stages.params import Params, read_params
+from stages.paths import EPISODES, LABELS, LATENT_STORE, LATENTS
 
 UNSHAPED = LABELS / "unshaped"  # latent actions of each split, as the model learned them from video alone
 SHAPED = LABELS / "shaped"  # the same after learning on from labels, a folder a number of labels and a draw
@@ -64,11 +64,17 @@ def video_of(params: Params, split: str, folder: Path) -> Video:
     return Video(latents, latent_actions_in(folder, split), own.reach, own.emphasis)
 
 
+def study_params() -> Params:
+    """params.yaml, but for the policy: all that is compared here learns from the same latents."""
+    return read_params().model_copy(update={"policy": "recurrent", "policy_reads": LATENTS.as_posix()})
+
+
 def policy_windows(params: Params, split: str) -> Windows:
-    """What the kind of policy that is cloned reads of a split, one window a frame."""
-    kind, store = kind_of(params.policy), EpisodeStore(policy_input(params))
-    window = kind.values(section_of(params), params)["window"]
-    return Windows(store, split, params.actions, kind.reads, window, params.training.frames_in_ram_gb)
+    """What the policy that is cloned reads of a split, one window a frame."""
+    limit_gb = params.training.frames_in_ram_gb
+    return Windows(
+        EpisodeStore(LATENT_STORE), split, params.actions, Recurrent.reads, params.sequence_length, limit_gb
+    )  # fmt: skip
 
 
 def transitions(params: Params, past_frames: int) -> dict[str, Transitions]:

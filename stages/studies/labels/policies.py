@@ -24,8 +24,8 @@ from stages.models.acting import RULES, Acting
 from stages.models.agent import About, Agent
 from stages.models.autoencoder import load_autoencoder
 from stages.models.policies.policy import Policy
-from stages.models.policies.registry import load_policy, made_policy, policy_input, section_of
-from stages.params import Params, read_params
+from stages.models.policies.registry import load_policy, made_policy, section_of
+from stages.params import Params
 from stages.paths import ENCODER, EPISODES, LATENT_STORE
 from stages.run import run_stage
 from stages.studies.labels.inputs import (
@@ -42,12 +42,13 @@ from stages.studies.labels.inputs import (
     recurrent_settings,
     scratch_of,
     shaped_folder,
+    study_params,
     video_of,
 )
 
 
 def main(count: int, name: str) -> None:
-    params = read_params()
+    params = study_params()
     PLAYED.mkdir(parents=True, exist_ok=True)
     if not records_bundled_game(params.recordings, params.game):
         write_json(played_file(count, name), {"row": None})
@@ -102,7 +103,7 @@ class Learning:
 
     def _scratch(self, name: str, *further: Path) -> Path:
         count = len(self.samples)
-        inputs = [policy_input(self.params), LATENT_STORE, chosen_file(count, self.params.labelling.choice), *further]
+        inputs = [LATENT_STORE, chosen_file(count, self.params.labelling.choice), *further]
         return scratch_of(self.params, f"{name}_{count}", inputs)
 
 
