@@ -202,7 +202,7 @@ def in_words(rows: list[dict], actions: Sequence[str], fps: float) -> list[str]:
             line += f"; the last frame alone tells as much ({alone:.2f})"
         aucs = np.array([math.nan if row["auc"] is None else row["auc"] for row in curve])
         reaction_s = reaction_time_s(np.array([row["lead"] for row in curve]) / fps, aucs)
-        if np.isfinite(reaction_s):
+        if len(curve) > 2 and np.isfinite(reaction_s):  # two points are no curve
             line += f"; the picture tells it up to {reaction_s:.2f} s before: about the player's reaction time"
         lines.append(line)
     return lines

@@ -11,6 +11,7 @@ from stages.models.policies.recurrent import Recurrent
 from stages.models.policies.registry import kind_of, load_policy, made_policy, policy_input, save_policy
 from stages.models.policies.state import StateDesign, StateReader
 from stages.models.policies.state_only import StateOnly
+from stages.models.policies.two_stream import TwoStream
 from stages.params import read_params
 
 CONFIG = {"hidden": [5, 4], "cell": "gru", "dropout": 0.3, "window": 10, "actions": 3}
@@ -84,10 +85,11 @@ def test_round_trip_through_a_folder(tmp_path):
 
 def test_the_default_policy_is_what_params_yaml_says():
     params = read_params()
-    made = made_policy(params, {"latents": (params.latent_dim,)}).eval()
-    assert {type(member) for member in made.policies} == {Recurrent} and made.window == params.sequence_length
+    made = made_policy(params, {"latents": (params.latent_dim,), "frames": (1, 72, 128)}).eval()
+    assert {type(member) for member in made.policies} == {TwoStream} and made.window == params.sequence_length
     assert len(made.policies) == params.policy_members
-    assert made(torch.zeros(2, made.window, params.latent_dim)).shape == (2, len(params.actions))
+    frames = torch.zeros(2, params.section("two_stream", TwoStream.Section).frames, 1, 72, 128, dtype=torch.uint8)
+    assert made(torch.zeros(2, made.window, params.latent_dim), frames).shape == (2, len(params.actions))
 
 
 def test_the_members_of_an_ensemble_learn_alone_and_decide_together(tmp_path):
@@ -104,7 +106,7 @@ def test_the_members_of_an_ensemble_learn_alone_and_decide_together(tmp_path):
 
 
 def test_kinds_are_known_by_name_and_read_what_the_params_say():
-    with pytest.raises(ValueError, match="policy is 'forest'; the kinds are recurrent"):
+    with pytest.raises(ValueError, match="policy is 'forest'; the kinds are two_stream, recurrent"):
         kind_of("forest")
     other = read_params().model_copy(update={"policy_reads": "data/episodes.zarr"})
     with pytest.raises(ValueError, match="reads data/latents, but policy_reads is data/episodes.zarr: set both"):

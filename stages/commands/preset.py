@@ -55,6 +55,8 @@ def with_preset(text: str, preset: Mapping[str, object]) -> str:
         if last not in node and key != preset.get("game"):
             raise ValueError(f"the preset sets {key}, which params.yaml does not have; is it of another version?")
         if last not in node or node[last] != value:
+            if value == []:
+                node.ca.items.pop(last, None)  # a block's comment stands before it, where [] cannot follow
             node[last] = in_style_of(node.get(last), value)
     written = io.StringIO()
     kind.dump(tree, written)
