@@ -224,7 +224,7 @@ def test_the_gap_to_training_is_the_same_metric_on_train():
 class LastMinusFirst(torch.nn.Module):
     """Logits = last latent of the window - first, so that a wrong window shows."""
 
-    reads, window = ("latents",), 3
+    reads, window, spans = ("latents",), 3, {}
 
     def forward(self, latents):
         return latents[:, -1] - latents[:, 0]
@@ -235,6 +235,8 @@ def test_every_frame_is_predicted_from_its_own_window(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     attrs = {"action_names": ["B", "A"], "state_columns": [], "fps": 10.0, "recordings": "x"}
     lengths, latents = (5, 3), []
+    with StoreWriter("data/episodes.zarr", attrs=attrs):
+        pass  # its frames are not read
     with StoreWriter("data/latents/episodes.zarr", attrs=attrs) as writer:
         for i, length in enumerate(lengths):
             latents.append(np.random.default_rng(i).normal(size=(length, 2)).astype(np.float32))
@@ -257,6 +259,8 @@ def test_the_stage_reads_the_trained_policy_and_writes_val_and_test(tmp_path, mo
     actions = tree["actions"]
     attrs = {"action_names": actions, "state_columns": [], "fps": 10.0, "recordings": "x"}
     rng = np.random.default_rng(0)
+    with StoreWriter("data/episodes.zarr", attrs=attrs):
+        pass  # its frames are not read
     with StoreWriter("data/latents/episodes.zarr", attrs=attrs) as writer:
         for i, split in enumerate(["train", "train", "val", "val", "test", "test"]):
             info = EpisodeInfo(episode_name(i), split, i % 2, split, 40, None, None)
