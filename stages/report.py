@@ -84,7 +84,9 @@ def main() -> None:
         learned=learned,
         latent_words=f"{params.latent_dim} numbers" if params.autoencoder.kind == "dense" else "a small map",
         probe=params.autoencoder.probe,
-        policy={"window": about_policy["window"], "reads": " and ".join(about_policy["shapes"])},
+        policy_reads=" and ".join(
+            f"{about_policy.get(name, about_policy['window'])} {name}" for name in about_policy["shapes"]
+        ),
         tolerance_s=f"{params.evaluate.onset_tolerance_s:g}",
         judged=chapters.judged(REPORTS, val, test),
         overlay=budget.video(OVERLAY, f"{session}, episode {number}. Blue: the player. Orange: the model."),
