@@ -87,7 +87,8 @@ def network_scores(
     looking = {split: Looking(each.bank, window) for split, each in splits.items()}
     asked = {split: Questions.of(moments[split]) for split in ("train", "val")}
     task = PressProbeTask(model, looking, asked, device=compute.device, seed=params.seed)
-    function_of = params.model_dump(mode="json", include={"probe_onsets", "seed", "threads", "device", "precision"})
+    read = {"actions", "probe_onsets", "training", "seed", "threads", "device", "precision"}
+    function_of = params.model_dump(mode="json", include=read)
     scratch = scratch_folder(f"probe_{name}", function_of, [EPISODES])
     fit(task, FitSettings.from_sections(own, params.training), compute, live=None, scratch=scratch, name=name)
     found = {}

@@ -1,13 +1,12 @@
 """Stage train_policy: windows of latents or frames to keys: data/models/policy, an agent that has not played yet."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
 
 from stages.episodes.mirror import mirror_pairs, mirrored_columns
 from stages.episodes.store import LEARNED, EpisodeStore
-from stages.episodes.windows import FrameBank
 from stages.learning.augmentation import Augmentation
 from stages.learning.checkpoints import write_json
 from stages.learning.compute import prepare_compute
@@ -48,10 +47,16 @@ def state_of_training(params: StateParams, store: EpisodeStore) -> StateDesign:
     return StateDesign.from_training(rows, columns, read=params.columns, lagged=params.lagged, origin=params.origin)
 
 
+def mirror_of(params: Params, declared: Mapping[str, str], reads: Sequence[str]) -> dict[str, str]:
+    """The pairs of actions that swap in a mirror; ValueError where a state is read, which has no image there."""
+    pairs = mirror_pairs(params.augment.flip, declared, params.actions)
+    if pairs and "state" in reads and len(reads) > 1:
+        raise ValueError(f"state.columns {list(params.state.columns)} have no mirror image: set augment.flip: none")
+    return pairs
+
+
 def augmentation(params: Params, background: torch.Tensor, pairs: Mapping[str, str]) -> Augmentation:
     """What becomes of windows of frames; those of latents have their mirror images in the store."""
-    if pairs and params.state.columns:
-        raise ValueError("state.columns are read, and nobody says what a mirror does to them: set augment.flip: none")
     columns = torch.from_numpy(mirrored_columns(params.actions, pairs)) if pairs else None
     return Augmentation(**params.augment.model_dump(exclude={"flip"}), background=background, mirrored=columns)
 
@@ -62,7 +67,7 @@ def main() -> None:
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
     store, pictures, limit_gb = EpisodeStore(source), EpisodeStore(EPISODES), params.training.frames_in_ram_gb
     reads = arrays_read(params)
-    pairs = mirror_pairs(params.augment.flip, store.mirror, params.actions)
+    pairs = mirror_of(params, store.mirror, reads)
     shapes = {name: (store if store.has(name) else pictures).row_layout(name)[0] for name in reads}
     policy = made_policy(params, shapes, state_of_training(params.state, store) if "state" in reads else None)
     train, val = (
@@ -71,8 +76,8 @@ def main() -> None:
     )
     augmented = None
     if "frames" in reads:
-        bank = FrameBank(pictures, "train", "frames", limit_gb)
-        background, spread = background_of(bank, mirror=bool(pairs))
+        bank = next(bank for bank in train.banks if bank.array == "frames")
+        background, spread = background_of(bank.recorded, mirror=bool(pairs))
         set_background(policy, background, spread)
         augmented = augmentation(params, background, {} if "latents" in reads else pairs)
     rare = [params.actions.index(action) for action in params.rare_actions]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stages.commands.deps import closure, imports, module_of, modules, pipelines, with_code
+from stages.commands.deps import closure, imports, module_of, modules, pipelines, stages_run_by, with_code
 from stages.games.catalog import GAMES
 
 ROOT = Path(__file__).parents[1]
@@ -40,6 +40,7 @@ WINGS = {
     "live": {"recordings", "models"},
     "commands": {"recordings", "episodes", "learning", "models", "evaluation", "pages", "live"},
 }
+SET_BY_STUDIES = {"seed", "split", "recordings"}  # in the workspace where a study runs other stages
 NOT_IN_OUTPUT = {"workers", "launcher"}  # they change how fast a stage is, not what it writes
 
 
@@ -110,9 +111,12 @@ def own_code(module: str) -> str:
 
 @pytest.mark.parametrize("stage", sorted(ALL_STAGES))
 def test_a_stage_declares_every_param_it_reads(stage):
-    """In its own file, and in the functions that it imports from its study."""
-    source = own_code(module_of(ALL_STAGES[stage]["cmd"]))
+    """In its own file, in the functions that it imports from its study, and by the stages that a study runs."""
+    module = module_of(ALL_STAGES[stage]["cmd"])
+    source = own_code(module)
     read = set(re.findall(r"\bparams\.(\w+)", source)) & set(PARAMS_TREE)
+    run = [STAGES[name.split(".")[1]] for name in stages_run_by(module, MODULES)]
+    read |= {name.split(".")[0] for other in run for name in other.get("params", [])} - SET_BY_STUDIES
     listed = ALL_STAGES[stage].get("params", [])
     if any(isinstance(entry, dict) for entry in listed):  # the whole file
         return

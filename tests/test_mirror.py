@@ -8,6 +8,8 @@ import pytest
 from stages.episodes.mirror import declared_mirror, in_mirror, mirror_pairs, mirrored_columns
 from stages.episodes.store import LEARNED, MIRRORED, EpisodeInfo, EpisodeStore, StoreWriter, episode_name
 from stages.models.cloning import Windows
+from stages.params import read_params
+from stages.train_policy import mirror_of
 
 ACTIONS = ("LEFT", "SHOOT", "RIGHT")
 PAIRS = {"LEFT": "RIGHT"}
@@ -46,6 +48,15 @@ def test_pairs_that_cannot_be_are_refused():
         mirror_pairs({"LEFT": "JUMP"}, {}, ACTIONS)
     with pytest.raises(ValueError, match="augment.flip names LEFT twice"):
         mirror_pairs({"LEFT": "RIGHT", "RIGHT": "LEFT"}, {}, ACTIONS)
+
+
+@pytest.mark.parametrize("seen", ["frames", "latents"])
+def test_a_state_beside_what_is_mirrored_is_refused(seen):
+    params = read_params()
+    assert mirror_of(params, PAIRS, (seen,)) == PAIRS
+    assert mirror_of(params, {}, (seen, "state")) == {} and mirror_of(params, PAIRS, ("state",)) == PAIRS
+    with pytest.raises(ValueError, match="have no mirror image: set augment.flip: none"):
+        mirror_of(params, PAIRS, (seen, "state"))
 
 
 def test_pictures_are_flipped_and_keys_swapped():

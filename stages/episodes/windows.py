@@ -59,6 +59,11 @@ class FrameBank:
         # Eight bytes at a time: gathering int64 is several times faster than gathering uint8.
         self._rows = rows.view(np.int64) if row_bytes % 8 == 0 else rows
 
+    @property
+    def recorded(self) -> "FrameBank":
+        """The rows without images in a mirror: all of them."""
+        return self
+
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -74,16 +79,16 @@ class MirroredBank:
 
     def __init__(self, bank: FrameBank):
         self.array, self.shape, self.lengths = bank.array, bank.shape, [*bank.lengths, *bank.lengths]
-        self._bank = bank
+        self.recorded = bank
 
     def __len__(self) -> int:
-        return 2 * len(self._bank)
+        return 2 * len(self.recorded)
 
     def take(self, indices: np.ndarray) -> np.ndarray:
         """As a FrameBank's."""
         indices = np.asarray(indices)
-        taken = self._bank.take(indices % len(self._bank))
-        flipped = indices >= len(self._bank)
+        taken = self.recorded.take(indices % len(self.recorded))
+        flipped = indices >= len(self.recorded)
         taken[flipped] = taken[flipped][..., ::-1]
         return taken
 

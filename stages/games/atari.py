@@ -5,6 +5,7 @@ in px of the 160 x 210 picture, the middle of each thing. Memory addresses: Anan
 measured the way from memory to pixels on the pictures. Sticky actions: Machado et al. 2018, section 5.2.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
@@ -12,7 +13,7 @@ import numpy as np
 from ale_py import Action, ALEInterface, LoggerMode, roms
 from pydantic import Field
 
-from stages.games.game import Game, Held
+from stages.games.game import Game, Held, Script
 from stages.params import Count, Section, Whole
 
 WIDTH, HEIGHT = 160, 210  # px of the picture
@@ -109,6 +110,56 @@ class AtariGame(Game):
 
     def close(self) -> None:
         """ALE lives in this process: nothing to end."""
+
+
+class CannonOptions(AtariOptions):
+    """What params.yaml sets for a game of cannons."""
+
+    cannons: Count
+
+
+class CannonGame(AtariGame):
+    """LEFT and RIGHT move the cannon, FIRE shoots, one shot at a time.
+
+    An episode is over when so many cannons are lost as `cannons` says.
+    """
+
+    keys = {"LEFT": "Key.left", "RIGHT": "Key.right", "FIRE": "Key.space"}
+    mirror = {"LEFT": "RIGHT"}
+    options = CannonOptions
+
+    def reset(self, seed: int) -> None:
+        super().reset(seed)
+        self._cannons = self.lives
+
+    @property
+    def done(self) -> bool:
+        return super().done or self.lives <= self._cannons - self._options.cannons
+
+    @property
+    def outcome(self) -> str:
+        return "all cannons lost"
+
+
+class CannonScript(Script):
+    """What players of cannons share: the way they step aside (`_dodge`) and aim (`_chase`), 1 to the right, -1 left."""
+
+    aligned: ClassVar[float]  # px from a target at which the cannon stops below it,
+    lost: ClassVar[float]  # and starts after it again
+
+    def __init__(self):
+        self._dodge = self._chase = 0
+
+    def _keys(self, way: int, off: float) -> frozenset[str]:
+        """The cannon's way, and FIRE while the target is less than `lost` px off."""
+        keys = {1: {"RIGHT"}, -1: {"LEFT"}, 0: set()}[way]
+        return frozenset(keys | {"FIRE"} if abs(off) < self.lost else keys)
+
+    def _towards(self, off: float) -> int:
+        """The way to the target, which is `off` px to the right; it rests below it until the target is lost."""
+        if math.isnan(off) or abs(off) < (self.aligned if self._chase else self.lost):
+            return 0
+        return 1 if off > 0 else -1
 
 
 def joystick(held: Held) -> Action:

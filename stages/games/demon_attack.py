@@ -8,9 +8,8 @@ import math
 
 import numpy as np
 
-from stages.games.atari import AtariGame, AtariOptions
-from stages.games.game import Script, State
-from stages.params import Count
+from stages.games.atari import CannonGame, CannonScript
+from stages.games.game import State
 
 CANNON_X, BOMBS_X, SHOT_Y, SHOT_X = 16, 20, 21, 22  # addresses
 DEMONS_X, DEMONS_SHAPE, DEMONS_Y, BOMBS = 13, 29, 69, 37  # each the first of several, the upper demon first
@@ -21,24 +20,15 @@ DEMON_BASE, SHOT_BASE, BOMB_BASE, BOMB_PITCH = 179.0, 182.0, 183.0, 8.0  # px fr
 SHOT_WAITS = 3  # in the cannon
 
 
-class DemonAttackOptions(AtariOptions):
-    """The section `demon_attack` of params.yaml."""
-
-    cannons: Count
-
-
-class DemonAttackScript(Script):
+class DemonAttackScript(CannonScript):
     """demon_attack: step aside from bombs, else follow the lowest demon and shoot while below it."""
 
     reach = (24.0, 136.0)  # px between which the cannon moves
     speed = 4.0  # px that a wish moves the cannon
     beside, clear = 9.0, 13.0  # px from the bombs that are too near, and enough
     early = 48.0  # px above the cannon from which bombs matter
-    aligned, lost = 3.0, 9.0  # px from a demon at which it stops below it, and starts after it again
+    aligned, lost = 3.0, 9.0
     top = 174.0  # px from above of the cannon
-
-    def __init__(self):
-        self._dodge = self._chase = 0  # 1: to the right, -1: to the left
 
     def wish(self, state: State, pending: list[frozenset[str]]) -> frozenset[str]:
         x = state["cannon_x_px"] + sum(("RIGHT" in wish) - ("LEFT" in wish) for wish in pending) * self.speed
@@ -48,8 +38,7 @@ class DemonAttackScript(Script):
         self._chase = self._towards(off)
         blocked = 0 < bombs * self._chase < self.clear + self.speed
         way = self._dodge or (0 if blocked else self._chase)
-        keys = {1: {"RIGHT"}, -1: {"LEFT"}, 0: set()}[way]
-        return frozenset(keys | {"FIRE"} if abs(off) < self.lost else keys)
+        return self._keys(way, off)
 
     def _lowest(self, state: State) -> float:
         """px of the lowest demon; NaN while there is none."""
@@ -65,27 +54,16 @@ class DemonAttackScript(Script):
         away = -1 if bombs > 0 else 1
         return away if self.reach[0] < x + away * self.clear < self.reach[1] else -away
 
-    def _towards(self, off: float) -> int:
-        """The way to the demon, which is `off` px to the right; it rests below it until the demon is lost."""
-        if math.isnan(off) or abs(off) < (self.aligned if self._chase else self.lost):
-            return 0
-        return 1 if off > 0 else -1
 
-
-class DemonAttack(AtariGame):
-    """LEFT and RIGHT move the cannon, FIRE shoots, one shot at a time; a demon scores 10 and more, wave by wave.
-
-    An episode is over when so many cannons are lost as `cannons` says, four by the rules.
-    """
+class DemonAttack(CannonGame):
+    """A demon scores 10 and more, wave by wave; there are four cannons by the rules."""
 
     rom, difficulty = "demon_attack", 1
-    keys = {"LEFT": "Key.left", "RIGHT": "Key.right", "FIRE": "Key.space"}
-    mirror = {"LEFT": "RIGHT"}
     state_columns = (
         "cannon_x_px", "shot_x_px", "shot_y_px", "bombs_in_view", "bombs_x_px", "bombs_y_px", "bombs",
         *(f"demon{n}_{axis}_px" for n in range(1, DEMONS + 1) for axis in "xy"), "demons", "lives",
     )  # fmt: skip
-    options, script = DemonAttackOptions, DemonAttackScript
+    script = DemonAttackScript
     events = {
         "demon shot": ("demons", "falls"),
         "cannon lost": ("lives", "falls"),
@@ -115,18 +93,6 @@ class DemonAttack(AtariGame):
             "demons": float(sum(not math.isnan(x) for x, _ in demons)),
             "lives": float(self.lives),
         }
-
-    @property
-    def done(self) -> bool:
-        return super().done or self.lives <= self._cannons - self._options.cannons
-
-    def reset(self, seed: int) -> None:
-        super().reset(seed)
-        self._cannons = self.lives
-
-    @property
-    def outcome(self) -> str:
-        return "all cannons lost"
 
 
 def _across(place: int) -> int:

@@ -8,9 +8,8 @@ import math
 
 import numpy as np
 
-from stages.games.atari import AtariGame, AtariOptions
-from stages.games.game import Script, State
-from stages.params import Count
+from stages.games.atari import CannonGame, CannonScript
+from stages.games.game import State
 
 DESCENT, ROWS_FROM, INVADERS_X, CANNON_X = 16, 18, 26, 28  # addresses
 BOMBS = ((83, 81), (84, 82))  # of x and y
@@ -23,13 +22,7 @@ INVADER_SIZE, CANNON_WIDTH, MISSILE_HEIGHT, PITCH = (8, 10), 7, 8, (16, 18)
 GROUND, SHOT_FROM = 194, 174  # px from above: the last row that a bomb can begin in, and a shot
 
 
-class SpaceInvadersOptions(AtariOptions):
-    """The section `space_invaders` of params.yaml."""
-
-    cannons: Count
-
-
-class SpaceInvadersScript(Script):
+class SpaceInvadersScript(CannonScript):
     """space_invaders: step aside from bombs, else go below the nearest column that no shield covers and shoot."""
 
     reach = (36.0, 120.0)  # px between which the cannon moves
@@ -38,11 +31,11 @@ class SpaceInvadersScript(Script):
     speed, shot = 2.0, 8.0  # px that a wish moves the cannon, and a frame its shot
     beside, clear = 8.0, 12.0  # px from a bomb that are too near, and enough
     early = 80.0  # px above the ground from which a bomb matters
-    aligned, lost = 1.5, 3.5  # px from a column at which it stops below it, and starts after it again
+    aligned, lost = 1.5, 3.5
     keeps = 0.95  # how much of what it knows of the invaders' drift outlasts a frame
 
     def __init__(self):
-        self._dodge = self._chase = 0  # 1: to the right, -1: to the left
+        super().__init__()
         self._column: int | None = None
         self._invaders_x, self._drift = math.nan, 0.0  # px; px a frame
 
@@ -56,8 +49,7 @@ class SpaceInvadersScript(Script):
         self._chase = self._towards(off)
         blocked = any(0 < bomb * self._chase < self.clear + 2 * self.speed for bomb in bombs)
         way = self._dodge or (0 if blocked else self._chase)
-        keys = {1: {"RIGHT"}, -1: {"LEFT"}, 0: set()}[way]
-        return frozenset(keys | {"FIRE"} if abs(off) < self.lost else keys)
+        return self._keys(way, off)
 
     def _watch(self, x: float) -> None:
         """How fast the invaders drift, now that they are at x px."""
@@ -76,12 +68,6 @@ class SpaceInvadersScript(Script):
         shut = any(0 < bomb * away < 2 * self.clear for bomb in bombs[1:])
         room = {way: self.reach[0] < x + way * self.clear < self.reach[1] for way in (away, -away)}
         return -away if room[-away] and (shut or not room[away]) else away
-
-    def _towards(self, off: float) -> int:
-        """The way to the column, which is `off` px to the right; it rests below it until the column is lost."""
-        if abs(off) < (self.aligned if self._chase else self.lost):
-            return 0
-        return 1 if off > 0 else -1
 
     def _target(self, state: State, x: float) -> float:
         """px at which a shot will meet the column that is shot at: the nearest, until another is much nearer."""
@@ -108,22 +94,19 @@ class SpaceInvadersScript(Script):
         return self.detour * any(abs(x - shield) < self.under for shield in self.shields)
 
 
-class SpaceInvaders(AtariGame):
-    """LEFT and RIGHT move the cannon, FIRE shoots, one shot at a time; an invader scores 5 to 30, by its row.
+class SpaceInvaders(CannonGame):
+    """An invader scores 5 to 30, by its row; there are three cannons by the rules.
 
     The saucer, 200 by the rules, scores nothing: whoever shoots all the time hits it by luck, as often as who aims.
-    An episode is over when so many cannons are lost as `cannons` says, three by the rules.
     """
 
     rom, mode, flickers = "space_invaders", SWAYING, True
-    keys = {"LEFT": "Key.left", "RIGHT": "Key.right", "FIRE": "Key.space"}
-    mirror = {"LEFT": "RIGHT"}
     state_columns = (
         "cannon_x_px", "shot_x_px", "shot_y_px",
         "bomb1_in_view", "bomb1_x_px", "bomb1_y_px", "bomb2_in_view", "bomb2_x_px", "bomb2_y_px",
         "invaders_x_px", "invaders_y_px", "invaders", *(f"invaders{row}_id" for row in range(1, ROWS + 1)), "lives",
     )  # fmt: skip
-    options, script = SpaceInvadersOptions, SpaceInvadersScript
+    script = SpaceInvadersScript
     events = {
         "invader shot": ("invaders", "falls"),
         "cannon lost": ("lives", "falls"),
@@ -153,14 +136,6 @@ class SpaceInvaders(AtariGame):
 
     def scored(self, points: int) -> float:
         return points if points <= DEAREST else 0
-
-    @property
-    def done(self) -> bool:
-        return super().done or self.lives <= 3 - self._options.cannons
-
-    @property
-    def outcome(self) -> str:
-        return "all cannons lost"
 
 
 def _columns(state: State) -> dict[int, int]:

@@ -33,7 +33,7 @@ class Augmentation:
             frames = torch.where(flipped[:, None, None, None, None], frames.flip(-1), frames)
             actions = torch.where(flipped[:, None], actions[:, self.mirrored], actions)
         if self.shift_px:
-            background = (self.background * 255).to(torch.int16)
+            background = (self.background * 255).round().to(torch.int16)
             changes = shifted(frames - background, self._whole(len(frames), 2, -self.shift_px, self.shift_px))
             frames = (background + changes).clamp_(0, 255).to(torch.uint8)
         if self.cutout_px:

@@ -5,29 +5,19 @@ cheaply; what is small, or new since the last frame, is in the pictures.
 """
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from stages.models.policies.cnn import Cnn
+from stages.models.policies.cnn import Cnn, CnnParams
 from stages.models.policies.pictures import Norm, Pooling
 from stages.models.policies.policy import Policy
 from stages.models.policies.recurrent import Recurrent
-from stages.params import Channels, Count, FitParams, Params
+from stages.params import Channels, Params
 
 
-class TwoStreamParams(FitParams):
+class TwoStreamParams(CnnParams):
     hidden: Channels
-    frames: Count
-    channels: Channels
-    strides: Channels
-    norm: Norm
-    pooling: Pooling
-    dense: Channels
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]
 
 
 class TwoStream(Policy):
