@@ -42,6 +42,7 @@ from stages.run import run_stage
 
 SPLITS = ("train", "val", "test")
 WINDOW, LAST_FRAME, STATE, KEYS = "window", "last_frame", "state", "keys"
+ALONE = {LAST_FRAME: "the last frame alone tells", KEYS: "the player's earlier keys alone tell"}  # without the window
 SIGNALS, NO_SIGNAL = ((0.65, "a signal"), (0.55, "a weak signal")), "no signal"  # of the AUC's lower end
 
 
@@ -185,7 +186,7 @@ def write_report(out: Path, rows: list[dict], params: Params, fps: float) -> Non
 
 
 def in_words(rows: list[dict], actions: Sequence[str], fps: float) -> list[str]:
-    """For each action: is there a signal, for how long before the press, and is one frame enough?"""
+    """For each action: is there a signal, for how long before the press, and does less than the window tell as much?"""
     lines = []
     for action in actions:
         near = [row for row in rows if (row["action"], row["against"]) == (action, NEAR)]
@@ -198,9 +199,10 @@ def in_words(rows: list[dict], actions: Sequence[str], fps: float) -> list[str]:
         line = (
             f"{action}: {signal} (AUC {first['auc']:.2f}, {first['auc_low']:.2f}-{first['auc_high']:.2f}, near moments)"
         )
-        alone = next((row["auc"] for row in near if row["from"] == LAST_FRAME), None)
-        if alone is not None and alone >= first["auc_low"]:
-            line += f"; the last frame alone tells as much ({alone:.2f})"
+        for source, words in ALONE.items():
+            alone = next((row["auc"] for row in near if (row["from"], row["lead"]) == (source, first["lead"])), None)
+            if alone is not None and alone >= first["auc_low"]:
+                line += f"; {words} as much or more ({alone:.2f})"
         aucs = np.array([math.nan if row["auc"] is None else row["auc"] for row in curve])
         reaction_s = reaction_time_s(np.array([row["lead"] for row in curve]) / fps, aucs)
         if len(curve) > 2 and np.isfinite(reaction_s):  # two points are no curve

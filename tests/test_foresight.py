@@ -18,6 +18,7 @@ from stages.evaluation.foresight import (
     moments_of,
     reaction_time_s,
 )
+from stages.probe_onsets import in_words
 
 NEARNESS = Nearness(far=20, near=(3, 10))
 
@@ -96,3 +97,19 @@ def test_a_reaction_time_is_where_the_curve_falls_halfway_to_chance():
     assert math.isnan(reaction_time_s(leads, np.array([0.9, 0.9, 0.9, 0.85])))
     assert math.isnan(reaction_time_s(leads, np.array([0.55, 0.5, 0.5, 0.5])))
     assert math.isnan(reaction_time_s(leads, np.full(4, np.nan)))
+
+
+def test_what_tells_as_much_as_the_frames_is_named_beside_them():
+    def row(source, value, lead=0, against="near"):
+        return {"action": "DASH", "lead": lead, "from": source, "against": against, "auc": value,
+                "auc_low": value - 0.05, "auc_high": value + 0.05}  # fmt: skip
+
+    rows = [row("window", 0.84), row("window", 0.6, lead=4), row("last_frame", 0.7), row("keys", 0.9),
+            row("keys", 0.5, lead=4), row("last_frame", 0.99, against="far")]  # fmt: skip
+    assert in_words(rows, ["DASH", "JUMP"], 10.0) == [
+        "DASH: a signal (AUC 0.84, 0.79-0.89, near moments); "
+        "the player's earlier keys alone tell as much or more (0.90)",
+        "JUMP: too few presses to say",
+    ]
+    curve = [*rows, row("window", 0.55, lead=2)]
+    assert "the picture tells it up to 0.12 s before" in in_words(curve, ["DASH"], 10.0)[0]
