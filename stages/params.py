@@ -286,6 +286,14 @@ class MinutesParams(Section):
     games: Count
 
 
+class SuiteParams(Section):
+    games: Annotated[tuple[Name, ...], Field(min_length=1)]
+    policies: Annotated[tuple[Name, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Whole, ...], Field(min_length=1)]
+    minutes: Positive
+    test_games: Count
+
+
 class Params(Section):
     """All of params.yaml. Sections that are not named here belong to a kind (a game, a policy): see `section`."""
 
@@ -331,6 +339,7 @@ class Params(Section):
     labelling: LabellingParams
     probe_onsets: ProbeOnsetsParams
     minutes: MinutesParams
+    suite: SuiteParams
 
     def section(self, name: str, kind: type[Kind]) -> Kind:
         """The section of a kind, checked by the kind's own class; ValueError as from `read_params`."""

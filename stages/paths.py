@@ -3,6 +3,7 @@
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
+PRESETS = Path("stages/commands/presets")
 SCRATCH = Path(".resume")  # what killed work goes on from; no out of any stage
 RAW = Path("data/raw")  # recordings, a folder each
 TIMELINES = Path("data/timelines")
@@ -17,7 +18,7 @@ POLICY_NETWORK = POLICY / "policy"  # its weights and config
 LATENT_ACTION_MODEL = Path("data/models/latent_action")
 AGENT = Path("data/agent")  # the same with the acting rule chosen in the game: what `understudy play` takes
 
-MINUTES, LABELS = Path("data/minutes"), Path("data/labels")  # of the studies of these names
+MINUTES, LABELS, SUITE = (Path("data") / name for name in ("minutes", "labels", "suite"))  # of these studies
 
 REPORTS = Path("reports")
 TEST_REPORTS = REPORTS / "test"  # the same folders for test, which no experiment is compared by

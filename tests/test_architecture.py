@@ -41,6 +41,7 @@ WINGS = {
     "commands": {"recordings", "episodes", "learning", "models", "evaluation", "pages", "live"},
 }
 SET_BY_STUDIES = {"seed", "split", "recordings"}  # in the workspace where a study runs other stages
+SET_BY_GAME = {"game", "${game}", "actions", "keys", "rare_actions"}  # where a study has a row a game, by its preset
 NOT_IN_OUTPUT = {"workers", "launcher"}  # they change how fast a stage is, not what it writes
 
 
@@ -120,9 +121,11 @@ def test_a_stage_declares_every_param_it_reads(stage):
     listed = ALL_STAGES[stage].get("params", [])
     if any(isinstance(entry, dict) for entry in listed):  # the whole file
         return
-    declared = {name.split(".")[0] for name in listed}
+    declared = {name.replace("item.", "").split(".")[0] for name in listed}
     if "options_of(params)" in source:
         read |= {"game", "${game}"}
+    if "${item.game}" in listed:
+        read -= SET_BY_GAME
     assert read - NOT_IN_OUTPUT <= declared, f"dvc.yaml, {stage}: params {sorted(read - declared)} are read, not listed"
 
 
@@ -134,7 +137,8 @@ def test_every_listed_param_exists(stage):
             continue
         for game in GAMES:
             node = tree = PARAMS_TREE | {"game": game}
-            shown = re.sub(r"\$\{(\w+)\}", lambda template, tree=tree: tree[template[1]], name)
+            shown = name.replace("item.", "")  # of a study that has a row a game and policy
+            shown = re.sub(r"\$\{(\w+)\}", lambda template, tree=tree: tree[template[1]], shown)
             for part in shown.split("."):
                 assert part in node, f"dvc.yaml, {stage}: {shown} is not in params.yaml"
                 node = node[part]

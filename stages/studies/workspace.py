@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from stages.params import read_tree, validated
-from stages.paths import PARAMS
+from stages.params import read_text, read_tree, tree_of, validated
+from stages.paths import PARAMS, PRESETS
 
 
 class Workspace:
@@ -24,19 +24,23 @@ class Workspace:
         if self.folder.exists():
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        tree = read_tree(PARAMS)
-        validated(tree, PARAMS)
+        self._tree = read_tree(PARAMS)
+        validated(self._tree, PARAMS)
+        self.change(changes)
+
+    def change(self, changes: Mapping[str, object]) -> None:
+        """Lays more changes over; ValueError for a key that params.yaml does not have, and for what it may not hold."""
         for key, value in changes.items():
             *sections, last = key.split(".")
-            node = tree
+            node = self._tree
             for section in sections:
                 node = node[section]
             if last not in node:
                 raise ValueError(f"a study sets {key}, which params.yaml does not have")
             node[last] = value
-        validated(tree, self.folder / PARAMS)
+        validated(self._tree, self.folder / PARAMS)
         with (self.folder / PARAMS).open("w", encoding="utf-8") as file:
-            YAML(typ="safe", pure=True).dump(tree, file)
+            YAML(typ="safe", pure=True).dump(self._tree, file)
 
     def run(self, stage: str) -> None:
         """Runs a stage in the folder; ValueError when it fails (it has said why)."""
@@ -44,3 +48,9 @@ class Workspace:
         done = subprocess.run([sys.executable, "-m", f"stages.{stage}"], cwd=self.folder, env=environment)
         if done.returncode:
             raise ValueError(f"the stage {stage} failed in {self.folder}; what it said stands above")
+
+
+def preset(name: str) -> dict[str, object]:
+    """The changes of a preset; ValueError when there is none of that name, or the params it was chosen for."""
+    path = PRESETS / f"{name}.yaml"
+    return tree_of(read_text(path), path)
