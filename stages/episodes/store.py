@@ -133,6 +133,7 @@ class EpisodeStore:
             raise ValueError(f"{self.path} has the schema {schema!r}, expected {SCHEMA!r}; write it anew: dvc repro")
         self._groups = dict(sorted(self._root.groups()))
         self._opened: dict[tuple[str, str], zarr.Array] = {}  # opening one takes as long as reading a window
+        self._held: dict[str, bool] = {}  # and looking for one in every episode as long as a second of training
         self._episodes = [EpisodeInfo(name=name, **group.attrs) for name, group in self._groups.items()]
 
     @property
@@ -168,8 +169,10 @@ class EpisodeStore:
         return found
 
     def has(self, array: str) -> bool:
-        """Whether the episodes hold this array."""
-        return bool(self._groups) and all(array in group for group in self._groups.values())
+        """Whether all episodes hold this array."""
+        if array not in self._held:
+            self._held[array] = bool(self._groups) and all(array in group for group in self._groups.values())
+        return self._held[array]
 
     def row_layout(self, array: str) -> tuple[tuple[int, ...], np.dtype]:
         """Shape and dtype of one row (one frame) of an array."""
