@@ -125,7 +125,7 @@ def test_a_stage_declares_every_param_it_reads(stage):
     declared = {name.replace("item.", "").split(".")[0] for name in listed}
     if "options_of(params)" in source:
         read |= {"game", "${game}"}
-    if "${item.game}" in listed:
+    if any("/presets/${" in dep and ".game}" in dep for dep in ALL_STAGES[stage]["deps"]):
         read -= SET_BY_GAME
     if declared >= set(KINDS):  # a row a kind
         read -= {"${policy}"}
@@ -140,7 +140,7 @@ def test_every_listed_param_exists(stage):
             continue
         for game in GAMES:
             node = tree = PARAMS_TREE | {"game": game}
-            shown = name.replace("item.", "")  # of a study that has a row a game and policy
+            shown = re.sub(r"\$\{(item|probe)\.", "${", name)  # of studies that choose game and policy themselves
             shown = re.sub(r"\$\{(\w+)\}", lambda template, tree=tree: tree[template[1]], shown)
             for part in shown.split("."):
                 assert part in node, f"dvc.yaml, {stage}: {shown} is not in params.yaml"

@@ -18,7 +18,7 @@ from stages.evaluation.foresight import (
     moments_of,
     reaction_time_s,
 )
-from stages.probe_onsets import in_words
+from stages.evaluation.onset_probe import in_words
 
 NEARNESS = Nearness(far=20, near=(3, 10))
 

@@ -49,14 +49,18 @@ def acting_of(options: argparse.Namespace, about: About) -> Acting:
     return about.acting.by(options.rule or about.acting.rule)
 
 
-def load_agent(folder: Path, engine: str = "torch", *, device: str = "auto", precision: str = "auto") -> Agent:
-    """The agent for one game; ValueError when a file is missing, it reads a state, or the engine does not work."""
+def load_agent(
+    folder: Path, engine: str = "torch", *, device: str = "auto", precision: str = "auto", told_state: bool = False
+) -> Agent:
+    """The agent for one game; ValueError when a file is missing, the engine does not work, or it reads a state that
+    nothing tells (`told_state`)."""
     compute = prepare_compute(device, precision, threads=1, seed=0)
     by_torch = ENGINES["torch"].load(folder, compute, batch=1)  # first: damaged files are no fault of OpenVINO
-    if by_torch.reads_state:
+    if by_torch.reads_state and not told_state:
         raise ValueError(
             f"the agent in {folder} reads what the game itself knows {list(by_torch.about.state_columns)}, which a "
-            f"screen does not tell; train one that reads the picture alone (policy in params.yaml)"
+            f"screen does not tell: play with --state-from COMMAND, or train one that reads the picture alone "
+            f"(state.columns: [])"
         )
     installed = find_spec("openvino") is not None
     if engine == "openvino" and not installed:
@@ -99,7 +103,7 @@ def tried(agent: Agent) -> Trial:
     for _ in range(TRIED):
         picture = cv2.resize(generator.integers(0, 256, (9, 16, 3), np.uint8), (1280, 720))
         start = time.perf_counter()
-        said.append(agent.logits({0: picture})[0])
+        said.append(agent.logits({0: picture}, {0: dict.fromkeys(agent.about.state_columns, 0.0)})[0])
         seconds.append(time.perf_counter() - start)
     agent.reset(0)
     return Trial(float(np.median(seconds)) * 1000, agent.about.acting.probabilities(np.array(said)))

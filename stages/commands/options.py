@@ -43,6 +43,13 @@ def place_of(options: argparse.Namespace, desktop: Desktop) -> tuple[Region, int
     return region, window
 
 
+def add_state(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--state-from", metavar="COMMAND",
+        help="a program that prints what the game knows as lines of JSON, {\"health\": 87}, at least once a second",
+    )  # fmt: skip
+
+
 def add_keys(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keys", nargs="+", metavar="ACTION=KEY",

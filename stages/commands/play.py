@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.commands.agent import acting_of, add_agent, add_engine, add_rule, load_agent
-from stages.commands.options import add_keys, add_place, keys_of, on_signals, place_of
+from stages.commands.options import add_keys, add_place, add_state, keys_of, on_signals, place_of
 from stages.live.deciding import Chance, Decider
 from stages.live.desktop import open_desktop, require_made
 from stages.live.keyboard import require_known
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_keys(parser)
     add_rule(parser)
     add_engine(parser)
+    add_state(parser)
     parser.add_argument("--fps", type=float, help="decisions a second (default: of the recordings it learned from)")
     parser.add_argument("--seconds", type=float, help="stop after so long")
     parser.add_argument(
@@ -54,7 +55,8 @@ def run(options: argparse.Namespace) -> None:
         brain, acting = Chance(len(about.actions), generator), about.acting.by("threshold")  # no rule draws once more
         told = "keys by chance, not by the agent"
     else:
-        brain, acting = load_agent(options.agent, options.engine), acting_of(options, about)
+        told = options.state_from is not None
+        brain, acting = load_agent(options.agent, options.engine, told_state=told), acting_of(options, about)
         told = f"the agent learned from {about.learned_from}; acting rule: {acting.rule}"
     with closing(open_desktop()) as desktop:
         require_known((*keys.values(), options.panic_key))
@@ -67,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
     asked = Run(
         region, window, about.fps if options.fps is None else options.fps, options.panic_key, options.countdown,
         options.seconds, options.dry_run, options.log, options.record, _metadata(options, keys),
-        options.crf,
+        options.crf, options.state_from, () if options.random else about.state_columns,
     )  # fmt: skip
     latencies = play(asked, brain, decide, stop, lambda line: print(line, flush=True))
     print("\n".join(summary_lines(latencies)))

@@ -31,13 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    agent = load_agent(options.agent)
+    agent = load_agent(options.agent, told_state=True)
     about, (folder, stem) = agent.about, session_of(options.session)
     actions, acting = about.actions, acting_of(options, about)
     vocabulary = ActionVocabulary.from_params(actions, keys_of(options, about.keys))
     reading = Reading(**about.labels, on_bad_line="error", picture_fps=about.fps, agents=True)
     found = examined_session(folder, stem, vocabulary, reading)
     require_sound(stem, found.verdict)
+    _require_state(about.state_columns, found)
     logits = logits_of(agent, found)
     probabilities = acting.probabilities(logits)
     pressed = acting.keys(logits, np.random.default_rng(options.seed)).astype(np.uint8)
@@ -56,14 +57,26 @@ def run(options: argparse.Namespace) -> None:
         print(f"written: {table.with_suffix('.mp4')}")
 
 
+def _require_state(columns: tuple[str, ...], found: Examined) -> None:
+    """ValueError where the agent reads a state that was not recorded."""
+    known = () if found.session.state is None else found.session.state.columns
+    if missing := [name for name in columns if name not in known]:
+        raise ValueError(
+            f"the agent reads what the game itself knows, the recording has no {missing}: record it with --state-from"
+        )
+
+
 def logits_of(brain: Brain, found: Examined) -> np.ndarray:
     """float64 [T, A]; the agent starts anew with every episode."""
-    rows, before = [], None
-    for episode, image in zip(found.timeline.episode.tolist(), read_frames(found.session.video), strict=False):
-        if episode != before:
+    rows, before, state = [], None, found.session.state
+    for i, image in enumerate(read_frames(found.session.video)):
+        if i == len(found.timeline.episode):
+            break
+        if found.timeline.episode[i] != before:
             brain.reset(0)
-        before = episode
-        rows.append(brain.logits({0: image})[0])
+        before = found.timeline.episode[i]
+        states = None if state is None else {0: dict(zip(state.columns, state.values[i].tolist(), strict=True))}
+        rows.append(brain.logits({0: image}, states)[0])
     return np.array(rows, np.float64)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from stages.commands.options import add_keys, add_place, keys_of, on_signals, place_of, read_project
+from stages.commands.options import add_keys, add_place, add_state, keys_of, on_signals, place_of, read_project
 from stages.live.clock import counted_down
 from stages.live.desktop import open_desktop
 from stages.live.keyboard import require_known
@@ -26,6 +26,7 @@ the middle of the region or monitor when the recording starts. Another window in
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
     add_keys(parser)
+    add_state(parser)
     parser.add_argument(
         "--out", type=Path, default=Path("data/raw/mine"), help="folder of your recordings (%(default)s)"
     )
@@ -72,7 +73,7 @@ def run(options: argparse.Namespace) -> None:
             return
     print(status_text(status))
     print("\n".join(_last_words(status, order.directory, options.episode_key)))
-    if "disk" in status.why_stopped or "failed" in status.why_stopped:
+    if any(word in status.why_stopped for word in ("disk", "failed", "--state-from")):
         sys.exit(1)
 
 
@@ -107,6 +108,7 @@ def order_of(options: argparse.Namespace) -> Order:
         logged=None if options.log_all_keys else map_keys,
         hot_keys=hot_keys,
         crf=params.collect.crf,
+        state_from=options.state_from,
     )
 
 

@@ -38,18 +38,30 @@ class Questions:
 
 
 class Looking:
-    """Windows of frames of a split, for any frame that they end with."""
+    """Windows of a split's frames or latents, for any frame that they end with.
 
-    def __init__(self, bank: FrameBank, window: int):
-        self._bank, self._rows = bank, window_indices(bank.lengths, window)
+    `shuffled`: each window's frames in an order of its own, drawn by that generator. `hidden`: rows and columns of the
+    picture that are black in every frame.
+    """
+
+    def __init__(
+        self, bank: FrameBank, window: int, *, shuffled: np.random.Generator | None = None,
+        hidden: tuple[slice, slice] | None = None,
+    ):  # fmt: skip
+        self._bank, self._rows, self._hidden = bank, window_indices(bank.lengths, window), hidden
+        if shuffled is not None:
+            self._rows = shuffled.permuted(self._rows, axis=1)
 
     def take(self, ends: np.ndarray) -> Tensor:
         """[B, T, *shape] of the windows that end with the frames [B]."""
-        return torch.from_numpy(self._bank.take(self._rows[ends]))
+        taken = self._bank.take(self._rows[ends])
+        if self._hidden is not None:
+            taken[(..., *self._hidden)] = 0
+        return torch.from_numpy(taken)
 
     @torch.no_grad()
     def logits(self, model: nn.Module, ends: np.ndarray, device: torch.device) -> np.ndarray:
-        """float32 [n, A] of the windows that end with frames [n]."""
+        """float32 [n, A] of the windows that end with the frames [n]."""
         parts = [ends[i : i + BATCH] for i in range(0, len(ends), BATCH)]
         found = [model(self.take(part).to(device)).float().cpu() for part in parts]
         return torch.cat(found).numpy() if found else np.zeros((0, model.actions), np.float32)

@@ -12,6 +12,7 @@ from stages.live.hands import Hands
 from stages.live.latency import Latencies
 from stages.live.screen import Camera
 from stages.live.slots import Slots
+from stages.live.state import StateSource
 from stages.live.witness import Witness
 from stages.models.acting import Acting
 
@@ -23,7 +24,9 @@ class Brain(Protocol):
     """models/agent.py: pictures in, logits out."""
 
     def reset(self, lane: int) -> None: ...
-    def logits(self, images: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]: ...
+    def logits(
+        self, images: Mapping[int, np.ndarray], states: Mapping[int, Mapping[str, float]] | None = None
+    ) -> dict[int, np.ndarray]: ...
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Chance:
     def reset(self, lane: int) -> None:
         """It has no past."""
 
-    def logits(self, images: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
+    def logits(self, images: Mapping[int, np.ndarray], states=None) -> dict[int, np.ndarray]:
         """1000 or -1000, so that every acting rule takes them for certain."""
         draws = self._generator.random(self._actions) < 0.5
         return {lane: np.where(draws, 1000.0, -1000.0) for lane in images}
@@ -70,12 +73,15 @@ class DecisionLoop:
         fps: float,
         stop: threading.Event,
         alive: Callable[[], bool] = lambda: True,
+        state: StateSource | None = None,
     ):
         """`alive()` is called before every decision, and at least every ALIVE_S while it waits for one; it
-        answers False when the call before was so long ago that the keys have been released."""
+        answers False when the call before was so long ago that the keys have been released. `state` tells what the game
+        knows, to a brain that reads it."""
         self._brain, self._decide, self._hands, self._clock = brain, decide, hands, clock
         self._fps, self._stop, self._alive, self._alive_at = fps, stop, alive, clock.now()
         self._slots: Slots | None = None
+        self._state = state
         self.latencies = Latencies()
 
     def run(
@@ -92,7 +98,7 @@ class DecisionLoop:
         The `seconds` count from the first decision.
         """
         end = None
-        self._brain.logits({0: camera.picture()[0]})  # the first one takes a second, and must not be a late answer
+        self._logits(*camera.picture())  # the first one takes a second, and must not be a late answer
         try:
             while not self._stop.is_set() and (end is None or self._clock.now() < end):
                 if self._hands.may_press:
@@ -131,7 +137,7 @@ class DecisionLoop:
         image, grabbing = camera.picture()
         self._slots.taken()
         grabbed = self._clock.now()
-        keys, probabilities = self._decide(self._brain.logits({0: image})[0])
+        keys, probabilities = self._decide(self._logits(image, grabbing))
         if not in_front():
             self._hands.let_go()
             return
@@ -140,6 +146,14 @@ class DecisionLoop:
         done = self._clock.now()
         self.latencies.add(due=due, grabbing=grabbing, grabbed=grabbed, done=done, frame_s=1 / self._fps)
         witness.seen(image, grabbing, keys, probabilities)
+
+    def _logits(self, image: np.ndarray, t: float) -> np.ndarray:
+        """Of a picture that was taken at `t`; ValueError when the state's program has ended."""
+        if self._state is None:
+            return self._brain.logits({0: image})[0]
+        if self._state.trouble:
+            raise ValueError(self._state.trouble)
+        return self._brain.logits({0: image}, {0: self._state.at(t)})[0]
 
     def _waited(self) -> float | None:
         """Until the next picture is due; where its keys have been released meanwhile, since when the player stood

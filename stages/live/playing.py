@@ -16,6 +16,7 @@ from stages.live.keyboard import Ears, Fingers
 from stages.live.latency import Latencies
 from stages.live.screen import Camera, Region
 from stages.live.slots import require_fps
+from stages.live.state import StateSource
 from stages.live.tape import Tape
 from stages.live.witness import PlayLog, Witness
 from stages.recordings.keys import key_name
@@ -42,6 +43,8 @@ class Run:
     record: Path | None  # the folder and the name of the session that the run is recorded as
     metadata: Mapping[str, object]
     crf: int
+    state_from: str | None = None  # the command of a program that tells what the game knows
+    state_columns: tuple[str, ...] = ()  # what the agent wants to be told
 
     def __post_init__(self):
         require_fps(self.fps)
@@ -53,7 +56,10 @@ def play(run: Run, brain: Brain, decide: Decider, stop: threading.Event, say: Ca
     with ExitStack() as parts:
         desktop = parts.enter_context(closing(open_desktop()))
         camera = parts.enter_context(Camera(run.region, clock))
-        witness = _witness(run, decide.actions, clock, parts, say)
+        state = parts.enter_context(StateSource(run.state_from, clock)) if run.state_from else None
+        if state is not None:
+            state.require(run.state_columns)
+        witness = _witness(run, decide.actions, clock, parts, say, state)
         guardian = None if run.dry else parts.enter_context(Guardian())
 
         def told(event: str, key: str) -> None:
@@ -68,7 +74,9 @@ def play(run: Run, brain: Brain, decide: Decider, stop: threading.Event, say: Ca
         if window is None:
             return Latencies()
         guard = parts.enter_context(FrontGuard(window, hands.let_go))
-        loop = DecisionLoop(brain, decide, hands, clock, fps=run.fps, stop=stop, alive=lambda: _alive(guardian, say))
+        loop = DecisionLoop(
+            brain, decide, hands, clock, fps=run.fps, stop=stop, alive=lambda: _alive(guardian, say), state=state
+        )
         loop.run(
             camera,
             witness,
@@ -102,13 +110,15 @@ class GameWindow:
             self._stop.set()
 
 
-def _witness(run: Run, actions: tuple[str, ...], clock: SteadyClock, parts: ExitStack, say) -> Witness:
+def _witness(
+    run: Run, actions: tuple[str, ...], clock: SteadyClock, parts: ExitStack, say, state: StateSource | None
+) -> Witness:
     log = parts.enter_context(closing(PlayLog(run.log, actions))) if run.log else None
     if run.record is None:
         return Witness(clock, log, None, None, say)
     tape = Tape(
         run.record.parent, run.record.name, width=run.region.width, height=run.region.height, fps=run.fps, crf=run.crf,
-        metadata={**run.metadata, "dry_run": run.dry},
+        metadata={**run.metadata, "dry_run": run.dry}, state=state,
     )  # fmt: skip
     encoder = Encoder(tape, pictures=WAITING_PICTURES)
     witness = Witness(clock, log, tape, encoder, say)

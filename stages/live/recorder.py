@@ -17,6 +17,7 @@ from stages.live.encoder import Encoder
 from stages.live.keylog import KeyLog
 from stages.live.screen import Camera, Region
 from stages.live.slots import Slots, require_fps
+from stages.live.state import StateSource
 from stages.live.tape import Tape
 
 IDLE_S = 0.1  # how often a paused recorder looks whether it may go on
@@ -84,8 +85,9 @@ class Recorder:
 
     def __init__(
         self, plan: Plan, tape: Tape, keys: KeyLog, encoder: Encoder, desktop: Desktop, switches: Switches,
-        clock: SteadyClock,
+        clock: SteadyClock, state: StateSource | None = None,
     ):  # fmt: skip
+        self._state = state
         self._plan, self._tape, self._keys, self._encoder = plan, tape, keys, encoder
         self._desktop, self._switches, self._clock = desktop, switches, clock
         self.status = Status()
@@ -122,6 +124,8 @@ class Recorder:
             self.status.why_stopped = f"{self._plan.seconds:g} s are over"
         elif trouble := self._encoder.trouble:
             self.status.why_stopped = trouble
+        elif self._state is not None and self._state.trouble:
+            self.status.why_stopped = self._state.trouble
         elif not ears_alive():
             self.status.why_stopped = "the keyboard can no longer be heard"
         elif now - self._last_disk_check >= DISK_CHECK_S:

@@ -12,6 +12,7 @@ from stages.live.keyboard import Ears
 from stages.live.keylog import KeyLog
 from stages.live.recorder import Plan, Recorder, Status, Switches
 from stages.live.screen import Camera
+from stages.live.state import StateSource
 from stages.live.tape import Tape
 from stages.recordings.keys import key_name
 
@@ -30,6 +31,7 @@ class Order:
     logged: Collection[str] | None
     hot_keys: Mapping[str, str]
     crf: int
+    state_from: str | None = None  # the command of a program that tells what the game knows
 
 
 def require_free_hot_keys(hot_keys: Mapping[str, str], map_keys: Collection[str]) -> None:
@@ -45,15 +47,16 @@ def record(order: Order, switches: Switches, show: Callable[[Recorder], None] = 
     with ExitStack() as open_parts:
         desktop = open_parts.enter_context(closing(open_desktop()))
         camera = open_parts.enter_context(Camera(region, clock))
+        state = open_parts.enter_context(StateSource(order.state_from, clock)) if order.state_from else None
         # While the log is closed it does not ask for the tape, which is begun last: a refusal leaves no files.
         keys = KeyLog(order.logged, lambda *row: tape.key(*row))
         ears = open_parts.enter_context(Ears(_sorted_out(keys, order.hot_keys, switches), clock))
         tape = Tape(
             order.directory, order.stem, width=region.width, height=region.height, fps=plan.fps, crf=order.crf,
-            metadata=_metadata(order),
+            metadata=_metadata(order), state=state,
         )  # fmt: skip
         encoder = Encoder(tape, pictures=max(int(PICTURE_BYTES / (3 * region.width * region.height)), 4))
-        recorder = Recorder(plan, tape, keys, encoder, desktop, switches, clock)
+        recorder = Recorder(plan, tape, keys, encoder, desktop, switches, clock, state)
         open_parts.callback(lambda: _finish(tape, recorder.status, keys, encoder))
         open_parts.enter_context(encoder)
         show(recorder)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stages.live.state import StateSource
 from stages.recordings.files import KEY_EVENTS, MARKERS, new_session_paths
 from stages.recordings.keys import key_name
 from stages.recordings.video import VideoWriter
@@ -61,9 +62,10 @@ class Tape:
         fps: float,
         crf: int,
         metadata: Mapping[str, object],
+        state: StateSource | None = None,
     ):
-        """`width`, `height` in px and even; ValueError when the session exists, cannot be written there, or the name
-        is no file name."""
+        """`width`, `height` in px and even; `state` tells a row of numbers for each frame. ValueError when the session
+        exists, cannot be written there, or the name is no file name."""
         if not stem or stem != Path(stem).name or stem.startswith("."):
             raise ValueError(f"{stem!r} cannot be the name of a session: use letters, digits, - and _")
         try:
@@ -72,7 +74,7 @@ class Tape:
             raise ValueError(f"no session can be written to {directory}: {error.strerror}") from None
         self.directory, self.stem = Path(directory), stem
         self.failure: OSError | None = None
-        self._metadata = {**metadata, "fps": round(fps, 6)}
+        self._metadata, self._source = {**metadata, "fps": round(fps, 6)}, state
         self.frames = 0  # written
         self._first_t = math.nan
         self._last_t = {"frames": -math.inf, "events": -math.inf}
@@ -92,6 +94,10 @@ class Tape:
         self._video = FragmentedVideo(self._paths["video"], **video)
         self._frames = self._paths["frames"].open("x", encoding="utf-8", newline="\n", buffering=1)
         self._events = self._paths["events"].open("x", encoding="utf-8", newline="\n", buffering=1)
+        self._state = None
+        if self._source is not None:
+            self._state = self._paths["state"].open("x", encoding="utf-8", newline="\n", buffering=1)
+            self._state.write(",".join(self._source.columns) + "\n")
         self._writer = threading.Thread(target=self._write_events, name="event log", daemon=True)
         self._writer.start()
 
@@ -107,6 +113,9 @@ class Tape:
             else:
                 self._video.write(image_bgr)
             self._frames.write(json.dumps(row) + "\n")
+            if self._state is not None:
+                numbers = self._source.at(t).values()
+                self._state.write(",".join("NaN" if math.isnan(x) else f"{x:.9g}" for x in numbers) + "\n")
             self._first_t = self._first_t if self.frames else t
             self.frames += 1
 
@@ -129,7 +138,7 @@ class Tape:
             self.marker("fight_end", self._last_t["frames"])
         self._waiting.put(None)
         self._writer.join()
-        for part in (self._video, self._frames, self._events):
+        for part in filter(None, (self._video, self._frames, self._events, self._state)):
             with self._failing_once():
                 part.close()
         if not self.frames:

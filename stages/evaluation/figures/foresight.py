@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from stages.evaluation.figures.style import MUTED, action_color, grid, new_figure, title
+
+BINS = 20  # of the histograms of probabilities
 
 
 def lead_time_figure(rows: Sequence[Mapping], actions: Sequence[str], fps: float, against: Sequence[str]) -> Figure:
@@ -32,4 +35,20 @@ def lead_time_figure(rows: Sequence[Mapping], actions: Sequence[str], fps: float
         grid(axis)
     axes[0, 0].set_ylabel("AUC")
     axes[0, 0].legend(loc="lower left")
+    return figure
+
+
+def answers_figure(answers: Mapping[str, Mapping[str, Sequence[float]]], kinds: Sequence[str]) -> Figure:
+    """A panel an action: how often the network gives which probability of a press, a line a kind of moment."""
+    figure, axes = new_figure(3.6 * len(answers), 3.2, cols=len(answers), sharey=True)
+    for axis, (action, own) in zip(axes[0], answers.items(), strict=True):
+        for index, kind in enumerate(kinds):
+            if len(own.get(kind, ())):
+                shares = np.histogram(own[kind], bins=BINS, range=(0, 1))[0] / len(own[kind])
+                axis.stairs(shares, np.linspace(0, 1, BINS + 1), color=action_color(index), label=kind)
+        axis.set_xlabel("probability of a press")
+        title(axis, action)
+        grid(axis)
+    axes[0, 0].set_ylabel("share of the moments")
+    axes[0, 0].legend()
     return figure
