@@ -23,6 +23,7 @@ from stages.live.latency import Latencies
 from stages.models.agent import Agent, copy_agent
 from stages.models.policies import registry
 from stages.models.policies.policy import Policy
+from stages.params import read_params
 from stages.recordings.sync import Certificate
 from stages.recordings.verdict import Verdict
 from stages.recordings.video import count_frames
@@ -368,3 +369,31 @@ def test_a_region_may_begin_with_a_minus(words):
     arguments = understudy._joined(["record", *words, "--fps", "20"])
     options = understudy._parser("record").parse_args(arguments)
     assert (options.region, options.fps) == ("-100,-80,640x480", 20)
+
+
+def test_new_sets_all_that_names_actions_and_keeps_comments(project, monkeypatch, capsys):
+    before = (project / "params.yaml").read_text(encoding="utf-8")
+    told = run(monkeypatch, capsys, "new", "--keys", "UP=w", "UP=Key.up", "JUMP=1", "--recordings", "data/raw/my game")
+    assert "params.yaml is set for UP, JUMP" in told and "dvc repro report" in told
+    params = read_params("params.yaml")
+    assert params.actions == ("UP", "JUMP") and params.keys == {"UP": ("w", "Key.up"), "JUMP": ("1",)}
+    assert (params.recordings, params.rare_actions) == ("data/raw/my game", ())
+    assert params.evaluate.composite == {"UP": 0.5, "JUMP": 0.5}
+    assert params.latent_action.probe_actions == ("UP", "JUMP")
+    after = (project / "params.yaml").read_text(encoding="utf-8")
+    changed = set(before.splitlines()) ^ set(after.splitlines())
+    assert len(changed) < 26 and after.count("#") >= before.count("#") - 8
+    run(monkeypatch, capsys, "new", "--keys", "UP=w", "UP=Key.up", "JUMP=1", "--recordings", "data/raw/my game")
+    assert (project / "params.yaml").read_text(encoding="utf-8") == after
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [((), "which keys play the game"), (("--keys", "A=x", "B=x"), "'x' belongs to both A and B"),
+     (("--keys", "A"), "expected ACTION=KEY")],
+)  # fmt: skip
+def test_new_refuses_what_no_game_has_and_leaves_params_alone(keys, words, project, monkeypatch, capsys):
+    before = (project / "params.yaml").read_bytes()
+    with pytest.raises(SystemExit, match=words):
+        run(monkeypatch, capsys, "new", *keys)
+    assert (project / "params.yaml").read_bytes() == before

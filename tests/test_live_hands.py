@@ -11,6 +11,7 @@ import pytest
 from stages.live.clock import SteadyClock
 from stages.live.deciding import DecisionLoop
 from stages.live.desktop import require_made
+from stages.live.game_window import FollowedWindow
 from stages.live.guardian import HERE, LET_GO, READY, SILENT_S, hear
 from stages.live.guardian import main as release_left_down
 from stages.live.hands import DryKeyboard, FrontGuard, Hands
@@ -142,7 +143,8 @@ def test_a_guard_that_cannot_let_go_says_so(monkeypatch):
     with FrontGuard(7, let_go) as guard:
         guard._thread.join(5)
         assert not guard._thread.is_alive() and "the keyboard is gone" in str(guard.error)
-        window = GameWindow(7, Placed(), guard, SteadyClock(), threading.Event(), print)
+        followed = FollowedWindow(7, "game", None, 0.0)
+        window = GameWindow(followed, Placed(), None, guard, SteadyClock(), threading.Event(), print)
         with pytest.raises(ValueError, match="the agent stops: the keyboard is gone"):
             window()
 
@@ -150,6 +152,9 @@ def test_a_guard_that_cannot_let_go_says_so(monkeypatch):
 class Placed(Elsewhere):
     def region_of(self, window):
         return even_region(0, 0, 64, 48)
+
+    def title_of(self, window):
+        return "game"
 
     def lacking(self, keys):
         return [key for key in keys if key == "Key.f20"]

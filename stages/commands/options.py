@@ -28,6 +28,11 @@ def add_place(parser: argparse.ArgumentParser) -> None:
     )
     place.add_argument("--window", metavar="TITLE", help="the window whose title holds this")
     place.add_argument("--monitor", type=int, metavar="N", help="a whole monitor, counted from 1")
+    parser.add_argument(
+        "--wait-for-window", type=float, default=60.0, metavar="S",
+        help="when the game's window is closed, wait so long for another of its title and size: some games make "
+        "one for each round (%(default)s)",
+    )  # fmt: skip
 
 
 def place_of(options: argparse.Namespace, desktop: Desktop) -> tuple[Region, int | None]:

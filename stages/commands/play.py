@@ -70,6 +70,7 @@ def run(options: argparse.Namespace) -> None:
         region, window, about.fps if options.fps is None else options.fps, options.panic_key, options.countdown,
         options.seconds, options.dry_run, options.log, options.record, _metadata(options, keys),
         options.crf, options.state_from, () if options.random else about.state_columns,
+        options.wait_for_window,
     )  # fmt: skip
     latencies = play(asked, brain, decide, stop, lambda line: print(line, flush=True))
     print("\n".join(summary_lines(latencies)))

@@ -10,14 +10,15 @@ from stages.run import run_stage
 
 # Only the chosen one is imported: torch takes seconds, and record must not need it.
 COMMANDS = {
+    "new": ("stages.commands.new", "set up params.yaml for a game of your own"),
     "record": ("stages.commands.record", "record your game: the screen and the keys you press"),
     "doctor": ("stages.commands.doctor", "are the recordings good, and are they enough?"),
     "import": ("stages.commands.importing", "read recordings that another program made"),
     "predict": ("stages.commands.predict", "what the agent would press, on a recording it has never seen"),
     "play": ("stages.commands.play", "let the trained agent press real keys"),
 }
-ABOUT = """Record yourself playing (record), see whether the recordings are good and enough (doctor), learn from them
-(dvc repro), see what the agent would press (predict), and let it play (play)."""
+ABOUT = """Say which keys play your game (new), record yourself playing it (record), see whether the recordings are good
+and enough (doctor), learn from them (dvc repro), see what the agent would press (predict), let it play (play)."""
 
 
 def main() -> None:

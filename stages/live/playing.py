@@ -10,6 +10,7 @@ from stages.live.clock import SteadyClock, counted_down
 from stages.live.deciding import Brain, Decider, DecisionLoop
 from stages.live.desktop import Desktop, open_desktop
 from stages.live.encoder import Encoder
+from stages.live.game_window import FollowedWindow
 from stages.live.guardian import Guardian
 from stages.live.hands import DryKeyboard, FrontGuard, Hands
 from stages.live.keyboard import Ears, Fingers
@@ -45,6 +46,7 @@ class Run:
     crf: int
     state_from: str | None = None  # the command of a program that tells what the game knows
     state_columns: tuple[str, ...] = ()  # what the agent wants to be told
+    patience_s: float = 0.0  # how long the game's window may be closed until another one takes over
 
     def __post_init__(self):
         require_fps(self.fps)
@@ -74,13 +76,14 @@ def play(run: Run, brain: Brain, decide: Decider, stop: threading.Event, say: Ca
         if window is None:
             return Latencies()
         guard = parts.enter_context(FrontGuard(window, hands.let_go))
+        followed = FollowedWindow(window, desktop.title_of(window), desktop.region_of(window), run.patience_s)
         loop = DecisionLoop(
             brain, decide, hands, clock, fps=run.fps, stop=stop, alive=lambda: _alive(guardian, say), state=state
         )
         loop.run(
             camera,
             witness,
-            in_front=GameWindow(window, desktop, guard, clock, stop, say),
+            in_front=GameWindow(followed, desktop, camera, guard, clock, stop, say),
             count_down_again=lambda: counted_down("playing", run.countdown_s, stop, say),
             seconds=run.seconds,
         )
@@ -88,26 +91,32 @@ def play(run: Run, brain: Brain, decide: Decider, stop: threading.Event, say: Ca
 
 
 class GameWindow:
-    """Asked before every key: is the game's window in front? Stops the run when it is closed, moved or unseen."""
+    """Asked before every key: is the game's window in front? Stops the run when it is moved, or closed for too long."""
 
-    def __init__(self, window: int, desktop: Desktop, guard: FrontGuard, clock: SteadyClock, stop, say):
-        self._window, self._desktop, self._guard, self._clock = window, desktop, guard, clock
-        self._stop, self._say = stop, say
-        self._place, self._looked = desktop.region_of(window), clock.now()
+    def __init__(
+        self, window: FollowedWindow, desktop: Desktop, camera: Camera, guard: FrontGuard, clock: SteadyClock, stop, say
+    ):
+        self._window, self._desktop, self._camera, self._guard = window, desktop, camera, guard
+        self._clock, self._stop, self._say = clock, stop, say
+        self._looked = clock.now()
 
     def __call__(self) -> bool:
         if self._guard.error is not None:
             raise ValueError(f"the guard of the game's window failed, the agent stops: {self._guard.error}")
-        in_front = self._desktop.front() == self._window
+        in_front = self._desktop.front() == self._window.window
         if not in_front or self._clock.now() - self._looked > LOOK_S:
             self._look()
         return in_front and not self._stop.is_set()
 
     def _look(self) -> None:
-        self._looked, place = self._clock.now(), self._desktop.region_of(self._window)
-        if place != self._place and not self._stop.is_set():
-            self._say("the game's window was " + ("closed or hidden" if place is None else "moved or resized"))
+        self._looked, was_there = self._clock.now(), self._window.gone_since is None
+        why = self._window.look(self._desktop, self._camera, self._looked)
+        self._guard.window = self._window.window
+        if why and not self._stop.is_set():
+            self._say(why)
             self._stop.set()
+        elif was_there and self._window.gone_since is not None:
+            self._say(f"{self._window.title!r} was closed; waiting for another window of that title")
 
 
 def _witness(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from stages.live.clock import SteadyClock
 from stages.live.desktop import Desktop
 from stages.live.encoder import Encoder
+from stages.live.game_window import MOVED, FollowedWindow
 from stages.live.keylog import KeyLog
 from stages.live.screen import Camera, Region
 from stages.live.slots import Slots, require_fps
@@ -29,7 +30,7 @@ class Plan:
     """What is recorded: `seconds` None means until it is stopped.
 
     Frames and keys are kept while `window`, called `title`, is in front; None: whatever is. It must stay where it was:
-    at `place`, by default the region.
+    at `place`, by default the region. When it is closed another of that title and size takes over, within `patience_s`.
 
     ValueError for a frame rate that no recording has.
     """
@@ -43,6 +44,7 @@ class Plan:
     keep_free_mb: float
     place: Region | None = None
     title: str = ""
+    patience_s: float = 0.0
 
     def __post_init__(self):
         require_fps(self.fps)
@@ -87,7 +89,9 @@ class Recorder:
         self, plan: Plan, tape: Tape, keys: KeyLog, encoder: Encoder, desktop: Desktop, switches: Switches,
         clock: SteadyClock, state: StateSource | None = None,
     ):  # fmt: skip
-        self._state = state
+        self._state, self._window = state, None
+        if plan.window is not None:
+            self._window = FollowedWindow(plan.window, plan.title, plan.place or plan.region, plan.patience_s)
         self._plan, self._tape, self._keys, self._encoder = plan, tape, keys, encoder
         self._desktop, self._switches, self._clock = desktop, switches, clock
         self.status = Status()
@@ -99,7 +103,7 @@ class Recorder:
 
     def run(self, camera: Camera, *, ears_alive: Callable[[], bool]) -> None:
         """Record until it is stopped; `ears_alive` tells whether the keyboard is still heard."""
-        start = self._clock.now()
+        start, self._camera = self._clock.now(), camera
         if self._plan.episodes == "auto":
             self._switches.episode.set()
         try:
@@ -130,28 +134,25 @@ class Recorder:
             self.status.why_stopped = "the keyboard can no longer be heard"
         elif now - self._last_disk_check >= DISK_CHECK_S:
             self._last_disk_check = now
-            self._look_around()
+            self._look_around(now)
         return bool(self.status.why_stopped)
 
-    def _look_around(self) -> None:
+    def _look_around(self, now: float) -> None:
         """Disk and window, once a second."""
         self.status.free_mb = shutil.disk_usage(self._tape.directory).free / 1e6
         if self.status.free_mb < self._plan.keep_free_mb:
             self.status.why_stopped = f"only {self.status.free_mb:.0f} MB are left on the disk"
-        if self._plan.window is None:
-            return
-        now_at = self._desktop.region_of(self._plan.window)
-        if now_at is None:
-            self.status.why_stopped = "the window was closed or hidden"
-        elif now_at != (self._plan.place or self._plan.region):
-            self.status.why_stopped = "the window was moved or resized; record it anew where it is now"
+        if self._window is not None and (why := self._window.look(self._desktop, self._camera, now)):
+            self.status.why_stopped = f"{why}; record it anew where it is now" if why == MOVED else why
 
     def _may_record(self) -> bool:
         if self._switches.pause.is_set():
             self.status.state = "paused"
             return False
-        if self._plan.window is not None and self._desktop.front() != self._plan.window:
+        if self._window is not None and self._desktop.front() != self._window.window:
             self.status.state = f"waiting: another window than {self._plan.title!r} is in front"
+            if self._window.gone_since is not None:
+                self.status.state = f"waiting: {self._plan.title!r} was closed, another one may come"
             return False
         self.status.state = "recording"
         return True

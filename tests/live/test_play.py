@@ -205,9 +205,23 @@ def test_nothing_is_pressed_while_another_window_is_in_front_from_the_start(desk
 def test_it_ends_when_the_window_is_closed(desktop, agent):
     with PlainWindow(80, 80, 400, 300, "target") as window:
         window.take_focus()
-        process = play(agent)
+        process = play(agent, "--wait-for-window", 1)
         wait_until(lambda: down(desktop) == set(KEYS))
     assert "closed or hidden" in finished(process, timeout=20)
+    assert not down(desktop)
+
+
+def test_it_goes_on_in_the_window_that_the_game_makes_anew(desktop, agent):
+    with PlainWindow(80, 80, 400, 300, "target") as window:
+        window.take_focus()
+        process = play(agent)
+        wait_until(lambda: down(desktop) == set(KEYS))
+    wait_until(lambda: not down(desktop))
+    with PlainWindow(0, 0, 400, 300, "target") as window:
+        window.take_focus()
+        wait_until(lambda: down(desktop) == set(KEYS), timeout=30)
+        process.terminate()
+        assert "'target' was closed; waiting for another window of that title" in finished(process, timeout=20)
     assert not down(desktop)
 
 

@@ -124,7 +124,7 @@ def test_the_stop_key_stops_and_a_session_is_never_overwritten(desktop, tmp_path
 
 def test_another_window_in_front_pauses_and_a_closed_one_stops(desktop, doom, tmp_path):
     game, _ = doom(60, 3)
-    recorder = start(tmp_path, "--window", "VIZDOOM", *PLAYED)
+    recorder = start(tmp_path, "--window", "VIZDOOM", "--wait-for-window", 1, *PLAYED)
     fingers = Fingers()
     fingers.press("Key.left")
     wait_until(lambda: "keydown" in (tmp_path / "raw/a_events.jsonl").read_text())
@@ -145,7 +145,7 @@ def test_of_a_region_the_window_in_its_middle_is_watched(desktop, tmp_path):
     fingers, events = Fingers(), tmp_path / "raw/a_events.jsonl"
     with PlainWindow(0, 0, 400, 300, "the game") as game, PlainWindow(600, 400, 200, 200, "another") as other:
         game.take_focus()
-        recorder = start(tmp_path, "--region", "0,0,320x240", "--fps", 20, *NO_GAME)
+        recorder = start(tmp_path, "--region", "0,0,320x240", "--fps", 20, "--wait-for-window", 1, *NO_GAME)
         fingers.press("x")
         wait_until(lambda: "keydown" in events.read_text())
         other.take_focus()
@@ -164,6 +164,30 @@ def test_of_a_region_the_window_in_its_middle_is_watched(desktop, tmp_path):
     assert [(e.event, e.key) for e in session.key_events] == [
         ("keydown", "x"), ("keyup", "x"), ("keydown", "Key.right"), ("keyup", "Key.right"),
     ]  # fmt: skip
+    assert [m.type for m in session.markers] == ["fight_start", "fight_end"] * 2
+
+
+def test_a_window_that_the_game_makes_anew_is_recorded_on(desktop, tmp_path):
+    fingers, events = Fingers(), tmp_path / "raw/a_events.jsonl"
+    with PlainWindow(0, 0, 400, 300, "the game") as first:
+        first.take_focus()
+        recorder = start(tmp_path, "--window", "the game", "--fps", 20, *NO_GAME)
+        fingers.press("x")
+        fingers.release("x")
+        wait_until(lambda: "keyup" in events.read_text())
+    with PlainWindow(0, 0, 200, 100, "another") as another:
+        another.take_focus()
+        wait_until(lambda: "fight_end" in events.read_text())
+        with PlainWindow(80, 60, 400, 300, "the game") as second:
+            second.take_focus()
+            wait_until(lambda: events.read_text().count("fight_start") == 2)
+            fingers.press("Key.right")
+            fingers.release("Key.right")
+            wait_until(lambda: events.read_text().count("keyup") == 2)
+    with PlainWindow(0, 0, 300, 300, "the game"):
+        assert "size" in finished(recorder, timeout=30)
+    session = read(tmp_path)
+    assert [e.key for e in session.key_events if e.event == "keydown"] == ["x", "Key.right"]
     assert [m.type for m in session.markers] == ["fight_start", "fight_end"] * 2
 
 
