@@ -27,6 +27,12 @@ def test_the_fewest_sessions_that_reach_the_minutes_are_learned_from_and_the_nex
     }  # fmt: skip
 
 
+def test_one_long_session_is_not_training_and_validation_at_once():
+    assert splits({"a": 20.0, "b": 20.0, "c": 20.0}, 12, "pong") == {"split.val": ["b"], "split.test": ["c"]}
+    with pytest.raises(ValueError, match="raise collect.sessions"):
+        splits({"a": 20.0, "b": 20.0}, 12, "pong")
+
+
 def test_too_few_recorded_minutes_are_an_error_that_says_what_to_do():
     with pytest.raises(ValueError, match=r"12 minutes of pong and a session more, its preset records 12\.0 in 8"):
         splits(dict.fromkeys("abcdefgh", 1.5), 12, "pong")

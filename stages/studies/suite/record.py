@@ -53,10 +53,10 @@ def minutes_of(sessions: Mapping[str, Mapping]) -> dict[str, float]:
 def splits(minutes: Mapping[str, float], wanted: float, game: str) -> dict[str, list[str]]:
     """The params `split.val` and `split.test`; ValueError when the recordings are too few."""
     names, known, total = list(minutes), [], 0.0
-    while total < wanted and len(known) < len(names) - 1:
+    while (total < wanted or len(known) < 2) and len(known) < len(names) - 1:
         total += minutes[names[len(known)]]
         known.append(names[len(known)])
-    if total < wanted:
+    if total < wanted or len(known) < 2:
         raise ValueError(
             f"the suite wants {wanted:g} minutes of {game} and a session more, its preset records "
             f"{sum(minutes.values()):.1f} in {len(names)} sessions; raise collect.sessions there"
