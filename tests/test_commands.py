@@ -283,16 +283,35 @@ class Knowing(Policy):
         return self.output(torch.cat([latents[:, -1], state[:, -1]], dim=-1))
 
 
-@pytest.mark.parametrize("command", ["play", "predict"])
-def test_an_agent_that_reads_a_state_is_refused_in_a_sentence(project, monkeypatch, capsys, command):
+def write_knowing_agent(project, monkeypatch):
+    """An agent that reads health and enemy_x beside the picture."""
     monkeypatch.setitem(registry.KINDS, "knowing", Knowing)
     policy = Knowing(shapes={"latents": [LATENT], "state": [2]}, window=1, actions=len(KEYS))
     write_small_agent(project / "agent", policy=policy, state_columns=("health", "enemy_x"))
+
+
+def test_an_agent_that_reads_a_state_does_not_play_where_nothing_tells_it(project, monkeypatch, capsys):
+    write_knowing_agent(project, monkeypatch)
     with pytest.raises(SystemExit) as ended:
-        run(monkeypatch, capsys, command, "agent", *HERE[command])
+        run(monkeypatch, capsys, "play", "agent", *HERE["play"])
     assert str(ended.value).startswith("error: the agent in agent reads what the game itself knows")
     assert "['health', 'enemy_x']" in str(ended.value) and "\n" not in str(ended.value)
+    assert "--state-from" in str(ended.value)
     assert capsys.readouterr().out == ""  # no word of an engine that does not work
+
+
+def test_an_agent_that_reads_a_state_predicts_with_the_recorded_one(project, monkeypatch, capsys):
+    write_knowing_agent(project, monkeypatch)
+    write(project / "raw", "a")
+    with pytest.raises(SystemExit, match=r"the recording has no \['health', 'enemy_x'\]: record it with --state-from"):
+        run(monkeypatch, capsys, "predict", "agent", "raw/a", "--no-video")
+    said = []
+    for health in (0, 50):
+        rows = ["enemy_x,health", *[f"1,{health}"] * 40]
+        (project / "raw/a_state.csv").write_text("\n".join(rows) + "\n")
+        run(monkeypatch, capsys, "predict", "agent", "raw/a", "--no-video")
+        said.append((project / "reports/predict/a.csv").read_text())
+    assert len(said[0].splitlines()) == 41 and said[0] != said[1]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_a_box_of_shares_is_hidden_in_every_frame():
 def test_shuffled_windows_hold_the_same_frames_and_stay_as_they_are():
     looking = Looking(Bank(), 4, shuffled=np.random.default_rng(0))
     ends = np.arange(3, 6)
-    seen = looking.take(ends)[..., 0, 0, 0].numpy()
+    seen = looking.take(ends)[..., 0, 0, 0].numpy().astype(int)
     assert np.sort(seen, axis=1).tolist() == [[e - 3, e - 2, e - 1, e] for e in ends.tolist()]
     assert (np.diff(seen, axis=1) < 0).any()
     assert (looking.take(ends)[..., 0, 0, 0].numpy() == seen).all()
