@@ -28,12 +28,13 @@ class FollowedWindow:
     def look(self, desktop: Desktop, camera: Camera, now: float) -> str | None:
         """Where it is now; the camera goes along to a new one. In words why it cannot go on, None where it can."""
         at, called = desktop.region_of(self.window), desktop.title_of(self.window)
-        if at is None or (at != self.place and called != self.called):  # the number of a closed one is given to another
+        # The number of a closed window is given to another one.
+        if at is None or self.gone_since is not None or (at != self.place and called != self.called):
             self.gone_since = now if self.gone_since is None else self.gone_since
             return self._came_back(desktop, camera, now)
         if at != self.place:
             return MOVED
-        self.gone_since, self.called = None, called
+        self.called = called
         return None
 
     def _came_back(self, desktop: Desktop, camera: Camera, now: float) -> str | None:
