@@ -99,17 +99,12 @@ def order_of(options: argparse.Namespace) -> Order:
     with closing(open_desktop()) as desktop:
         require_known((*map_keys, *hot_keys))
         region, window = place_of(options, desktop)
+    plan = Plan(
+        options.fps, region, window, map_keys, options.episodes, options.seconds, options.keep_free_mb,
+        patience_s=options.wait_for_window,
+    )  # fmt: skip
     return Order(
-        plan=Plan(
-            options.fps,
-            region,
-            window,
-            map_keys,
-            options.episodes,
-            options.seconds,
-            options.keep_free_mb,
-            patience_s=options.wait_for_window,
-        ),  # fmt: skip
+        plan=plan,
         directory=options.out,
         stem=options.name or f"session-{datetime.now(UTC):%Y%m%d-%H%M%S}",
         game=options.game,

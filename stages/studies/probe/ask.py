@@ -2,8 +2,8 @@
 
 At every lead: the window of frames, the same window of latents, the state of its last frame, the player's keys so far.
 At the shortest lead also the last frame alone, the window with its frames in any order, the window without what the
-player sees of its own hands or ship (`probe.hidden`), and the policy. Where the latents tell less than the frames, the
-autoencoder lost it; where the policy tells less than the latents, the policy did.
+player sees of its own hands or ship (`probe.hidden`); at lead 0 the policy. Where the latents tell less than the
+frames, the autoencoder lost it; where the policy tells less than the latents, the policy did.
 """
 
 import json
