@@ -40,6 +40,7 @@ class Machine:
     def desktop(self):
         return SimpleNamespace(
             front=lambda: self.front,
+            title_of=lambda window: "game",
             region_of=lambda window: REGION,
             window_at=lambda x, y: GAME,
             key_states=lambda keys: {key: key in self.down for key in keys},

@@ -39,6 +39,7 @@ NOISE_R2 = 0.01  # less is no relation worth a number
 FAR_LAGS_S = np.arange(-10, 10.05, 0.1)
 EARLIEST_S, LATEST_S = -0.25, 1.0  # lags that a sound recording may have
 RATES, RATE_LAGS_S, RATE_BLOCKS = np.geomspace(0.5, 2, 141), np.arange(-0.2, 1.05, 0.1), 10
+FEW_LAGS_S = RATE_LAGS_S[::3]  # enough to compare rates
 FINE_RATES, PLAIN_TIMES = np.geomspace(0.995, 1.005, 9), 1.5
 BLOCKS_A_PART, FEWEST_PARTS, CERTAIN_R2, CERTAIN_TIMES, MOST_PARTS, STEADY_S = 3, 3, 0.15, 3.0, 0.7, 1.0
 
@@ -83,15 +84,11 @@ def change_between(small: np.ndarray, before: np.ndarray | None) -> np.ndarray:
 
 def held_share(times: np.ndarray, spans: np.ndarray, lag_s: float) -> np.ndarray:
     """float64 [T]: the share of (t_i-1, t_i] in which a key with presses [P, 2] was down, moved by `lag_s`; 0 first."""
-    down, up = spans[:, 0] + lag_s, np.minimum(spans[:, 1], times[-1] + 10) + lag_s
-    order = np.sort(np.concatenate([down, up]))  # presses of one key never overlap
-    held_until = np.concatenate([[0.0], np.cumsum(np.diff(order) * (np.arange(len(order) - 1) % 2 == 0)), [0.0]])
-    held_until[-1] = held_until[-2]
-    at = np.searchsorted(order, times, side="right")
-    since = np.where(at > 0, times - order[np.maximum(at - 1, 0)], 0.0) * (at % 2 == 1)
-    total = np.where(at > 0, held_until[np.maximum(at - 1, 0)], 0.0) + since
-    interval = np.maximum(np.diff(times), 1e-6)
-    return np.concatenate([[0.0], np.diff(total) / interval])
+    ends = np.minimum(spans, times[-1] + 10)
+    held = np.cumsum(ends[:, 1] - ends[:, 0])
+    so_far = np.stack([np.concatenate([[0.0], held[:-1]]), held], axis=1)  # held in all, when it goes down and up
+    total = np.interp(times - lag_s, ends.ravel(), so_far.ravel())  # presses of one key never overlap
+    return np.concatenate([[0.0], np.diff(total) / np.maximum(np.diff(times), 1e-6)])
 
 
 def in_step(times: np.ndarray, spans: np.ndarray) -> float:
@@ -181,7 +178,8 @@ def other_rate(times: np.ndarray, inside: np.ndarray, key_events, change: np.nda
         return None
     rate = 1.0
     for tried in (RATES, FINE_RATES):
-        rate = max(rate * tried, key=lambda each: _explained(times, _stretched(spans, times[0], each), change, blocks))
+        sums = [_sums(times, _stretched(spans, times[0], rate * each), change, blocks, FEW_LAGS_S) for each in tried]
+        rate *= tried[np.argmax([_r2(one, weights)[2].max() for one in sums])]
     curves = _r2(_sums(times, _stretched(spans, times[0], rate), change, blocks, RATE_LAGS_S), weights)
     found = curves[:, curves[2].argmax()]
     certain = found[2] >= CERTAIN_TIMES * logged[2] and (found >= CERTAIN_R2).all() and (found > logged).all()
@@ -194,19 +192,6 @@ def _usual(lags: np.ndarray) -> np.ndarray:
 
 def _stretched(spans: Mapping[str, np.ndarray], start: float, rate: float) -> dict[str, np.ndarray]:
     return {key: start + (own - start) * rate for key, own in spans.items()}
-
-
-def _explained(times, spans: Mapping[str, np.ndarray], change, blocks) -> float:
-    """How much of the picture's change the keys explain at the best of a few lags, to compare rates; quick."""
-    index = np.concatenate(blocks)
-    y = change[index] - change[index].mean(axis=0)
-    y /= np.maximum(y.std(axis=0), 1e-9)
-    most = 0.0
-    for lag in RATE_LAGS_S[::3]:
-        x = np.stack([held_share(times, own, lag)[index] for own in spans.values()], axis=1)
-        across = np.linalg.qr(x - x.mean(axis=0))[0]
-        most = max(most, float(((across.T @ y) ** 2).sum()))
-    return most
 
 
 def pooled_lag(found: Sequence[Certificate]) -> tuple[float, float, float] | None:
@@ -276,19 +261,18 @@ def _sums(times, spans: Mapping[str, np.ndarray], change, blocks, lags=LAGS_S) -
     xtx, xty = [], []
     for lag in lags:
         columns = [np.ones(len(index)), *(held_share(times, s, lag)[index] for s in spans.values())]
-        x = np.stack(columns, axis=1).reshape(len(blocks), len(blocks[0]), -1)
-        xtx.append(np.einsum("btk,btj->bkj", x, x))
-        xty.append(np.einsum("btk,btc->bkc", x, y))
+        x = np.stack(columns).reshape(len(columns), len(blocks), -1).swapaxes(0, 1)
+        xtx.append(x @ x.swapaxes(1, 2))
+        xty.append(x @ y)
     return np.array(xtx), np.array(xty), np.stack([np.einsum("btc,btc->bc", y, y), y.sum(axis=1)])
 
 
 def _r2(sums, weights: np.ndarray) -> np.ndarray:
     """float64 [R, L]: explained variance over all cells for weights [R, B] of the blocks."""
     xtx, xty, (yty, y_sum) = sums
-    gram = np.einsum("rb,lbkj->rlkj", weights, xtx)
-    cross = np.einsum("rb,lbkc->rlkc", weights, xty)
+    gram, cross = np.tensordot(weights, xtx, (1, 1)), np.tensordot(weights, xty, (1, 1))  # [R, L, K, K], [R, L, K, C]
     ridge = 1e-6 * np.trace(gram, axis1=-2, axis2=-1)[..., None, None] * np.eye(gram.shape[-1])
-    explained = np.einsum("rlkc,rlkc->rlc", cross, np.linalg.solve(gram + ridge, cross))
+    explained = (cross * np.linalg.solve(gram + ridge, cross)).sum(axis=-2)
     frames = (weights @ xtx[0, :, 0, 0])[:, None]  # the column of ones times itself
     mean_part = (weights @ y_sum) ** 2 / frames
     total = weights @ yty - mean_part
