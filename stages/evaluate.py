@@ -65,7 +65,7 @@ def predict_split(params: Params, split: str, policy: Policy, acting: Acting, co
     store = EpisodeStore(policy_input(params))
     windows = Windows(
         store, split, params.actions, policy.reads, policy.window, params.training.frames_in_ram_gb,
-        spans=policy.spans, pictures=EpisodeStore(EPISODES),
+        step=policy.step, spans=policy.spans, pictures=EpisodeStore(EPISODES),
     )  # fmt: skip
     times, lengths = store.concatenated("t", split)
     played = PlayedSplit(params.actions, windows.actions.numpy(), times, episode_index(lengths))

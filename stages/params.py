@@ -58,6 +58,8 @@ RENAMED = {
     "latent_action.probe_epochs": "latent_action.probe_steps, in optimizer steps",
     "labelling.shaping_epochs": "labelling.shaping_steps, in optimizer steps",
     "collect.player": "collect.script",
+    "collect.script.key_noise": "collect.script.slips_per_min: slips a minute, not a share of the frames",
+    "collect.script.noise_s": "collect.script.slip_s",
     "collect.fights_per_session": "collect.episodes_per_session",
     "collect.max_fight_s": "collect.max_episode_s",
 }
@@ -75,8 +77,8 @@ class ScriptParams(Section):
     reaction_jitter_s: NonNegative
     lapses_per_min: NonNegative
     lapse_s: NonNegative
-    key_noise: Share
-    noise_s: NonNegative
+    slips_per_min: NonNegative
+    slip_s: NonNegative
     explores_per_min: NonNegative
     explore_s: NonNegative
 
@@ -310,6 +312,7 @@ class Params(Section):
     cell: Literal["gru", "lstm"]
     loss: Literal["focal", "bce"]
     sequence_length: Count
+    sequence_step_s: Annotated[float, Field(ge=0)]
     rare_actions: tuple[Name, ...]
     rare_factor: Positive
     class_weights: bool

@@ -25,7 +25,7 @@ from stages.run import run_stage
 
 # The params that the weights are a function of, beside the section of the policy's kind.
 LEARNED_FROM = {
-    *("actions", "policy", "policy_members", "cell", "loss", "focal", "sequence_length"),
+    *("actions", "policy", "policy_members", "cell", "loss", "focal", "sequence_length", "sequence_step_s"),
     *("rare_actions", "rare_factor", "class_weights", "key_change_weight", "key_change_frames", "augment", "state"),
     *("seed", "threads", "device", "precision", "training"),
 }
@@ -69,10 +69,11 @@ def main() -> None:
     reads = arrays_read(params)
     pairs = mirror_of(params, store.mirror, reads)
     shapes = {name: (store if store.has(name) else pictures).row_layout(name)[0] for name in reads}
-    policy = made_policy(params, shapes, state_of_training(params.state, store) if "state" in reads else None)
+    state = state_of_training(params.state, store) if "state" in reads else None
+    policy = made_policy(params, shapes, store.fps, state)
+    seen = {"step": policy.step, "spans": policy.spans, "pictures": pictures}
     train, val = (
-        Windows(store, split, params.actions, reads, policy.window, limit_gb, spans=policy.spans, pictures=pictures)
-        for split in (LEARNED, "val")
+        Windows(store, split, params.actions, reads, policy.window, limit_gb, **seen) for split in (LEARNED, "val")
     )
     augmented = None
     if "frames" in reads:
@@ -104,7 +105,7 @@ def main() -> None:
     about = About.of(params, store, acting, state_columns=state_columns, learned_from=learned_from(params, store))
     write_agent(POLICY, about, policy, ENCODER if "latents" in reads else None)
     thresholds = ", ".join(f"{name} {p:.2f}" for name, p in zip(params.actions, acting.thresholds, strict=True))
-    print(f"read {source}: {len(train)} train and {len(val)} val windows of {policy.window} frames")
+    print(f"read {source}: {len(train)} train and {len(val)} val windows of {policy.window} frames, step {policy.step}")
     print(result.in_words())
     print(f"wrote {POLICY} (thresholds {thresholds}) and {POLICY_TRAINING}")
 

@@ -1,5 +1,6 @@
 """The agent that keeps latents: the same logits as whole windows, whatever else shares its batch."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -59,14 +60,16 @@ def agent_of(parts, batch: int) -> Agent:
     return Agent(ABOUT, policy, autoencoder, COMPUTE, batch=batch)
 
 
-def test_kept_latents_give_what_the_windows_give(parts, images):
-    autoencoder, policy = parts
-    agent = agent_of(parts, batch=9)
+@pytest.mark.parametrize("step", [1, 3])
+def test_kept_latents_give_what_the_windows_give(parts, images, step):
+    autoencoder, policy = parts[0], copy.copy(parts[1])
+    policy.step = step
+    agent = agent_of((autoencoder, policy), batch=9)
     stepwise = np.stack([agent.logits({0: image})[0] for image in images])
     small = np.stack([preprocess(image, width=32, height=18, color="gray") for image in images])
     latents = encode_frames(autoencoder, small, COMPUTE)
     with torch.inference_mode():
-        whole = policy(torch.from_numpy(latents[window_indices([9], 4)])).numpy()
+        whole = policy(torch.from_numpy(latents[window_indices([9], 4, step)])).numpy()
     np.testing.assert_allclose(stepwise, whole, atol=1e-6)
 
 

@@ -12,7 +12,7 @@ from stages.games.rollout import GameSetting, play_rows, play_script
 from stages.params import read_params
 
 SETTING = GameSetting("flappy", 144, 256, ("FLAP",), 15)
-ATTENTIVE = read_params().collect.script.model_copy(update={"lapses_per_min": 1, "key_noise": 0.002})
+ATTENTIVE = read_params().collect.script.model_copy(update={"lapses_per_min": 1, "slips_per_min": 1.8})
 
 
 def test_bird_and_pipes_are_on_the_picture_where_the_state_has_them():

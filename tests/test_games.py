@@ -27,11 +27,11 @@ from stages.games.scripts import HumanLikeScript
 from stages.params import ScriptParams, Section, read_params
 
 PERFECT = ScriptParams(
-    reaction_s=0, reaction_jitter_s=0, lapses_per_min=0, lapse_s=0, key_noise=0, noise_s=0,
+    reaction_s=0, reaction_jitter_s=0, lapses_per_min=0, lapse_s=0, slips_per_min=0, slip_s=0,
     explores_per_min=0, explore_s=0,
 )  # fmt: skip
 OPTIONS = BreakoutOptions(frame_skip=2, sticky=0.25, noops=30, serve_s=1.0)
-HUMAN = PERFECT.model_copy(update={"reaction_s": 6 / 35, "key_noise": 0.1, "noise_s": 0.2, "lapses_per_min": 10})
+HUMAN = PERFECT.model_copy(update={"reaction_s": 6 / 35, "slips_per_min": 70, "slip_s": 0.2, "lapses_per_min": 10})
 
 
 def enemy_state(*things: tuple[float, float]) -> dict[str, float]:
@@ -237,6 +237,20 @@ def test_breakout_serves_a_ball_that_nobody_serves():
         for _ in range(30):
             game.step([frozenset()] * 2)
         assert game.state()["ball_in_view"]
+
+
+def test_breakouts_script_holds_still_below_a_ball_that_comes_down_and_cares_less_for_one_that_flies_up():
+    def wishes(*balls: tuple[float, float], paddle: float) -> list[set]:
+        script, rest = BreakoutScript(), dict.fromkeys(Breakout.state_columns, 0.0)
+        rows = [rest | {"ball_x_px": x, "ball_y_px": y, "paddle_x_px": paddle} for x, y in balls]
+        return [set(script.wish(row, [])) for row in rows]
+
+    down, up = [(80, 100), (80, 104), (80, 108)], [(80, 108), (80, 104), (80, 100)]
+    assert wishes(*down, paddle=88) == [set(), set(), set()]
+    assert wishes(*down, paddle=92) == [set(), {"LEFT"}, {"LEFT"}] and wishes(*up, paddle=92)[1:] == [set(), set()]
+    assert wishes(*up, paddle=40)[1:] == [{"RIGHT"}, {"RIGHT"}]
+    assert wishes(*up, *down, paddle=92)[3:] == [set(), {"LEFT"}, {"LEFT"}]  # from where the ball has turned
+    assert wishes((math.nan, math.nan), paddle=92) == [{"FIRE"}]
 
 
 def test_who_explores_tries_keys_that_the_script_does_not_want():

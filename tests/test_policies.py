@@ -85,8 +85,9 @@ def test_round_trip_through_a_folder(tmp_path):
 
 def test_the_default_policy_is_what_params_yaml_says():
     params = read_params()
-    made = made_policy(params, {"latents": (params.latent_dim,), "frames": (1, 72, 128)}).eval()
-    assert {type(member) for member in made.policies} == {TwoStream} and made.window == params.sequence_length
+    made = made_policy(params, {"latents": (params.latent_dim,), "frames": (1, 72, 128)}, fps=30.0).eval()
+    assert {type(member) for member in made.policies} == {TwoStream}
+    assert (made.window, made.step) == (params.sequence_length, 2)
     assert len(made.policies) == params.policy_members
     frames = torch.zeros(2, params.section("two_stream", TwoStream.Section).frames, 1, 72, 128, dtype=torch.uint8)
     assert made(torch.zeros(2, made.window, params.latent_dim), frames).shape == (2, len(params.actions))

@@ -9,6 +9,17 @@ def test_a_window_ends_at_its_frame_and_repeats_the_first_frame_of_its_episode()
     assert window_indices([3, 2], 3).tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 2], [3, 3, 3], [3, 3, 4]]
 
 
+def test_a_window_may_leave_out_frames():
+    assert window_indices([4, 2], 3, step=2).tolist() == [
+        [0, 0, 0],
+        [0, 0, 1],
+        [0, 0, 2],
+        [0, 1, 3],
+        [4, 4, 4],
+        [4, 4, 5],
+    ]
+
+
 def test_no_window_holds_frames_of_two_episodes():
     lengths = [1, 7, 12, 3]
     episode = np.repeat(np.arange(4), lengths)

@@ -12,8 +12,8 @@ import numpy as np
 from stages.episodes.store import EpisodeStore
 
 
-def window_indices(lengths: Sequence[int], window: int) -> np.ndarray:
-    """int64 [N, window], N = sum(lengths): row i holds the window whose last frame is frame i.
+def window_indices(lengths: Sequence[int], window: int, step: int = 1) -> np.ndarray:
+    """int64 [N, window], N = sum(lengths): row i holds the window whose last frame is frame i, `step` frames apart.
 
     At the start of an episode its first frame is repeated, so that every frame has a window.
     """
@@ -21,7 +21,7 @@ def window_indices(lengths: Sequence[int], window: int) -> np.ndarray:
         raise ValueError(f"a window holds at least 1 frame, found {window}")
     lengths = np.asarray(lengths, dtype=np.int64)
     first = np.repeat(np.cumsum(lengths) - lengths, lengths)
-    back = np.arange(-window + 1, 1)
+    back = np.arange(-window + 1, 1) * step
     return np.maximum(np.arange(len(first))[:, None] + back, first[:, None])
 
 

@@ -35,29 +35,39 @@ class BreakoutOptions(AtariOptions):
 
 
 class BreakoutScript(Script):
-    """breakout: serve, then bring the paddle to where the ball will come down."""
+    """breakout: serve, follow the ball loosely while it flies up, then wait where it will come down."""
 
     walls = (8.0, 152.0)  # px between which the ball flies
     line = 187.0  # px from above at which the paddle meets it
-    step = 8.0  # px that a wish moves the paddle, on average
-    near = 5.0  # px off the ball's landing that still return it
+    step = 10.0  # px that a wish moves the paddle, on average
+    near = 6.0  # px off the ball's landing at which the paddle stops,
+    lost, loose = 10.0, 30.0  # and starts again, while the ball comes down and while it flies up
 
     def __init__(self):
-        self._ball: tuple[float, float] | None = None
+        self._flight: list[tuple[float, float]] = []  # of the ball, since it last turned
+        self._way = 0  # of the paddle: 1 to the right, -1 to the left
 
     def wish(self, state: State, pending: list[frozenset[str]]) -> frozenset[str]:
-        before, self._ball = self._ball, None
-        if math.isnan(state["ball_x_px"]):
+        ball = state["ball_x_px"], state["ball_y_px"]
+        if math.isnan(ball[0]):
+            self._flight, self._way = [], 0
             return frozenset({"FIRE"})
-        self._ball = x, y = state["ball_x_px"], state["ball_y_px"]
-        if before is None:
+        self._follow(ball)
+        if len(self._flight) == 1:
             return frozenset()
-        target = self._landing(x, y, x - before[0], y - before[1])
+        dx, dy = (now - first for now, first in zip(ball, self._flight[0], strict=True))
         moved = sum(("RIGHT" in wish) - ("LEFT" in wish) for wish in pending) * self.step
-        off = target - state["paddle_x_px"] - moved
-        if abs(off) < self.near:
-            return frozenset()
-        return frozenset({"RIGHT" if off > 0 else "LEFT"})
+        off = self._landing(*ball, dx, dy) - state["paddle_x_px"] - moved
+        enough = self.near if self._way * off > 0 else self.lost if dy > 0 else self.loose
+        self._way = 0 if abs(off) < enough else 1 if off > 0 else -1
+        return frozenset({1: {"RIGHT"}, -1: {"LEFT"}, 0: set()}[self._way])
+
+    def _follow(self, ball: tuple[float, float]) -> None:
+        if len(self._flight) > 1:
+            (x0, y0), (x1, y1) = self._flight[0], self._flight[-1]
+            if (ball[0] - x1) * (x1 - x0) < 0 or (ball[1] - y1) * (y1 - y0) <= 0:
+                self._flight = self._flight[-1:]
+        self._flight.append(ball)
 
     def _landing(self, x: float, y: float, dx: float, dy: float) -> float:
         """Where the ball meets the paddle's line, walls included; below it while it flies up."""

@@ -41,10 +41,11 @@ class HumanLikeScript:
             follow = self._tic + max(round((self._params.reaction_s + jitter) * self._rate), 0)
             last = self._wishes[-1][0] if self._wishes else 0
             self._wishes.append((max(follow, last), wish))
-        if self._slip[1] <= self._tic and self._random.random() < self._params.key_noise:
+        slips = self._params.slips_per_min / 60 * frame_s
+        if self._slip[1] <= self._tic and self._random.random() < slips:
             start = self._tic + int(self._random.integers(self._tics))
             wrong = str(self._random.choice(self._actions))
-            self._slip = (start, start + max(round(self._params.noise_s * self._rate), 1), wrong)
+            self._slip = (start, start + max(round(self._params.slip_s * self._rate), 1), wrong)
 
     def _wish(self, state: State, frame_s: float) -> frozenset[str]:
         """What the script wants or, while exploring, what chance wants: the same keys for a while."""

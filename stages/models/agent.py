@@ -156,11 +156,13 @@ class Agent:
         """
         if len(images) > self._batch:
             raise ValueError(f"{len(images)} games for an agent made for {self._batch} at a time")
+        earlier = (self._policy.window - 1) * self._policy.step
         for lane, row in zip(images, self._rows(images, states), strict=True):
-            past = self._past.setdefault(lane, deque([row] * (self._policy.window - 1), maxlen=self._policy.window))
+            past = self._past.setdefault(lane, deque([row] * earlier, maxlen=earlier + 1))
             past.append(row)
+        seen = {lane: list(self._past[lane])[:: self._policy.step] for lane in images}
         windows = [
-            self._padded(np.stack([np.stack([row[i] for row in self._past[lane]][-span:]) for lane in images]))
+            self._padded(np.stack([np.stack([row[i] for row in seen[lane][-span:]]) for lane in images]))
             for i, span in enumerate(self._policy.spans.get(name, self._policy.window) for name in self._policy.reads)
         ]
         return dict(zip(images, self._answered(windows), strict=False))

@@ -29,9 +29,10 @@ class Windows:
 
     def __init__(
         self, store: EpisodeStore, split: str, actions: Sequence[str], reads: Sequence[str], length: int,
-        limit_gb: float, *, spans: Mapping[str, int] | None = None, pictures: EpisodeStore | None = None,
+        limit_gb: float, *, step: int = 1, spans: Mapping[str, int] | None = None,
+        pictures: EpisodeStore | None = None,
     ):  # fmt: skip
-        """Windows of `length` frames, but of arrays in `spans` only so many, the last ones.
+        """Windows of `length` frames, each `step` after the one before; of arrays in `spans` only so many, the last.
 
         `pictures` is where frames are read from that the store, made of them, has not; ValueError where the two differ.
         """
@@ -50,7 +51,8 @@ class Windows:
         self.lengths = self.banks[0].lengths  # of the episodes that the windows end in, in frames
         if any(bank.lengths != self.lengths for bank in self.banks):
             raise ValueError(f"{store.path} is not made of the frames in {pictures.path}; run dvc repro")
-        self.rows, self._spans = window_indices(self.lengths, length), spans or {}
+        self.rows, self._spans = window_indices(self.lengths, length, step), spans or {}
+        self.fps = store.fps
         held, _ = store.concatenated("actions", split)
         self.actions = torch.from_numpy(held[:, action_columns(store, actions)]).bool()
 

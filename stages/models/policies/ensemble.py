@@ -20,7 +20,7 @@ class Composed(nn.Module):
         self.policies = nn.ModuleList(policies)
         first = policies[0]
         self.reads, self.shapes, self.window = first.reads, first.shapes, first.window
-        self.spans = first.spans
+        self.step, self.spans = first.step, first.spans
         self.independent_samples = first.independent_samples
 
 

@@ -31,19 +31,21 @@ class Policy(nn.Module):
     config: dict
 
     def __init__(
-        self, *, shapes: Mapping[str, Sequence[int]], window: int, actions: int, state: Mapping | None = None
+        self, *, shapes: Mapping[str, Sequence[int]], window: int, actions: int, step: int = 1,
+        state: Mapping | None = None,
     ):  # fmt: skip
         """`shapes` {array: shape of one frame's row}, `window` frames it looks back on, the current one included.
 
+        Each of them is `step` frames of the game after the one before.
         `state`: a `StateDesign` as JSON, for a policy that reads the state beside the picture.
         """
         super().__init__()
         self.reads = (*type(self).reads, *(["state"] if state else []))
         self.shapes = {name: tuple(shapes[name]) for name in self.reads}
-        self.window, self.actions = window, actions
+        self.window, self.step, self.actions = window, step, actions
         self.spans: dict[str, int] = {}
         self.config = {"shapes": {name: list(shape) for name, shape in self.shapes.items()}, "window": window}
-        self.config |= {"actions": actions} | ({"state": dict(state)} if state else {})
+        self.config |= {"step": step, "actions": actions} | ({"state": dict(state)} if state else {})
 
     def decides_from(self, size: int) -> None:
         """The last layer, made when all others are: of `size` features, and of the state."""

@@ -56,14 +56,23 @@ def arrays_read(params: Params) -> tuple[str, ...]:
     return (*kind_of(params.policy).reads, *(["state"] if params.state.columns else []))
 
 
-def made_policy(params: Params, shapes: Mapping[str, Sequence[int]], state: StateDesign | None = None) -> Ensemble:
+def made_policy(
+    params: Params, shapes: Mapping[str, Sequence[int]], fps: float, state: StateDesign | None = None
+) -> Ensemble:  # fmt: skip
     """Untrained policies as params.yaml asks for.
 
-    `shapes` {array of the store: shape of one frame's row}; `state`: what the training's state holds, where it is read.
+    `shapes` {array of the store: shape of one frame's row}; `fps` of the episodes; `state`: what the training's state
+    holds, where it is read.
     """
     kind, values = kind_of(params.policy), kind_of(params.policy).values(section_of(params), params)
-    common = {"shapes": shapes, "actions": len(params.actions), "state": state and state.as_json()}
+    common = {"shapes": shapes, "actions": len(params.actions), "step": window_step(params, fps)}
+    common |= {"state": state and state.as_json()}
     return Ensemble([kind(**common, **values) for _ in range(params.policy_members)])
+
+
+def window_step(params: Params, fps: float) -> int:
+    """How many frames of the game lie from one frame of a window to the next."""
+    return max(round(params.sequence_step_s * fps), 1)
 
 
 def save_policy(directory: str | Path, policy: Ensemble | Policy) -> None:

@@ -31,8 +31,8 @@ def main(count: int) -> None:
         samples, held = labels_of(video, count, choice, draw)
         scratch = scratch_of(params, f"clone_{count}_{draw}", [LATENT_STORE, chosen_file(count, choice)])
         policy, acting = clone_few(
-            partial(made_policy, params, windows.shapes), windows, video.actions.current[samples], held, settings,
-            compute, scratch=scratch,
+            partial(made_policy, params, windows.shapes, windows.fps), windows, video.actions.current[samples], held,
+            settings, compute, scratch=scratch,
         )  # fmt: skip
         save_cloned(cloned_folder(count, draw), policy, acting, params.actions)
 

@@ -15,7 +15,7 @@ from stages.models.acting import Acting
 from stages.models.cloning import Windows
 from stages.models.policies.ensemble import Ensemble
 from stages.models.policies.recurrent import Recurrent
-from stages.models.policies.registry import load_policy, save_policy
+from stages.models.policies.registry import load_policy, save_policy, window_step
 from stages.params import Params, read_params
 from stages.paths import EPISODES, LABELS, LATENT_STORE, LATENTS
 
@@ -59,9 +59,8 @@ def load_cloned(folder: Path, actions: Sequence[str]) -> tuple[Ensemble, Acting]
 
 def video_of(params: Params, split: str, folder: Path) -> Video:
     """A split with the latent actions in a folder."""
-    own, limit_gb = params.labelling, params.training.frames_in_ram_gb
-    latents = Windows(EpisodeStore(LATENT_STORE), split, params.actions, ("latents",), params.sequence_length, limit_gb)
-    return Video(latents, latent_actions_in(folder, split), own.reach, own.emphasis)
+    own = params.labelling
+    return Video(policy_windows(params, split), latent_actions_in(folder, split), own.reach, own.emphasis)
 
 
 def study_params() -> Params:
@@ -71,10 +70,9 @@ def study_params() -> Params:
 
 def policy_windows(params: Params, split: str) -> Windows:
     """What the policy that is cloned reads of a split, one window a frame."""
-    limit_gb = params.training.frames_in_ram_gb
-    return Windows(
-        EpisodeStore(LATENT_STORE), split, params.actions, Recurrent.reads, params.sequence_length, limit_gb
-    )  # fmt: skip
+    store, limit_gb = EpisodeStore(LATENT_STORE), params.training.frames_in_ram_gb
+    step = window_step(params, store.fps)
+    return Windows(store, split, params.actions, Recurrent.reads, params.sequence_length, limit_gb, step=step)
 
 
 def transitions(params: Params, past_frames: int) -> dict[str, Transitions]:
@@ -115,6 +113,7 @@ def latent_policy_maker(params: Params, train: Video) -> Callable[[], Recurrent]
     section = params.section("recurrent", Recurrent.Section)
     return partial(
         Recurrent, shapes=train.latents.shapes, window=params.sequence_length, actions=outputs,
+        step=window_step(params, train.latents.fps),
         hidden=params.labelling.policy_hidden, cell=params.cell, dropout=section.dropout,
     )  # fmt: skip
 

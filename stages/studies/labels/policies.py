@@ -76,8 +76,9 @@ class Learning:
     def pseudo_labels(self) -> tuple[nn.Module, Acting]:
         windows = {split: policy_windows(self.params, split) for split in self.videos}
         settings = FitSettings.from_sections(section_of(self.params), self.params.training)
+        train = windows["train"]
         return clone_pseudo_labels(
-            partial(made_policy, self.params, windows["train"].shapes), windows, self.videos, self.samples, self.held,
+            partial(made_policy, self.params, train.shapes, train.fps), windows, self.videos, self.samples, self.held,
             settings, self.compute, scratch=self._scratch("pseudo_labels"),
         )  # fmt: skip
 

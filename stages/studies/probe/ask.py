@@ -130,7 +130,7 @@ def policy_scores(chosen: Params, compute: Compute) -> dict[str, np.ndarray]:
     for split in ("val", "test"):
         windows = Windows(
             store, split, chosen.actions, policy.reads, policy.window, chosen.training.frames_in_ram_gb,
-            spans=policy.spans, pictures=pictures,
+            step=policy.step, spans=policy.spans, pictures=pictures,
         )  # fmt: skip
         found[split] = windows.logits(policy, compute.device).numpy()
     return found
