@@ -112,12 +112,11 @@ def test_a_long_recording_of_a_game_unlike_the_model_is_not_called_surer_than_it
     assert found.lag_low_ms <= 0 <= found.lag_high_ms
 
 
-@pytest.mark.parametrize("fps", [10, 30])
-def test_the_interval_holds_the_truth_as_often_as_it_says(fps):
+def test_the_interval_holds_the_truth_as_often_as_it_says():
     """Of 24 recordings at most four are missed: more would happen once in 250 times at 95 %."""
     held = 0
     for seed in range(24):
-        times, events, change = recording(fps, 0.02, seed=seed, length_s=120)
+        times, events, change = recording(15, 0.02, seed=seed, length_s=120)
         found = certificate(times, np.ones(len(times), bool), events, change, seed=0)
         held += found.lag_low_ms <= 20 <= found.lag_high_ms
     assert held >= 20

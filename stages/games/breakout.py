@@ -41,7 +41,7 @@ class BreakoutScript(Script):
     line = 187.0  # px from above at which the paddle meets it
     step = 10.0  # px that a wish moves the paddle, on average
     near = 6.0  # px off the ball's landing at which the paddle stops,
-    lost, loose = 10.0, 30.0  # and starts again, while the ball comes down and while it flies up
+    lost, loose = 10.0, 14.0  # and starts again, while the ball comes down and while it flies up
 
     def __init__(self):
         self._flight: list[tuple[float, float]] = []  # of the ball, since it last turned
