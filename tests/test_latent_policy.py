@@ -14,7 +14,7 @@ from stages.models.policies.ensemble import Ensemble
 class Constant(nn.Module):
     """A policy that always gives the same logits."""
 
-    reads, shapes, window, spans, independent_samples = ("latents",), {"latents": (2,)}, 3, {}, True
+    reads, shapes, window, step, spans, independent_samples = ("latents",), {"latents": (2,)}, 3, 1, {}, True
 
     def __init__(self, logits):
         super().__init__()
