@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from stages.commands.record import _last_words
-from stages.live import encoder, hands, playing, recording, screen
+from stages.live import encoder, hands, playing, recorder, recording, screen
 from stages.live.deciding import Decider
 from stages.live.playing import Run, play
 from stages.live.recorder import Plan, Switches
@@ -34,14 +35,16 @@ class Machine:
     def __init__(self):
         self.front, self.down, self.lacks = GAME, set(), []
         self.refused = self.blind = None
+        self.title, self.place = "game", REGION
         self.turn, self.each_turn = 0, lambda turn: None
         self.on_key = None
 
     def desktop(self):
         return SimpleNamespace(
             front=lambda: self.front,
-            title_of=lambda window: "game",
-            region_of=lambda window: REGION,
+            title_of=lambda window: self.title,
+            region_of=lambda window: self.place,
+            window_titled=lambda title: None,
             window_at=lambda x, y: GAME,
             key_states=lambda keys: {key: key in self.down for key in keys},
             lacking=lambda keys: [key for key in keys if key in self.lacks],
@@ -141,6 +144,19 @@ def test_stopped_before_the_game_was_in_front_leaves_no_files(machine, tmp_path)
     status = record(order(tmp_path, window=GAME), switches)
     assert status.frames == 0 and list(tmp_path.iterdir()) == []
     assert "no session was kept" in _last_words(status, tmp_path, "Key.f9")[0]
+
+
+def test_another_window_that_got_the_number_of_the_closed_game_is_not_recorded(machine, tmp_path, monkeypatch):
+    monkeypatch.setattr(recorder, "DISK_CHECK_S", 0.0)
+
+    def stranger(turn):
+        if turn == 5:
+            machine.title, machine.place = "mail", Region(10, 10, 30, 30)
+
+    machine.each_turn = stranger
+    plan = replace(order(tmp_path, window=GAME).plan, title="game", patience_s=0.2)
+    status = record(replace(order(tmp_path, window=GAME), plan=plan), Switches())
+    assert "was closed or hidden" in status.why_stopped and status.frames <= 5
 
 
 @pytest.mark.parametrize("fps", [0, 1e-9, 1e9, float("nan")])

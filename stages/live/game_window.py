@@ -25,6 +25,10 @@ class FollowedWindow:
     def __post_init__(self):
         self.called = self.title  # the title that it has now
 
+    def in_front(self, desktop: Desktop) -> bool:
+        """Whether keys go to it. The number of a closed window may be that of another one: `look` finds that out."""
+        return self.gone_since is None and desktop.front() == self.window
+
     def look(self, desktop: Desktop, camera: Camera, now: float) -> str | None:
         """Where it is now; the camera goes along to a new one. In words why it cannot go on, None where it can."""
         at, called = desktop.region_of(self.window), desktop.title_of(self.window)

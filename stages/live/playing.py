@@ -103,10 +103,10 @@ class GameWindow:
     def __call__(self) -> bool:
         if self._guard.error is not None:
             raise ValueError(f"the guard of the game's window failed, the agent stops: {self._guard.error}")
-        in_front = self._desktop.front() == self._window.window
+        in_front = self._window.in_front(self._desktop)
         if not in_front or self._clock.now() - self._looked > LOOK_S:
             self._look()
-        return in_front and not self._stop.is_set()
+        return in_front and self._window.gone_since is None and not self._stop.is_set()
 
     def _look(self) -> None:
         self._looked, was_there = self._clock.now(), self._window.gone_since is None

@@ -149,7 +149,7 @@ class Recorder:
         if self._switches.pause.is_set():
             self.status.state = "paused"
             return False
-        if self._window is not None and self._desktop.front() != self._window.window:
+        if self._window is not None and not self._window.in_front(self._desktop):
             self.status.state = f"waiting: another window than {self._plan.title!r} is in front"
             if self._window.gone_since is not None:
                 self.status.state = f"waiting: {self._plan.title!r} was closed, another one may come"

@@ -50,7 +50,7 @@ def test_a_signal_is_heard_after_openvino_was_dropped(agent):
 class Fixed:
     """An agent that takes its time and says the same of every picture."""
 
-    about = SimpleNamespace(acting=acting_of([0.5] * 3))
+    about = SimpleNamespace(acting=acting_of([0.5] * 3), state_columns=())
 
     def __init__(self, seconds, logit):
         self.seconds, self.logit = seconds, logit
@@ -58,7 +58,7 @@ class Fixed:
     def reset(self, lane):
         """It has no past."""
 
-    def logits(self, images):
+    def logits(self, images, states):
         time.sleep(self.seconds)
         return {lane: np.full(3, self.logit, np.float32) for lane in images}
 
