@@ -4,8 +4,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stages.episodes.conversion import SessionJob, convert_sessions, describe, plan_episodes, union_of_state_columns
+from stages.episodes.conversion import (
+    SessionJob,
+    convert_sessions,
+    describe,
+    plan_episodes,
+    recorded_size,
+    union_of_state_columns,
+)
 from stages.episodes.mirror import declared_mirror
+from stages.episodes.preprocess import picture_size
 from stages.episodes.splits import split_of
 from stages.episodes.store import StoreWriter
 from stages.episodes.timelines import episode_spans, frame_rate, read_timelines
@@ -23,13 +31,15 @@ def main() -> None:
     plan = plan_episodes(spans, split_of(episodes, **params.split.model_dump()))
     print(describe(timelines, plan))
 
+    height, width = picture_size(params.convert, recorded_size(recordings, next(iter(plan))))
+    picture = {"width": width, "height": height, "color": params.convert.color}
     attrs = {
         "action_names": list(next(iter(timelines.values())).action_names),
         "state_columns": union_of_state_columns(recordings, list(timelines)),
         "fps": frame_rate(timelines),
         "recordings": params.recordings,
         "mirror": declared_mirror(recordings, list(timelines)),
-        **params.convert.model_dump(),
+        **picture,
     }
     with StoreWriter(EPISODES, attrs=attrs) as store:
         jobs = [
@@ -42,14 +52,14 @@ def main() -> None:
                 state_columns=tuple(attrs["state_columns"]),
                 on_bad_line=params.align.on_bad_line,
                 picture_fps=params.align.picture_fps,
-                **params.convert.model_dump(),
+                **picture,
             )
             for session, members in plan.items()
         ]
         frames = sum(span.info.length for members in plan.values() for span in members)
         with tqdm(total=frames, unit=" frames", desc="convert") as bar:
             convert_sessions(jobs, params.workers, bar.update)
-    print(f"wrote {EPISODES}: {len(episodes)} episodes, {frames} frames")
+    print(f"wrote {EPISODES}: {len(episodes)} episodes, {frames} frames of {width} x {height} px")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 Every frame is predicted from the frames before it and its own; no key of the player goes in.
 """
 
-from stages.episodes.store import EpisodeStore
 from stages.evaluation import tables
 from stages.evaluation.baselines import PlayedSplit, blind_policies, press_statistics
 from stages.evaluation.blind import candidates
@@ -13,11 +12,11 @@ from stages.evaluation.split_report import PredictedSplit, evaluate_split, train
 from stages.learning.compute import Compute, prepare_compute
 from stages.models.acting import Acting
 from stages.models.agent import read_about
-from stages.models.cloning import Windows
+from stages.models.cloning import windows_of
 from stages.models.policies.policy import Policy
-from stages.models.policies.registry import load_policy, policy_input
+from stages.models.policies.registry import load_policy, stores_read
 from stages.params import Params, read_params
-from stages.paths import EPISODES, POLICY, POLICY_NETWORK, REPORTS, TEST_REPORTS
+from stages.paths import POLICY, POLICY_NETWORK, REPORTS, TEST_REPORTS
 from stages.run import run_stage
 
 
@@ -62,11 +61,8 @@ def interval_text(low: float | None, high: float | None) -> str:
 
 def predict_split(params: Params, split: str, policy: Policy, acting: Acting, compute: Compute) -> PredictedSplit:
     """The policy's logits for every frame of a split, and what the player did there."""
-    store = EpisodeStore(policy_input(params))
-    windows = Windows(
-        store, split, params.actions, policy.reads, policy.window, params.training.frames_in_ram_gb,
-        step=policy.step, spans=policy.spans, pictures=EpisodeStore(EPISODES),
-    )  # fmt: skip
+    store, pictures = stores_read(params)
+    windows = windows_of(policy, split, params, (store, pictures))
     times, lengths = store.concatenated("t", split)
     played = PlayedSplit(params.actions, windows.actions.numpy(), times, episode_index(lengths))
     logits = windows.logits(policy, compute.device).double().numpy()

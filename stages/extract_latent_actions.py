@@ -45,7 +45,8 @@ def main() -> None:
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
     if not compute.is_main:
         return
-    store, gap = EpisodeStore(EPISODES), params.latent_action.frame_gap
+    own = params.latent_action
+    store, gap = EpisodeStore(EPISODES, shrink=own.shrink), own.frame_gap
     model = load_latent_action(LATENT_ACTION_MODEL).to(compute.device)
     encode = partial(codes_of, model, compute=compute)
     copied = [name for name in ("actions", "t") if store.has(name)]

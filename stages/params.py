@@ -60,6 +60,7 @@ RENAMED = {
     "collect.player": "collect.script",
     "collect.script.key_noise": "collect.script.slips_per_min: slips a minute, not a share of the frames",
     "collect.script.noise_s": "collect.script.slip_s",
+    "augment.shift_px": "augment.shift: a share of the picture's longer side, not px",
     "collect.fights_per_session": "collect.episodes_per_session",
     "collect.max_fight_s": "collect.max_episode_s",
 }
@@ -115,8 +116,9 @@ class SplitParams(Section):
 
 
 class ConvertParams(Section):
-    width: Count
-    height: Count
+    width: Count | Literal["auto"]
+    height: Count | Literal["auto"]
+    pixels: Count
     color: Literal["gray", "rgb"]
 
 
@@ -147,6 +149,7 @@ class FitParams(Section):
 
 
 class AutoencoderParams(FitParams):
+    shrink: Count
     kind: Literal["dense", "spatial"]
     channels: Channels
     change_weight: NonNegative
@@ -162,7 +165,7 @@ class StateParams(Section):
 
 class AugmentParams(Section):
     flip: Literal["recorded", "none"] | dict[Name, Name]
-    shift_px: Whole
+    shift: Share
     brightness: Share
     contrast: Share
     cutout_px: Whole
@@ -193,6 +196,7 @@ class PlayParams(Section):
 
 
 class LatentActionParams(FitParams):
+    shrink: Count
     past_frames: Count
     frame_gap: Count
     tokens: tuple[Count, Count]
@@ -270,6 +274,7 @@ class LabellingParams(FitParams):
 
 
 class ProbeOnsetsParams(FitParams):
+    shrink: Count
     frames: Count
     leads: Annotated[tuple[Whole, ...], Field(min_length=1)]
     far_frames: Count
@@ -281,23 +286,8 @@ class ProbeOnsetsParams(FitParams):
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
 
-class MinutesParams(Section):
-    sessions: Annotated[tuple[Count, ...], Field(min_length=1)]
-    test_sessions: Count
-    seeds: Annotated[tuple[Whole, ...], Field(min_length=1)]
-    games: Count
-
-
-class SuiteParams(Section):
-    games: Annotated[tuple[Name, ...], Field(min_length=1)]
-    policies: Annotated[tuple[Name, ...], Field(min_length=1)]
-    seeds: Annotated[tuple[Whole, ...], Field(min_length=1)]
-    minutes: Positive
-    test_games: Count
-
-
 class Params(Section):
-    """All of params.yaml. Sections that are not named here belong to a kind (a game, a policy): see `section`."""
+    """All of params.yaml. Sections not named here belong to a game, a kind of policy or a study: see `section`."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Annotated[dict[str, Any], AfterValidator(MappingProxyType), PlainSerializer(dict)]]
@@ -312,12 +302,13 @@ class Params(Section):
     cell: Literal["gru", "lstm"]
     loss: Literal["focal", "bce"]
     sequence_length: Count
-    sequence_step_s: Annotated[float, Field(ge=0)]
+    sequence_step_s: NonNegative
     rare_actions: tuple[Name, ...]
     rare_factor: Positive
     class_weights: bool
     key_change_weight: Positive
     key_change_frames: Whole
+    keys_ahead_s: tuple[Positive, ...]
     seed: Whole
     threads: Count
     workers: Count
@@ -341,8 +332,6 @@ class Params(Section):
     latent_action: LatentActionParams
     labelling: LabellingParams
     probe_onsets: ProbeOnsetsParams
-    minutes: MinutesParams
-    suite: SuiteParams
 
     def section(self, name: str, kind: type[Kind]) -> Kind:
         """The section of a kind, checked by the kind's own class; ValueError as from `read_params`."""

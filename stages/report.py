@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.episodes.preprocess import preprocess
-from stages.episodes.store import EpisodeStore
+from stages.episodes.store import EpisodeStore, picture_of
 from stages.evaluation.figures.policy_figures import eventful_stretch
 from stages.evaluation.overlay import overlay_frames, write_video
 from stages.evaluation.predictions import Predictions, parse_predictions
@@ -52,7 +52,7 @@ def main() -> None:
 
     half = len(episode.times) // 2
     middle = next(frames_at(video, timeline, episode.times[half : half + 1]))
-    small = preprocess(middle, width=params.convert.width, height=params.convert.height, color=params.convert.color)
+    small = preprocess(middle, **picture_of(store))
     budget = page.VideoBudget()
     played = chapters.played(TEST_REPORTS / "play", budget)
     recorded = chapters.recorded(page.read_json(TIMELINES / "alignment.json"), store.episodes(), store.fps)

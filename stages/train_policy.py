@@ -14,20 +14,20 @@ from stages.learning.losses import bce_loss, focal_loss
 from stages.learning.training import FitSettings, fit, open_live, scratch_folder
 from stages.models.acting import fit_acting
 from stages.models.agent import About, write_agent
-from stages.models.cloning import CloningTask, Windows, window_weights
+from stages.models.cloning import CloningTask, window_weights, windows_of
 from stages.models.policies.pictures import set_background
-from stages.models.policies.registry import arrays_read, made_policy, policy_input, section_of
+from stages.models.policies.registry import arrays_read, made_policy, policy_input, section_of, stores_read
 from stages.models.policies.state import StateDesign
 from stages.models.reconstruction import background_of
 from stages.params import Params, StateParams, read_params
-from stages.paths import ENCODER, EPISODES, POLICY, POLICY_TRAINING
+from stages.paths import ENCODER, POLICY, POLICY_TRAINING
 from stages.run import run_stage
 
 # The params that the weights are a function of, beside the section of the policy's kind.
 LEARNED_FROM = {
     *("actions", "policy", "policy_members", "cell", "loss", "focal", "sequence_length", "sequence_step_s"),
-    *("rare_actions", "rare_factor", "class_weights", "key_change_weight", "key_change_frames", "augment", "state"),
-    *("seed", "threads", "device", "precision", "training"),
+    *("rare_actions", "rare_factor", "class_weights", "key_change_weight", "key_change_frames", "keys_ahead_s"),
+    *("augment", "state", "seed", "threads", "device", "precision", "training"),
 }
 
 
@@ -65,16 +65,13 @@ def main() -> None:
     params = read_params()
     section, source = section_of(params), policy_input(params)
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
-    store, pictures, limit_gb = EpisodeStore(source), EpisodeStore(EPISODES), params.training.frames_in_ram_gb
+    store, pictures = stores_read(params)
     reads = arrays_read(params)
     pairs = mirror_of(params, store.mirror, reads)
     shapes = {name: (store if store.has(name) else pictures).row_layout(name)[0] for name in reads}
     state = state_of_training(params.state, store) if "state" in reads else None
     policy = made_policy(params, shapes, store.fps, state)
-    seen = {"step": policy.step, "spans": policy.spans, "pictures": pictures}
-    train, val = (
-        Windows(store, split, params.actions, reads, policy.window, limit_gb, **seen) for split in (LEARNED, "val")
-    )
+    train, val = (windows_of(policy, split, params, (store, pictures)) for split in (LEARNED, "val"))
     augmented = None
     if "frames" in reads:
         bank = next(bank for bank in train.banks if bank.array == "frames")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.episodes.preprocess import preprocess
+from stages.episodes.preprocess import preprocess, shrunk
 from stages.episodes.windows import window_indices
 from stages.learning.checkpoints import save_model
 from stages.learning.compute import prepare_compute
@@ -86,6 +86,24 @@ def test_of_what_a_policy_sees_for_a_shorter_time_only_the_last_frames_are_kept(
     with torch.inference_mode():
         whole = policy(torch.from_numpy(latents[windows]), torch.from_numpy(small[windows[:, 2:]])).numpy()
     np.testing.assert_allclose(stepwise, whole, atol=1e-6)
+
+
+def test_a_policy_sees_the_whole_picture_and_the_encoder_a_smaller_one(parts, images):
+    torch.manual_seed(3)
+    policy = TwoStream(
+        shapes={"latents": [6], "frames": (1, 36, 64)}, window=4, frames=2, actions=3, hidden=[5], cell="gru",
+        channels=[4], strides=[4], norm="none", pooling="flatten", dense_sizes=[6], dropout=0.3,
+    ).eval()  # fmt: skip
+    about = replace(ABOUT, picture={"width": 64, "height": 36, "color": "gray"})
+    agent = Agent(about, policy, parts[0], COMPUTE, batch=9)
+    stepwise = np.stack([agent.logits({0: image})[0] for image in images])
+    seen = np.stack([preprocess(image, width=64, height=36, color="gray") for image in images])
+    windows, latents = window_indices([9], 4), encode_frames(parts[0], shrunk(seen, 2), COMPUTE)
+    with torch.inference_mode():
+        whole = policy(torch.from_numpy(latents[windows]), torch.from_numpy(seen[windows[:, 2:]])).numpy()
+    np.testing.assert_allclose(stepwise, whole, atol=1e-6)
+    with pytest.raises(ValueError, match="pictures of 70 x 36 px do not shrink to"):
+        Agent(replace(about, picture=about.picture | {"width": 70}), policy, parts[0], COMPUTE, batch=9)
 
 
 @pytest.mark.parametrize("kind", ["dense", "spatial"])

@@ -2,11 +2,11 @@
 
 import torch
 
-from stages.learning.augmentation import Augmentation, shifted
+from stages.learning.augmentation import Augmentation, flipped_where, shifted
 from stages.learning.fast.dropout import seed_dropout
 
 KEYS = torch.tensor([[True, False, False]] * 6)
-NONE = {"shift_px": 0, "brightness": 0.0, "contrast": 0.0, "cutout_px": 0, "background": torch.zeros(1, 12, 20)}
+NONE = {"shift": 0.0, "brightness": 0.0, "contrast": 0.0, "cutout_px": 0, "background": torch.zeros(1, 12, 20)}
 
 
 def frames() -> torch.Tensor:
@@ -20,6 +20,13 @@ def test_a_shift_moves_all_frames_of_a_window_and_repeats_the_edge():
     assert torch.equal(moved[..., 0, :-3], windows[..., 0, 3:]) and torch.equal(moved[..., 5, -1], windows[..., 3, -1])
 
 
+def test_only_the_named_windows_are_mirrored():
+    windows, which = frames(), torch.tensor([True, False, False, True, True, False])
+    mirrored = flipped_where(windows, which)
+    assert torch.equal(mirrored[which], windows[which].flip(-1)) and torch.equal(mirrored[~which], windows[~which])
+    assert torch.equal(windows, frames())  # the bank's own are left alone
+
+
 def test_nothing_asked_for_changes_nothing():
     assert torch.equal(Augmentation(**NONE)(frames(), KEYS)[0], frames())
 
@@ -27,7 +34,7 @@ def test_nothing_asked_for_changes_nothing():
 def test_every_shift_up_to_the_largest_happens_and_no_other():
     column = torch.arange(20, dtype=torch.uint8).expand(500, 1, 1, 12, 20)
     seed_dropout(0)
-    moved = Augmentation(**NONE | {"shift_px": 2})(column, KEYS)[0]
+    moved = Augmentation(**NONE | {"shift": 0.1})(column, KEYS)[0]
     assert set((10 - moved[:, 0, 0, 5, 10].int()).tolist()) == {-2, -1, 0, 1, 2}
 
 
@@ -36,7 +43,7 @@ def test_what_stands_still_is_not_shifted():
     windows = background.to(torch.uint8).repeat(20, 3, 1, 1, 1)
     windows[..., 5, 10] += 50  # a thing before it
     seed_dropout(0)
-    moved = Augmentation(**NONE | {"shift_px": 2, "background": background / 255})(windows, KEYS)[0]
+    moved = Augmentation(**NONE | {"shift": 0.1, "background": background / 255})(windows, KEYS)[0]
     changes = moved.int() - background
     assert ((changes == 0).sum(dim=(2, 3, 4)) == 12 * 20 - 1).all() and (changes.sum(dim=(2, 3, 4)) == 50).all()
     assert len({tuple(change[0].nonzero()[0].tolist()) for change in changes}) > 5
@@ -64,7 +71,7 @@ def test_a_square_is_cut_out_of_all_frames_at_one_place():
 
 
 def test_the_same_seed_draws_the_same():
-    whole = Augmentation(**NONE | {"shift_px": 3, "brightness": 0.2, "contrast": 0.2, "cutout_px": 4})
+    whole = Augmentation(**NONE | {"shift": 0.15, "brightness": 0.2, "contrast": 0.2, "cutout_px": 4})
     seed_dropout(3)
     first = whole(frames(), KEYS)[0]
     seed_dropout(3)

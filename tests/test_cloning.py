@@ -7,7 +7,8 @@ from sklearn.metrics import average_precision_score
 
 from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, episode_name
 from stages.learning.losses import key_change_weights
-from stages.models.cloning import CloningTask, Windows, mean_average_precision, window_weights
+from stages.models.cloning import CloningTask, Windows, mean_average_precision, now_and_ahead, window_weights
+from stages.models.policies.recurrent import Recurrent
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,8 @@ def store(tmp_path_factory):
 
 class LastLatent(torch.nn.Module):
     """A policy whose logits are the last latent."""
+
+    ahead = ()
 
     def forward(self, latents):
         return latents[:, -1]
@@ -103,3 +106,18 @@ def test_key_change_weights_by_hand():
     assert near.tolist() == [1, 1, 4, 4, 4, 1, 4, 4]
     assert key_change_weights(held, [3, 4, 1], 1, 4.0).tolist() == [1] * 8  # every episode holds what it began with
     assert key_change_weights(held, [8], 1, 1.0).tolist() == [1] * 8
+
+
+def test_keys_ahead_are_those_of_the_same_episode_and_beyond_its_end_the_last(store):
+    keys = torch.arange(5)[:, None]
+    assert now_and_ahead(keys, [3, 2], (1, 4)).tolist() == [[0, 1, 2], [1, 2, 2], [2, 2, 2], [3, 4, 4], [4, 4, 4]]
+    assert torch.equal(now_and_ahead(keys, [3, 2], ()), keys)
+
+
+def test_what_lies_ahead_is_learned_and_not_played():
+    """A network that must tell the keys to come has one more output an action for each moment, in training alone."""
+    policy = Recurrent(shapes={"latents": (2,)}, window=2, actions=3, ahead=(1, 5), hidden=[4], cell="gru", dropout=0.0)
+    latents = torch.rand(6, 2, 2)
+    assert policy.train()(latents).shape == (6, 9) and policy.eval()(latents).shape == (6, 3)
+    assert torch.equal(policy(latents), policy.train()(latents)[:, :3])
+    assert Recurrent(**policy.config).ahead == (1, 5)

@@ -55,7 +55,7 @@ def project(tmp_path, monkeypatch):
     tree |= {"recordings": "data/raw/mine", "workers": 1, "actions": ["LEFT", "SHOOT"], "rare_actions": []}
     tree["evaluate"]["composite"] = {"SHOOT": 1.0}
     tree["latent_action"]["probe_actions"] = ["LEFT"]
-    tree["convert"] = {"width": 16, "height": 12, "color": "gray"}
+    tree["convert"] = {"width": 16, "height": 12, "pixels": 36864, "color": "gray"}
     tree["split"] = {"unit": "session", "val": ["c"], "test": ["d"], "seed": 0}
     monkeypatch.chdir(tmp_path)
     for stem in "abcd":
@@ -99,7 +99,7 @@ def test_every_episode_becomes_an_episode_with_its_frames_labels_and_result(proj
 
 
 def test_rgb_is_kept_where_params_say_so(project):
-    set_params(project, convert={"width": 32, "height": 24, "color": "rgb"})
+    set_params(project, convert={"width": 32, "height": 24, "pixels": 36864, "color": "rgb"})
     convert.main()
     store = EpisodeStore("data/episodes.zarr")
     assert store.row_layout("frames") == ((3, 24, 32), np.dtype(np.uint8))

@@ -62,7 +62,8 @@ def test_cloning_from_few_labels_tells_what_they_show_and_nothing_else(tmp_path)
 class Expecting(nn.Module):
     """Expects code 0 where the first latent is above 0, else code 1, and is nearly sure of it."""
 
-    reads, shapes, window, step, spans, independent_samples = ("latents",), {"latents": (2,)}, 1, 1, {}, True
+    reads, shapes, window, step, spans, ahead = ("latents",), {"latents": (2,)}, 1, 1, {}, ()
+    independent_samples = True
 
     def forward(self, latents):
         sign = torch.sign(latents[:, -1, :1])

@@ -70,7 +70,7 @@ def test_a_row_gets_its_sessions_and_the_games_that_it_plays(project):
         table.writerow(["val", "script", VALIDATION_SEEDS + 31, 1, 9])
     params = read_params()
     workspace = Workspace("w", {})
-    prepare(workspace, params, recorded, ["a", "b"])
+    prepare(workspace, params, recorded, ["a", "b"], 96)
     copied = {path.name for path in (workspace.folder / "data/raw" / params.game).iterdir()}
     assert copied == {f"{name}{end}" for name in "ab" for end in (".mp4", "_frames.jsonl", "_events.jsonl")}
     with (workspace.folder / PLAY_BASELINES / "returns.csv").open(newline="") as file:
@@ -80,11 +80,11 @@ def test_a_row_gets_its_sessions_and_the_games_that_it_plays(project):
 
 
 def test_rows_as_a_table_and_as_a_curve():
-    row = {"sessions": 7, "seed": 0, "train_frames": 5818, "train_minutes": 8.31, "onset_f1": 0.654, "seconds": 361.2,
+    row = {"sessions": 7, "seed": 0, "train_frames": 5818, "minutes": 8.31, "onset_f1": 0.654, "seconds": 361.2,
            "return_fraction": 0.9, "return_fraction_low": 0.8, "return_fraction_high": 1.0}  # fmt: skip
     lines = table([row]).splitlines()
-    assert lines[0] == "| sessions | train frames | train minutes | seed | return fraction | onset f1 | seconds |"
+    assert lines[0] == "| sessions | train frames | minutes | seed | return fraction | onset f1 | seconds |"
     assert lines[2] == "| 7 | 5,818 | 8.31 | 0 | 0.90 (0.80-1.00) | 0.65 | 361 |"
-    figure = minutes_figure([row, row | {"sessions": 20, "train_minutes": 25.0, "return_fraction": 1.0}])
+    figure = minutes_figure([row, row | {"sessions": 20, "minutes": 25.0, "return_fraction": 1.0}])
     assert [len(axis.lines[0].get_xdata()) for axis in figure.axes[:2]] == [2, 2]
     assert np.allclose(figure.axes[0].lines[0].get_ydata(), [0.9, 1.0])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from stages.episodes.decode import read_small_frames
-from stages.episodes.preprocess import preprocess
+from stages.episodes.preprocess import picture_size, preprocess, shrunk, shrunk_to
+from stages.params import ConvertParams
 from stages.recordings.video import VideoWriter, read_frames
 
 
@@ -117,3 +118,37 @@ def test_only_wanted_frames_are_given(video):
 def test_too_short_a_video_says_how_many_frames_it_has(video):
     with pytest.raises(ValueError, match=r"v.mp4 has 12 frames, at least 13 are expected"):
         list(read_small_frames(video, width=64, height=32, color="gray", wanted=np.ones(13, bool)))
+
+
+@pytest.mark.parametrize(
+    ("source", "asked", "size"),
+    [
+        ((720, 1280), {}, (144, 256)),
+        ((210, 160), {}, (210, 160)),  # small enough as it is
+        ((1050, 1680), {}, (150, 240)),
+        ((1080, 1920), {"pixels": 100_000}, (234, 416)),
+        ((720, 1280), {"width": 100}, (56, 100)),
+        ((720, 1280), {"height": 36}, (36, 64)),
+        ((720, 1280), {"width": 128, "height": 128}, (128, 128)),
+        ((3, 4000), {"pixels": 100}, (1, 360)),
+    ],
+)
+def test_pictures_keep_the_aspect_of_the_recording(source, asked, size):
+    params = ConvertParams(**{"width": "auto", "height": "auto", "pixels": 36864, "color": "gray"} | asked)
+    assert picture_size(params, source) == size
+
+
+def test_shrunk_pictures_are_the_means_of_whole_cells_for_every_frame_and_colour():
+    frames = np.random.default_rng(0).integers(0, 256, (2, 3, 6, 8), dtype=np.uint8)
+    cells = frames.reshape(2, 3, 3, 2, 4, 2).mean(axis=(3, 5))
+    assert np.abs(shrunk(frames, 2) - cells).max() <= 0.5
+    assert shrunk(frames, 1) is frames
+    assert shrunk(frames[..., :5, :7], 2).shape == (2, 3, 2, 3) and shrunk(frames, 20).shape == (2, 3, 1, 1)
+
+
+def test_a_model_made_for_other_pictures_is_refused():
+    frames = np.zeros((1, 1, 144, 256), np.uint8)
+    assert shrunk_to(frames, (72, 128)).shape == (1, 1, 72, 128) and shrunk_to(frames, (144, 256)) is frames
+    for size in ((72, 96), (300, 500)):
+        with pytest.raises(ValueError, match="pictures of 256 x 144 px do not shrink to"):
+            shrunk_to(frames, size)

@@ -8,6 +8,7 @@ import yaml
 from dvc.utils.hydra import apply_overrides
 
 from stages.commands.preset import latent_action_cost, names, read_preset, with_preset
+from stages.episodes.preprocess import picture_size, shrunk_size
 from stages.models.latent_action import LatentActionDesign, LatentActionModel
 from stages.params import read_params
 
@@ -79,7 +80,8 @@ def test_the_network_of_the_literature_makes_its_grid_of_the_console_s_picture(t
         text = with_preset(text, read_preset(name))
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     params = read_params(tmp_path / "params.yaml")
-    own, size = params.latent_action, (params.convert.height, params.convert.width)
+    own = params.latent_action
+    size = shrunk_size(picture_size(params.convert, (params.collect.height, params.collect.width)), own.shrink)
     model = LatentActionModel(
         LatentActionDesign.from_section(own, labels=0, height=size[0], width=size[1], in_channels=1)
     ).eval()

@@ -8,6 +8,7 @@ from stages.evaluation.figures.suite import suite_figure
 from stages.games.catalog import bundled
 from stages.params import read_params
 from stages.studies.row import made_by
+from stages.studies.suite.inputs import SuiteParams
 from stages.studies.suite.record import minutes_of, splits
 from stages.studies.suite.summarise import median, table
 from stages.studies.workspace import Workspace, preset
@@ -52,7 +53,7 @@ def test_a_row_a_training_and_none_where_nothing_is_defined():
     assert [label.get_text() for label in figure.axes[0].get_legend().get_texts()] == ["cnn", "vit"]
 
 
-@pytest.mark.parametrize("game", read_params().suite.games)
+@pytest.mark.parametrize("game", read_params().section("suite", SuiteParams).games)
 def test_a_preset_sets_all_that_is_the_games_own(game, tmp_path, monkeypatch):
     """dvc.yaml counts on it: it does not name these params of the project."""
     changes = preset(game)

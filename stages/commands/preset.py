@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from torch.utils.flop_counter import FlopCounterMode
 
+from stages.episodes.preprocess import CHANNELS, picture_size, shrunk_size
 from stages.models.latent_action import LatentActionDesign, LatentActionModel
 from stages.params import Params, read_params, read_text, tree_of, validated
 from stages.run import run_stage
@@ -78,12 +79,13 @@ def latent_action_cost(params: Params) -> tuple[int, int]:
 
     Counted forwards and backwards, without the roll-outs (`rollout_share`) and the optimizer.
     """
-    own, size = params.latent_action, params.convert
-    channels = 1 if size.color == "gray" else 3
+    own, channels = params.latent_action, CHANNELS[params.convert.color]
+    source = params.collect.height, params.collect.width
+    height, width = shrunk_size(picture_size(params.convert, source), own.shrink)
     model = LatentActionModel(
-        LatentActionDesign.from_section(own, labels=0, height=size.height, width=size.width, in_channels=channels)
+        LatentActionDesign.from_section(own, labels=0, height=height, width=width, in_channels=channels)
     )
-    frames = torch.zeros(1, own.past_frames + 2, channels, size.height, size.width)
+    frames = torch.zeros(1, own.past_frames + 2, channels, height, width)
     with FlopCounterMode(display=False) as counter:
         model(frames).frame.sum().backward()
     return sum(parameter.numel() for parameter in model.parameters()), counter.get_total_flops()

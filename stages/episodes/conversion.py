@@ -7,6 +7,7 @@ shard of frames at a time, however long a session is.
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,8 +20,10 @@ from stages.episodes.splits import SPLITS
 from stages.episodes.store import SHARD, EpisodeInfo, create_episode, episode_name, write_rows
 from stages.recordings.files import session_path
 from stages.recordings.logs import state_columns
+from stages.recordings.pictures import read_pictures
 from stages.recordings.session import Session, read_session
 from stages.recordings.timeline import Timeline, read_timeline
+from stages.recordings.video import read_frames
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,14 @@ def union_of_state_columns(recordings: Path, sessions: Sequence[str]) -> list[st
         if path.exists():
             columns.update(dict.fromkeys(state_columns(path)))
     return list(columns)
+
+
+def recorded_size(recordings: Path, session: str) -> tuple[int, int]:
+    """(H, W) of the pictures of a session in px."""
+    folder = recordings / session
+    pictures = read_pictures(folder) if folder.is_dir() else read_frames(session_path(recordings, session, "video"))
+    with closing(pictures):
+        return next(pictures).shape[:2]
 
 
 def convert_sessions(jobs: Sequence[SessionJob], workers: int, on_frames: Callable[[int], None]) -> None:

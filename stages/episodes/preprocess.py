@@ -5,9 +5,14 @@ shrinks a screen by ten and differ by more than a hundred grey levels. Grey is B
 cv2.COLOR_BGR2GRAY has it, and comes before the resize: a third of the bytes to average.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
+from stages.params import ConvertParams
+
+AUTO = "auto"
 CHANNELS = {"gray": 1, "rgb": 3}
 
 
@@ -22,3 +27,47 @@ def preprocess(image_bgr: np.ndarray, *, width: int, height: int, color: str) ->
         return cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA)[None]
     small = cv2.resize(image_bgr, (width, height), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(cv2.cvtColor(small, cv2.COLOR_BGR2RGB).transpose(2, 0, 1))
+
+
+def shrunk(frames: np.ndarray, by: int) -> np.ndarray:
+    """Frames uint8 [..., H, W] at an integer fraction of their size: [..., H // by, W // by], but at least a pixel."""
+    if by == 1:
+        return frames
+    height, width = shrunk_size(frames.shape[-2:], by)
+    small = np.empty((*frames.shape[:-2], height, width), np.uint8)
+    for target, plane in zip(small.reshape(-1, height, width), frames.reshape(-1, *frames.shape[-2:]), strict=True):
+        cv2.resize(plane, (width, height), dst=target, interpolation=cv2.INTER_AREA)
+    return small
+
+
+def shrunk_size(size: Sequence[int], by: int) -> tuple[int, int]:
+    """(H, W) of what `shrunk` makes of pictures of a size (H, W)."""
+    return max(size[0] // by, 1), max(size[1] // by, 1)
+
+
+def shrunk_to(frames: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Frames uint8 [..., H, W] as `shrunk` makes them of that size (H, W); ValueError where it makes none."""
+    by = max(round(frames.shape[-2] / size[0]), 1)
+    if shrunk_size(frames.shape[-2:], by) != tuple(size):
+        found = f"{frames.shape[-1]} x {frames.shape[-2]}"
+        raise ValueError(f"pictures of {found} px do not shrink to {size[1]} x {size[0]} px; train anew (dvc repro)")
+    return shrunk(frames, by)
+
+
+def picture_size(convert: ConvertParams, source: Sequence[int]) -> tuple[int, int]:
+    """(H, W) of the pictures that are made of a source (H, W).
+
+    Where the params leave it open: its own size, or what has its aspect and at most so many pixels. A width that is a
+    multiple of 8.
+    """
+    height, width = source
+    if convert.width != AUTO and convert.height != AUTO:
+        return convert.height, convert.width
+    if convert.width != AUTO:
+        return max(round(convert.width * height / width), 1), convert.width
+    if convert.height != AUTO:
+        return convert.height, max(round(convert.height * width / height), 1)
+    if height * width <= convert.pixels:
+        return height, width
+    fitted = max(int((convert.pixels * width / height) ** 0.5) // 8 * 8, 8)
+    return max(round(fitted * height / width), 1), fitted

@@ -17,12 +17,14 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
+from stages.episodes.preprocess import shrunk, shrunk_size
 from stages.episodes.splits import SPLITS
 
 SCHEMA = "understudy-episodes/2"
 CHUNK = 64
 SHARD = 1024
 MIRRORED = "mirrored"  # the split of train's episodes as in a mirror, see mirror.py
+FRAMES = "frames"
 LEARNED = "learned"  # train and mirrored
 ROOT_ATTRS = ("action_names", "state_columns", "fps", "recordings")
 
@@ -117,8 +119,9 @@ def write_rows(array: zarr.Array, values: np.ndarray) -> None:
 class EpisodeStore:
     """Reads a store; ValueError with what to do when it is missing, half-written or of another schema."""
 
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
+    def __init__(self, path: str | Path, *, shrink: int = 1):
+        """`shrink`: frames are read at that fraction of their size."""
+        self.path, self._shrink = Path(path), shrink
         if not self.path.exists():
             raise ValueError(f"{self.path} does not exist; run dvc repro, which writes it (stage convert)")
         try:
@@ -177,11 +180,15 @@ class EpisodeStore:
     def row_layout(self, array: str) -> tuple[tuple[int, ...], np.dtype]:
         """Shape and dtype of one row (one frame) of an array."""
         first = self._array(self._episodes[0].name, array)
-        return tuple(first.shape[1:]), np.dtype(first.dtype)
+        shape = tuple(first.shape[1:])
+        if array == FRAMES:
+            shape = (*shape[:-2], *shrunk_size(shape[-2:], self._shrink))
+        return shape, np.dtype(first.dtype)
 
     def read(self, name: str, array: str, start: int | None = None, stop: int | None = None) -> np.ndarray:
         """Rows start:stop of an episode's array, [T, ...]."""
-        return np.asarray(self._array(name, array)[start:stop])
+        rows = np.asarray(self._array(name, array)[start:stop])
+        return shrunk(rows, self._shrink) if array == FRAMES else rows
 
     def blocks(self, array: str, split: str | None = None) -> Iterator[np.ndarray]:
         """A split's rows end to end in blocks of at most one shard, [<= SHARD, ...]."""
@@ -213,6 +220,11 @@ class EpisodeStore:
             )
         self._opened[name, array] = self._groups[name][array]
         return self._opened[name, array]
+
+
+def picture_of(store: EpisodeStore) -> dict[str, int | str]:
+    """What `preprocess` is told of the frames: width, height, color."""
+    return {name: store.attrs[name] for name in ("width", "height", "color")}
 
 
 def action_columns(store: EpisodeStore, actions: Sequence[str]) -> list[int]:

@@ -5,6 +5,7 @@ Random shift: Kostrikov et al. 2021 (DrQ), section 3.1. Random numbers: fast/dro
 
 from dataclasses import dataclass
 
+import cv2
 import torch
 from torch import Tensor
 
@@ -13,13 +14,14 @@ from stages.learning.fast.dropout import uniform
 
 @dataclass(frozen=True)
 class Augmentation:
-    """The params `augment`: the largest shift in px, changes of brightness and contrast, the square in px.
+    """The params `augment`: the largest shift as a share of the longer side, changes of brightness and contrast, the
+    square in px.
 
     `background` [C, H, W] in 0..1 stays where it is: a shift moves what differs from it.
     `mirrored` int64 [A]: half of the windows are seen in a mirror, and each action is that of this column; None: none.
     """
 
-    shift_px: int
+    shift: float
     brightness: float
     contrast: float
     cutout_px: int
@@ -27,14 +29,15 @@ class Augmentation:
     mirrored: Tensor | None = None
 
     def __call__(self, frames: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames uint8 [B, T, C, H, W] and actions [B, A] -> the same types and shapes."""
+        """Frames uint8 [B, T, C, H, W] and actions [B, A], or those of several moments -> the same types and shapes."""
         if self.mirrored is not None:
             flipped = uniform(len(frames)) < 0.5
-            frames = torch.where(flipped[:, None, None, None, None], frames.flip(-1), frames)
-            actions = torch.where(flipped[:, None], actions[:, self.mirrored], actions)
-        if self.shift_px:
+            frames = flipped_where(frames, flipped)
+            by_moment = actions.unflatten(1, (-1, len(self.mirrored)))
+            actions = torch.where(flipped[:, None], by_moment[..., self.mirrored].flatten(1), actions)
+        if largest := round(self.shift * max(frames.shape[-2:])):
             background = (self.background * 255).round().to(torch.int16)
-            changes = shifted(frames - background, self._whole(len(frames), 2, -self.shift_px, self.shift_px))
+            changes = shifted(frames - background, self._whole(len(frames), 2, -largest, largest))
             frames = (background + changes).clamp_(0, 255).to(torch.uint8)
         if self.cutout_px:
             frames = self._cut_out(frames)
@@ -66,11 +69,26 @@ class Augmentation:
         return frames
 
 
+def flipped_where(frames: Tensor, which: Tensor) -> Tensor:
+    """Those of the windows uint8 [B, T, C, H, W] that bool [B] names, from right to left."""
+    frames = frames.clone()
+    for window in which.nonzero().flatten().tolist():
+        for picture in frames[window].flatten(0, 1).numpy():
+            cv2.flip(picture, 1, dst=picture)  # torch's own takes ten times as long
+    return frames
+
+
 def shifted(frames: Tensor, by: Tensor) -> Tensor:
     """Each window [T, C, H, W] of [B, ...] moved by int64 [B, 2] px down and to the right; its edges are repeated."""
-    height, width = frames.shape[-2:]
-    rows = (torch.arange(height) - by[:, :1]).clamp_(0, height - 1)
-    columns = (torch.arange(width) - by[:, 1:]).clamp_(0, width - 1)
-    return torch.stack(
-        [window[:, :, row[:, None], column] for window, row, column in zip(frames, rows, columns, strict=True)]
-    )
+    moved = torch.empty_like(frames)
+    for target, window, (down, right) in zip(moved, frames, by.tolist(), strict=True):
+        target.copy_(_moved(_moved(window, down, -2), right, -1))
+    return moved
+
+
+def _moved(window: Tensor, by: int, dim: int) -> Tensor:
+    size = window.shape[dim]
+    kept = window.narrow(dim, max(-by, 0), size - abs(by))
+    edge = window.narrow(dim, 0 if by > 0 else size - 1, 1)
+    beyond = edge.expand(*(abs(by) if at == dim % window.dim() else -1 for at in range(window.dim())))
+    return torch.cat([beyond, kept] if by > 0 else [kept, beyond], dim)

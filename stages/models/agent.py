@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from stages.episodes.preprocess import preprocess
-from stages.episodes.store import EpisodeStore
+from stages.episodes.preprocess import CHANNELS, preprocess, shrunk_to
+from stages.episodes.store import EpisodeStore, picture_of
 from stages.learning.checkpoints import read_json, write_json
 from stages.learning.compute import Compute
 from stages.models.acting import Acting
@@ -56,7 +56,7 @@ class About:
             actions=params.actions,
             keys={action: params.keys[action] for action in params.actions},
             fps=store.fps,
-            picture={name: store.attrs[name] for name in ("width", "height", "color")},
+            picture=picture_of(store),
             labels={"rule": params.labels.rule, "delay_ms": params.labels.delay_ms},
             state_columns=tuple(state_columns),
             learned_from=learned_from,
@@ -169,9 +169,13 @@ class Agent:
 
     def _rows(self, images, states) -> list[tuple[np.ndarray, ...]]:
         """What the policy reads of each lane's present frame, an array for each of its `reads`."""
-        small = self._padded(np.stack([preprocess(image, **self.about.picture) for image in images.values()]))
+        seen = self._padded(np.stack([preprocess(image, **self.about.picture) for image in images.values()]))
         columns = [
-            small if name == "frames" else self._encoded(small) for name in self._policy.reads if name != "state"
+            shrunk_to(seen, self._policy.shapes[name][-2:])
+            if name == "frames"
+            else self._encoded(shrunk_to(seen, self._encoder.background.shape[-2:]))
+            for name in self._policy.reads
+            if name != "state"
         ]
         if self.reads_state:
             if states is None:
@@ -197,10 +201,14 @@ class Agent:
         return np.concatenate([rows, np.repeat(rows[:1], missing, axis=0)]) if missing else rows
 
     def _require_parts_that_fit(self) -> None:
-        size = (self.about.picture["height"], self.about.picture["width"])
-        made = {"frames": ({"gray": 1, "rgb": 3}[self.about.picture["color"]], *size)}
+        about = self.about.picture
+        picture = np.empty((CHANNELS[about["color"]], about["height"], about["width"]), np.uint8)
+        made = {}
         if self._encoder is not None:
+            shrunk_to(picture, self._encoder.background.shape[-2:])
             made["latents"] = tuple(self._encoder.latent_shape)
+        if "frames" in self._policy.shapes:
+            made["frames"] = shrunk_to(picture, self._policy.shapes["frames"][-2:]).shape
         for name, shape in self._policy.shapes.items():
             if name in made and made[name] != shape:
                 raise ValueError(

@@ -17,6 +17,9 @@ from stages.episodes.store import LEARNED, MIRRORED, EpisodeStore, action_column
 from stages.episodes.windows import FrameBank, MirroredBank, window_indices
 from stages.learning.fast.threads import in_threads
 from stages.learning.losses import inverse_share_weights, key_change_weights, rare_window_weights
+from stages.models.policies.ensemble import Ensemble
+from stages.models.policies.policy import Policy
+from stages.params import Params
 
 NO_CODE = -1  # in the codes of windows that have none to come
 EVALUATION_BATCH = 256  # windows; spatial latents and frames are large
@@ -89,6 +92,17 @@ class Windows:
         return policy(*(values.to(device) for values in self.take(part))).float().cpu()
 
 
+def windows_of(
+    policy: Policy | Ensemble, split: str, params: Params, stores: tuple[EpisodeStore, EpisodeStore]
+) -> Windows:  # fmt: skip
+    """What a policy is given of a split; `stores` as `registry.stores_read` opens them."""
+    store, pictures = stores
+    return Windows(
+        store, split, params.actions, policy.reads, policy.window, params.training.frames_in_ram_gb,
+        step=policy.step, spans=policy.spans, pictures=pictures,
+    )  # fmt: skip
+
+
 def _pictures(pictures: EpisodeStore, store: EpisodeStore, split: str, limit_gb: float) -> FrameBank | MirroredBank:
     """The frames of a split of `store`, which another store holds: those of mirrored episodes are flipped."""
     mirrored = any(episode.split == MIRRORED for episode in store.episodes(split))
@@ -114,19 +128,24 @@ class CloningTask:
         """`augmented` turns the frames [B, T, C, H, W] and actions [B, A] of a batch into others that fit as well."""
         self.model, self.train, self.val, self._augmented = model, train, val, augmented
         self._loss, self._weights, self._device, self._seed = loss, weights, device, seed
+        self._targets = now_and_ahead(train.actions, train.lengths, model.ahead)
 
     def order(self, number: int) -> np.ndarray:
         return np.random.default_rng([self._seed, number]).permutation(len(self.train))
 
     def loss(self, model, samples):
-        inputs, targets = self.train.take(samples), self.train.actions[samples]
+        inputs, targets = self.train.take(samples), self._targets[samples]
         if self._augmented is not None:
             at = list(self.train.shapes).index("frames")
             inputs[at], targets = self._augmented(inputs[at], targets)
         inputs = [values.to(self._device) for values in inputs]
         targets, weights = targets.to(self._device), self._weights[samples].to(self._device)
-        logits = model(*inputs)  # [B, A], or [members, B, A] of an ensemble in training
-        return self._loss(logits, targets.expand_as(logits), weights=weights), {}
+        logits = model(*inputs)  # [B, A * moments], or [members, ...] of an ensemble in training
+        present, targets = self.train.actions.shape[1], targets.expand_as(logits)
+        loss = self._loss(logits[..., :present], targets[..., :present], weights=weights)
+        if logits.shape[-1] > present:
+            loss = loss + self._loss(logits[..., present:], targets[..., present:])
+        return loss, {}
 
     def validate(self, model) -> dict[str, float]:
         logits, truth = self.val.logits(model, self._device), self.val.actions
@@ -134,6 +153,16 @@ class CloningTask:
             "ap": mean_average_precision(truth.numpy(), logits.numpy()),
             "loss": self._loss(logits, truth).item(),
         }
+
+
+def now_and_ahead(actions: Tensor, lengths: Sequence[int], ahead: Sequence[int]) -> Tensor:
+    """The keys [N, A] of the frames of episodes with these `lengths`, and those so many frames later: [N, A * moments].
+
+    Beyond the end of an episode its last frame counts.
+    """
+    last = np.repeat(np.cumsum(lengths) - 1, lengths)
+    rows = [np.minimum(np.arange(len(last)) + later, last) for later in (0, *ahead)]
+    return torch.cat([actions[row] for row in rows], dim=1)
 
 
 class FewLabelsTask(CloningTask):

@@ -15,6 +15,7 @@ from stages.params import Channels, Count, FitParams, Params
 
 class CnnParams(FitParams):
     frames: Count
+    shrink: Count
     channels: Channels
     strides: Channels
     norm: Norm

@@ -20,12 +20,12 @@ class Composed(nn.Module):
         self.policies = nn.ModuleList(policies)
         first = policies[0]
         self.reads, self.shapes, self.window = first.reads, first.shapes, first.window
-        self.step, self.spans = first.step, first.spans
+        self.step, self.spans, self.ahead = first.step, first.spans, first.ahead
         self.independent_samples = first.independent_samples
 
 
 class Ensemble(Composed):
-    """The mean of the policies' logits [B, A]; in training those of each [members, B, A], for each learns alone."""
+    """The mean of the policies' logits [B, A]; in training those of each [members, B, ...], for each learns alone."""
 
     def forward(self, *inputs: Tensor) -> Tensor:
         logits = torch.stack([policy(*inputs) for policy in self.policies])

@@ -56,12 +56,17 @@ def normalisation(kind: Norm, channels: int) -> nn.Module:
 
 
 def convolutions(in_channels: int, channels: Sequence[int], strides: Sequence[int], norm: Norm) -> nn.Sequential:
-    """3 x 3 convolutions, each with its stride, a normalisation and ReLU; ValueError where lengths differ."""
+    """Convolutions, each with its stride, a normalisation and ReLU; ValueError where lengths differ.
+
+    They look at 3 x 3 numbers, or at 2 stride - 1 each way, so that neighbours always overlap.
+    """
     if len(channels) != len(strides):
         raise ValueError(f"{len(channels)} channels {list(channels)}, but {len(strides)} strides {list(strides)}")
     layers: list[nn.Module] = []
     for before, after, stride in zip((in_channels, *channels), channels, strides, strict=False):
-        layers += [nn.Conv2d(before, after, 3, stride, padding=1), normalisation(norm, after), nn.ReLU()]
+        reach = max(stride - 1, 1)
+        convolution = nn.Conv2d(before, after, 2 * reach + 1, stride, padding=reach)
+        layers += [convolution, normalisation(norm, after), nn.ReLU()]
     return nn.Sequential(*layers)
 
 

@@ -22,6 +22,9 @@ class Policy(nn.Module):
 
     `spans` {array: frames}: of an array that it names only so many of a window's frames are given, the last ones.
 
+    `ahead` (frames of the game): in training it also says which keys are held so much later. Who must foresee them
+    learns from every frame what the next press depends on, and cannot do with repeating the last one.
+
     `config` builds the same network again: JSON, and the arguments of the constructor.
     """
 
@@ -32,7 +35,7 @@ class Policy(nn.Module):
 
     def __init__(
         self, *, shapes: Mapping[str, Sequence[int]], window: int, actions: int, step: int = 1,
-        state: Mapping | None = None,
+        ahead: Sequence[int] = (), state: Mapping | None = None,
     ):  # fmt: skip
         """`shapes` {array: shape of one frame's row}, `window` frames it looks back on, the current one included.
 
@@ -42,16 +45,19 @@ class Policy(nn.Module):
         super().__init__()
         self.reads = (*type(self).reads, *(["state"] if state else []))
         self.shapes = {name: tuple(shapes[name]) for name in self.reads}
-        self.window, self.step, self.actions = window, step, actions
+        self.window, self.step, self.actions, self.ahead = window, step, actions, tuple(ahead)
         self.spans: dict[str, int] = {}
-        self.config = {"shapes": {name: list(shape) for name, shape in self.shapes.items()}, "window": window}
-        self.config |= {"step": step, "actions": actions} | ({"state": dict(state)} if state else {})
+        self.config = {
+            "shapes": {name: list(shape) for name, shape in self.shapes.items()}, "window": window, "step": step,
+            "actions": actions, "ahead": list(ahead), **({"state": dict(state)} if state else {}),
+        }  # fmt: skip
 
     def decides_from(self, size: int) -> None:
         """The last layer, made when all others are: of `size` features, and of the state."""
         state = self.config.get("state")
         self.state = StateReader(StateDesign.from_json(state), self.window) if state else None
-        self.output = nn.Linear(size + (self.state.size if self.state else 0), self.actions)
+        outputs = self.actions * (1 + len(self.ahead))
+        self.output = nn.Linear(size + (self.state.size if self.state else 0), outputs)
 
     @classmethod
     def values(cls, section: FitParams, params: Params) -> dict:
@@ -63,12 +69,16 @@ class Policy(nn.Module):
         raise ValueError(f"the policy kind {type(self).__name__} does not look")
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """A tensor [B, T, *shape] for each of `reads` (frames: uint8) -> logits [B, A] of each window's last frame."""
+        """A tensor [B, T, *shape] for each of `reads` (frames: uint8) -> logits [B, A] of each window's last frame.
+
+        In training [B, A * (1 + len(ahead))]: those of the frames to come follow.
+        """
         self.require_fitting(inputs)
         kind = type(self).reads
         seen = [self.features(*inputs[: len(kind)])] if kind else []
         told = [self.state(inputs[-1])] if self.state else []
-        return self.output(torch.cat([*seen, *told], dim=1))
+        logits = self.output(torch.cat([*seen, *told], dim=1))
+        return logits if self.training else logits[:, : self.actions]
 
     def require_fitting(self, inputs: Sequence[Tensor]) -> None:
         """ValueError where the inputs are not those that the policy was made for."""

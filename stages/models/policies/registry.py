@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from stages.episodes.store import EpisodeStore
 from stages.learning.checkpoints import load_config, load_weights, save_model
 from stages.models.policies.cnn import Cnn
 from stages.models.policies.ensemble import Ensemble
@@ -51,6 +52,17 @@ def policy_input(params: Params) -> Path:
     return LATENT_STORE if expected == LATENTS else EPISODES
 
 
+def stores_read(
+    params: Params, *, episodes: Path = EPISODES, latents: Path = LATENT_STORE
+) -> tuple[EpisodeStore, EpisodeStore]:
+    """The store that the chosen kind reads, and the one with its frames; they are the same where it reads no latents.
+
+    ValueError as `policy_input`.
+    """
+    pictures = EpisodeStore(episodes, shrink=getattr(section_of(params), "shrink", 1))
+    return (pictures if policy_input(params) == EPISODES else EpisodeStore(latents)), pictures
+
+
 def arrays_read(params: Params) -> tuple[str, ...]:
     """The arrays of the store that the chosen policy is given: what its kind reads, and the state if asked for."""
     return (*kind_of(params.policy).reads, *(["state"] if params.state.columns else []))
@@ -66,13 +78,18 @@ def made_policy(
     """
     kind, values = kind_of(params.policy), kind_of(params.policy).values(section_of(params), params)
     common = {"shapes": shapes, "actions": len(params.actions), "step": window_step(params, fps)}
-    common |= {"state": state and state.as_json()}
+    common |= {"ahead": frames_ahead(params, fps), "state": state and state.as_json()}
     return Ensemble([kind(**common, **values) for _ in range(params.policy_members)])
 
 
 def window_step(params: Params, fps: float) -> int:
     """How many frames of the game lie from one frame of a window to the next."""
     return max(round(params.sequence_step_s * fps), 1)
+
+
+def frames_ahead(params: Params, fps: float) -> tuple[int, ...]:
+    """The moments to come whose keys are learned, too, in frames of the game."""
+    return tuple(sorted({max(round(seconds * fps), 1) for seconds in params.keys_ahead_s}))
 
 
 def save_policy(directory: str | Path, policy: Ensemble | Policy) -> None:

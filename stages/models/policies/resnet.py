@@ -16,6 +16,7 @@ from stages.params import Channels, Count, FitParams, Params
 
 class ResnetParams(FitParams):
     frames: Count
+    shrink: Count
     channels: Channels
     blocks: Count
     pooling: Pooling

@@ -18,6 +18,7 @@ Memory = Literal["gru", "lstm", "transformer"]
 
 class TemporalCnnParams(FitParams):
     frames: Count
+    shrink: Count
     channels: Channels
     strides: Channels
     norm: Norm

@@ -15,6 +15,7 @@ from stages.params import Count, FitParams, Params
 
 class VitParams(FitParams):
     frames: Count
+    shrink: Count
     patch_px: Count
     size: Count
     layers: Count

@@ -7,16 +7,16 @@ than three sessions it is the last episode of each.
 import csv
 import shutil
 import sys
-import time
 from pathlib import Path
 
-from stages.episodes.store import EpisodeStore
 from stages.games.catalog import TEST_SEEDS, game_seeds
-from stages.learning.checkpoints import read_json, write_json
+from stages.learning.checkpoints import write_json
 from stages.params import Params, read_params
-from stages.paths import EPISODES, MINUTES, PLAY_BASELINES, POLICY_TRAINING, RAW, REPORTS, SCRATCH, TEST_REPORTS
+from stages.paths import MINUTES, PARAMS, PLAY_BASELINES, RAW, SCRATCH
 from stages.recordings.session import session_stems
 from stages.run import run_stage
+from stages.studies.minutes.inputs import MinutesParams
+from stages.studies.row import learned_and_played, made_by, timed
 from stages.studies.workspace import Workspace
 
 RUNS = ("align", "convert", "train_autoencoder", "extract_latents", "train_policy", "evaluate", "play")
@@ -32,36 +32,34 @@ def splits(known: list[str], test: list[str], last_episode: int) -> dict[str, ob
 
 def main() -> None:
     params, count, seed = read_params(), int(sys.argv[1]), int(sys.argv[2])
-    if params.minutes.games > params.play.test_episodes:
+    own = params.section("minutes", MinutesParams)
+    if own.games > params.play.test_episodes:
         raise ValueError(
-            f"minutes.games is {params.minutes.games}: script and blind policies played only "
+            f"minutes.games is {own.games}: script and blind policies played only "
             f"{params.play.test_episodes} test games (play.test_episodes); ask for fewer"
         )
     recorded = MINUTES / f"seed{seed}"
     names = session_stems(recorded)
-    known, test = names[:count], names[-params.minutes.test_sessions :]
+    known, test = names[:count], names[-own.test_sessions :]
     workspace = Workspace(
         SCRATCH / f"minutes-{count}-{seed}",
         splits(known, test, params.collect.episodes_per_session - 1)
         | {"seed": seed, "recordings": f"{RAW.as_posix()}/{params.game}", "play.videos": 0,
-           "play.test_episodes": params.minutes.games},
+           "play.test_episodes": own.games},
     )  # fmt: skip
-    prepare(workspace, params, recorded, [*known, *test])
-    seconds = {}
-    for stage in RUNS:
-        start = time.monotonic()
-        workspace.run(stage)
-        seconds[stage] = time.monotonic() - start
-    row = {"sessions": count, "seed": seed, **measured(workspace.folder)}
-    row["seconds"] = round(sum(seconds[stage] for stage in TRAININGS), 1)
+    prepare(workspace, params, recorded, [*known, *test], own.games)
+    chosen = read_params(workspace.folder / PARAMS)
+    seconds = timed(workspace, RUNS, chosen)
+    row = {"sessions": count, "seed": seed, **learned_and_played(workspace.folder)}
+    row |= {"seconds": round(sum(seconds.get(stage, 0.0) for stage in TRAININGS), 1), **made_by(chosen)}
     out = MINUTES / "rows" / f"{count}_sessions_seed{seed}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     write_json(out, row)
     shutil.rmtree(workspace.folder)
-    print(f"wrote {out}: return_fraction {row['return_fraction']} in {params.minutes.games} test games")
+    print(f"wrote {out}: return_fraction {row['return_fraction']} in {own.games} test games")
 
 
-def prepare(workspace: Workspace, params: Params, recorded: Path, names: list[str]) -> None:
+def prepare(workspace: Workspace, params: Params, recorded: Path, names: list[str], games: int) -> None:
     """The recordings of a row, and what script and blind players earned in the games that it plays."""
     raw = workspace.folder / RAW / params.game
     raw.mkdir(parents=True)
@@ -70,29 +68,13 @@ def prepare(workspace: Workspace, params: Params, recorded: Path, names: list[st
             shutil.copyfile(path, raw / path.name)
     (workspace.folder / PLAY_BASELINES).mkdir(parents=True)
     shutil.copyfile(PLAY_BASELINES / "choice.json", workspace.folder / PLAY_BASELINES / "choice.json")
-    played = set(game_seeds(TEST_SEEDS, params.play.seed, params.minutes.games))
+    played = set(game_seeds(TEST_SEEDS, params.play.seed, games))
     with (PLAY_BASELINES / "returns.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] != "test" or int(row["seed"]) in played]
     with (workspace.folder / PLAY_BASELINES / "returns.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
-
-
-def measured(folder: Path) -> dict:
-    """The figures of a row, read from what the stages wrote in its workspace."""
-    store = EpisodeStore(folder / EPISODES)
-    frames = sum(episode.length for episode in store.episodes("train"))
-    play, keys = (read_json(folder / TEST_REPORTS / part / "metrics.json") for part in ("play", "policy"))
-    val = read_json(folder / REPORTS / "play" / "metrics.json")
-    return {
-        "train_frames": frames,
-        "train_minutes": round(frames / store.fps / 60, 2),
-        **{name: play[name] for name in ("return_fraction", "return_fraction_low", "return_fraction_high", "return")},
-        "onset_f1": keys["onset_f1"],
-        "val_return_fraction": val["val_return_fraction"],
-        "policy_steps": read_json(folder / POLICY_TRAINING / "training.json")["steps_made"],
-    }
 
 
 if __name__ == "__main__":

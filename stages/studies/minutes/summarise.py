@@ -13,23 +13,24 @@ from stages.pages.page import markdown
 from stages.params import read_params
 from stages.paths import MINUTES, REPORTS
 from stages.run import run_stage
+from stages.studies.minutes.inputs import MinutesParams
 
-COLUMNS = ("sessions", "train_frames", "train_minutes", "seed", "return_fraction", "onset_f1", "seconds")
+COLUMNS = ("sessions", "train_frames", "minutes", "seed", "return_fraction", "onset_f1", "seconds")
 
 
 def main() -> None:
-    params = read_params()
+    own = read_params().section("minutes", MinutesParams)
     rows = [
         read_json(MINUTES / "rows" / f"{count}_sessions_seed{seed}.json")
-        for count in params.minutes.sessions
-        for seed in params.minutes.seeds
+        for count in own.sessions
+        for seed in own.seeds
     ]
     (REPORTS / "minutes").mkdir(parents=True, exist_ok=True)
     (REPORTS / "minutes.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8", newline="\n")
     style.save(minutes_figure(rows), REPORTS / "minutes" / "minutes.png")
     val = {
         f"minutes_{count}_val_return_fraction": mean_of(row for row in rows if row["sessions"] == count)
-        for count in params.minutes.sessions
+        for count in own.sessions
     }
     write_json(REPORTS / "minutes" / "val.json", val)
     print(table(rows))
@@ -46,7 +47,7 @@ def table(rows: list[dict]) -> str:
     """The rows as Markdown."""
     cells = [
         [
-            str(row["sessions"]), f"{row['train_frames']:,}", str(row["train_minutes"]), str(row["seed"]),
+            str(row["sessions"]), f"{row['train_frames']:,}", str(row["minutes"]), str(row["seed"]),
             with_interval(row, "return_fraction", 2), with_interval(row, "onset_f1", 2), f"{row['seconds']:.0f}",
         ]
         for row in rows

@@ -39,9 +39,9 @@ from stages.evaluation.press_probe import Looking
 from stages.learning.compute import Compute, prepare_compute
 from stages.models.acting import sigmoid
 from stages.models.agent import POLICY as NETWORK
-from stages.models.cloning import Windows
+from stages.models.cloning import windows_of
 from stages.models.policies.recurrent import Recurrent
-from stages.models.policies.registry import load_policy
+from stages.models.policies.registry import load_policy, stores_read
 from stages.params import Params
 from stages.paths import EPISODES, LATENT_STORE, POLICY
 from stages.run import run_stage
@@ -54,7 +54,7 @@ RECORDED_EPISODES, RECORDED_LATENTS = RECORDED / EPISODES.name, RECORDED / LATEN
 def main() -> None:
     lead, (own, chosen) = int(sys.argv[1]), study_params()
     compute = prepare_compute(chosen.device, chosen.precision, chosen.threads, chosen.seed)
-    store = EpisodeStore(RECORDED_EPISODES)
+    store = EpisodeStore(RECORDED_EPISODES, shrink=chosen.probe_onsets.shrink)
     splits = {name: read_split(store, name, chosen.actions, chosen.training.frames_in_ram_gb) for name in SPLITS}
     network = chosen.probe_onsets
     moments = {name: moments_of_split(each, lead, network, store.fps, chosen.seed) for name, each in splits.items()}
@@ -103,7 +103,7 @@ def views(own: ProbeParams, chosen: Params, store: EpisodeStore, *, first: bool)
             lambda split: {"shuffled": np.random.default_rng([chosen.seed, SPLITS.index(split)])},
         )
         if own.hidden is not None:
-            hidden = pixels(own.hidden, store.attrs["width"], store.attrs["height"])
+            hidden = pixels(own.hidden, *store.row_layout("frames")[0][:0:-1])
             found[MASKED] = (frames, lambda split: {"hidden": hidden})
     return found
 
@@ -125,15 +125,11 @@ def latent_banks(chosen: Params) -> dict[str, FrameBank]:
 def policy_scores(chosen: Params, compute: Compute) -> dict[str, np.ndarray]:
     """The logits [N, A] of the trained policy in each frame of val and test."""
     policy = load_policy(RECORDED / POLICY.name / NETWORK).to(compute.device)
-    pictures, found = EpisodeStore(RECORDED_EPISODES), {}
-    store = EpisodeStore(RECORDED_LATENTS) if "latents" in policy.reads else pictures
-    for split in ("val", "test"):
-        windows = Windows(
-            store, split, chosen.actions, policy.reads, policy.window, chosen.training.frames_in_ram_gb,
-            step=policy.step, spans=policy.spans, pictures=pictures,
-        )  # fmt: skip
-        found[split] = windows.logits(policy, compute.device).numpy()
-    return found
+    stores = stores_read(chosen, episodes=RECORDED_EPISODES, latents=RECORDED_LATENTS)
+    return {
+        split: windows_of(policy, split, chosen, stores).logits(policy, compute.device).numpy()
+        for split in ("val", "test")
+    }
 
 
 def answers(logits: np.ndarray, moments: list[Moments], chosen: Params) -> dict[str, dict[str, list[float]]]:

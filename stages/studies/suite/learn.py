@@ -8,6 +8,7 @@ from stages.params import read_params
 from stages.paths import EPISODES, PARAMS, PLAY_BASELINES, RAW, SCRATCH, SUITE
 from stages.run import run_stage
 from stages.studies.row import learned_and_played, made_by, timed
+from stages.studies.suite.inputs import SuiteParams
 from stages.studies.workspace import Workspace, preset
 
 RUNS = ("train_autoencoder", "extract_latents", "train_policy", "evaluate", "play")
@@ -16,9 +17,10 @@ TRAININGS = RUNS[:3]  # those whose time is told
 
 def main() -> None:
     params, game, policy, seed = read_params(), sys.argv[1], sys.argv[2], int(sys.argv[3])
+    own = params.section("suite", SuiteParams)
     changes = preset(policy) | preset(game) | {
         "seed": seed, "recordings": f"{RAW.as_posix()}/{game}", "play.videos": 0,
-        "play.test_episodes": params.suite.test_games,
+        "play.test_episodes": own.test_games,
     }  # fmt: skip
     workspace = Workspace(SCRATCH / f"suite-{game}-{policy}-{seed}", changes)
     for kept in (EPISODES, PLAY_BASELINES):
@@ -32,7 +34,7 @@ def main() -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     write_json(out, row)
     shutil.rmtree(workspace.folder)
-    print(f"wrote {out}: return_fraction {row['return_fraction']} in {params.suite.test_games} test games")
+    print(f"wrote {out}: return_fraction {row['return_fraction']} in {own.test_games} test games")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from stages.learning.checkpoints import read_json
 from stages.params import read_params
 from stages.paths import EPISODES, PLAY_BASELINES, RAW, SCRATCH, SUITE, TIMELINES
 from stages.run import run_stage
+from stages.studies.suite.inputs import SuiteParams
 from stages.studies.workspace import Workspace, preset
 
 RUNS = ("collect", "align", "convert", "play_baselines")  # stages that run in the workspace
@@ -19,15 +20,16 @@ RUNS = ("collect", "align", "convert", "play_baselines")  # stages that run in t
 
 def main() -> None:
     params, game, seed = read_params(), sys.argv[1], int(sys.argv[2])
+    own = params.section("suite", SuiteParams)
     changes = {
         "seed": seed, "collect.seed": seed, "recordings": f"{RAW.as_posix()}/{game}", "split.unit": "session",
-        "play.test_episodes": params.suite.test_games,
+        "play.test_episodes": own.test_games,
     }  # fmt: skip
     workspace = Workspace(SCRATCH / f"suite-record-{game}-{seed}", preset(game) | changes)
     for stage in RUNS[:2]:
         workspace.run(stage)
     minutes = minutes_of(read_json(workspace.folder / TIMELINES / "alignment.json")["sessions"])
-    chosen = splits(minutes, params.suite.minutes, game)
+    chosen = splits(minutes, own.minutes, game)
     workspace.change(chosen)
     for name in list(minutes)[list(minutes).index(*chosen["split.test"]) + 1 :]:
         for path in (workspace.folder / RAW / game).glob(f"{name}[._]*"):

@@ -12,6 +12,7 @@ from stages.pages.page import markdown
 from stages.params import read_params
 from stages.paths import REPORTS, SUITE
 from stages.run import run_stage
+from stages.studies.suite.inputs import SuiteParams
 
 COLUMNS = (
     "game",
@@ -28,23 +29,23 @@ COLUMNS = (
 
 
 def main() -> None:
-    params = read_params()
+    own = read_params().section("suite", SuiteParams)
     rows = [
         read_json(SUITE / "rows" / f"{game}_{policy}_seed{seed}.json")
-        for policy in params.suite.policies
-        for game in params.suite.games
-        for seed in params.suite.seeds
+        for policy in own.policies
+        for game in own.games
+        for seed in own.seeds
     ]
     (REPORTS / "suite").mkdir(parents=True, exist_ok=True)
     (REPORTS / "suite.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8", newline="\n")
     style.save(suite_figure(rows), REPORTS / "suite" / "suite.png")
     val = {}
-    for policy in params.suite.policies:
+    for policy in own.policies:
         shares = [row["val_return_fraction"] for row in rows if row["policy"] == policy]
         val[f"suite_{policy}_val_return_fraction"] = median(shares)
     write_json(REPORTS / "suite" / "val.json", val)
     print(table(rows))
-    for policy in params.suite.policies:
+    for policy in own.policies:
         found = median([row["return_fraction"] for row in rows if row["policy"] == policy])
         print(f"{policy}: median return_fraction {'not defined' if found is None else f'{found:.2f}'}")
     print(f"wrote {REPORTS / 'suite.json'} and {REPORTS / 'suite' / 'suite.png'}")
