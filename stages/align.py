@@ -33,9 +33,10 @@ def main() -> None:
         skip=params.align.on_bad_session == "skip",
     )  # fmt: skip
     total = report["totals"]
+    filmed_s = sum(each["frames"] * each["interval_ms"]["median"] for each in report["sessions"].values()) / 1000
     print(
         f"{params.recordings}: {total['sessions']} sessions, {total['frames']} frames "
-        f"({total['seconds'] / 60:.1f} min), {total['episodes']} episodes"
+        f"({filmed_s / 60:.1f} min), {total['episodes']} episodes"
     )
     if total["keys_logged"]:
         print("presses: " + ", ".join(f"{action} {count}" for action, count in total["presses"].items()))

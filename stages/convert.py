@@ -6,14 +6,13 @@ from tqdm import tqdm
 
 from stages.episodes.conversion import (
     SessionJob,
+    chosen_size,
     convert_sessions,
     describe,
     plan_episodes,
-    recorded_size,
     union_of_state_columns,
 )
 from stages.episodes.mirror import declared_mirror
-from stages.episodes.preprocess import picture_size
 from stages.episodes.splits import split_of
 from stages.episodes.store import StoreWriter
 from stages.episodes.timelines import episode_spans, frame_rate, read_timelines
@@ -31,7 +30,8 @@ def main() -> None:
     plan = plan_episodes(spans, split_of(episodes, **params.split.model_dump()))
     print(describe(timelines, plan))
 
-    height, width = picture_size(params.convert, recorded_size(recordings, next(iter(plan))))
+    (height, width), kept = chosen_size(recordings, plan, params.convert)
+    print(f"pictures of {width} x {height} px keep {kept:.0%} of the contrast of what moves")
     picture = {"width": width, "height": height, "color": params.convert.color}
     attrs = {
         "action_names": list(next(iter(timelines.values())).action_names),

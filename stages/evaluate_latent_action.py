@@ -172,7 +172,7 @@ def object_scores(case: Case, predict, game: type[Game]) -> dict[str, float | No
 def main() -> None:
     params = read_params()
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
-    store = EpisodeStore(EPISODES, shrink=params.latent_action.shrink)
+    store = EpisodeStore(EPISODES, pixels=params.latent_action.pixels)
     extracted = EpisodeStore(LATENT_ACTIONS)
     model = load_latent_action(LATENT_ACTION_MODEL).to(compute.device)
     cases = {split: case_of(split, store, extracted, params) for split in ("train", *FOLDERS)}

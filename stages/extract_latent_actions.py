@@ -46,7 +46,7 @@ def main() -> None:
     if not compute.is_main:
         return
     own = params.latent_action
-    store, gap = EpisodeStore(EPISODES, shrink=own.shrink), own.frame_gap
+    store, gap = EpisodeStore(EPISODES, pixels=own.pixels), own.frame_gap
     model = load_latent_action(LATENT_ACTION_MODEL).to(compute.device)
     encode = partial(codes_of, model, compute=compute)
     copied = [name for name in ("actions", "t") if store.has(name)]

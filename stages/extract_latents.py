@@ -20,7 +20,7 @@ def main() -> None:
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
     if not compute.is_main:
         return
-    store = EpisodeStore(EPISODES, shrink=params.autoencoder.shrink)
+    store = EpisodeStore(EPISODES, pixels=params.autoencoder.pixels)
     model = load_autoencoder(AUTOENCODER).to(compute.device)
     shutil.rmtree(LATENTS, ignore_errors=True)
     attrs = {key: value for key, value in store.attrs.items() if key != "schema"}

@@ -118,7 +118,7 @@ class SplitParams(Section):
 class ConvertParams(Section):
     width: Count | Literal["auto"]
     height: Count | Literal["auto"]
-    pixels: Count
+    pixels: Annotated[tuple[Count, ...], Field(min_length=1)]
     color: Literal["gray", "rgb"]
 
 
@@ -149,7 +149,7 @@ class FitParams(Section):
 
 
 class AutoencoderParams(FitParams):
-    shrink: Count
+    pixels: Count
     kind: Literal["dense", "spatial"]
     channels: Channels
     change_weight: NonNegative
@@ -196,7 +196,7 @@ class PlayParams(Section):
 
 
 class LatentActionParams(FitParams):
-    shrink: Count
+    pixels: Count
     past_frames: Count
     frame_gap: Count
     tokens: tuple[Count, Count]
@@ -274,7 +274,7 @@ class LabellingParams(FitParams):
 
 
 class ProbeOnsetsParams(FitParams):
-    shrink: Count
+    pixels: Count
     frames: Count
     leads: Annotated[tuple[Whole, ...], Field(min_length=1)]
     far_frames: Count

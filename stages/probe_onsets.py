@@ -37,7 +37,7 @@ def main() -> None:
     params = read_params()
     own = params.probe_onsets
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
-    store = EpisodeStore(EPISODES, shrink=params.probe_onsets.shrink)
+    store = EpisodeStore(EPISODES, pixels=params.probe_onsets.pixels)
     splits = {name: read_split(store, name, params.actions, params.training.frames_in_ram_gb) for name in SPLITS}
     tables: dict[str, list[dict]] = {"val": [], "test": []}
     for lead in own.leads:

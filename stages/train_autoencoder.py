@@ -57,7 +57,7 @@ def main() -> None:
     params = read_params()
     own = params.autoencoder
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
-    store = EpisodeStore(EPISODES, shrink=params.autoencoder.shrink)
+    store = EpisodeStore(EPISODES, pixels=params.autoencoder.pixels)
     train, val = (
         FrameBank(store, split, "frames", limit_gb=params.training.frames_in_ram_gb) for split in ("train", "val")
     )

@@ -98,7 +98,7 @@ def main() -> None:
     params = read_params()
     own = params.latent_action
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
-    store = EpisodeStore(EPISODES, shrink=params.latent_action.shrink)
+    store = EpisodeStore(EPISODES, pixels=params.latent_action.pixels)
     train, val = (
         transitions_of(
             store, split, past_frames=own.past_frames, gap=own.frame_gap, limit_gb=params.training.frames_in_ram_gb

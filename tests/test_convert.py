@@ -55,7 +55,7 @@ def project(tmp_path, monkeypatch):
     tree |= {"recordings": "data/raw/mine", "workers": 1, "actions": ["LEFT", "SHOOT"], "rare_actions": []}
     tree["evaluate"]["composite"] = {"SHOOT": 1.0}
     tree["latent_action"]["probe_actions"] = ["LEFT"]
-    tree["convert"] = {"width": 16, "height": 12, "pixels": 36864, "color": "gray"}
+    tree["convert"] = {"width": 16, "height": 12, "pixels": [36864], "color": "gray"}
     tree["split"] = {"unit": "session", "val": ["c"], "test": ["d"], "seed": 0}
     monkeypatch.chdir(tmp_path)
     for stem in "abcd":
@@ -99,12 +99,22 @@ def test_every_episode_becomes_an_episode_with_its_frames_labels_and_result(proj
 
 
 def test_rgb_is_kept_where_params_say_so(project):
-    set_params(project, convert={"width": 32, "height": 24, "pixels": 36864, "color": "rgb"})
+    set_params(project, convert={"width": 32, "height": 24, "pixels": [36864], "color": "rgb"})
     convert.main()
     store = EpisodeStore("data/episodes.zarr")
     assert store.row_layout("frames") == ((3, 24, 32), np.dtype(np.uint8))
     image = list(read_frames("data/raw/mine/a.mp4"))[2]
     np.testing.assert_array_equal(store.read("episode_00000", "frames", 0, 1)[0], image[..., ::-1].transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize(("needed", "size"), [(0.0, (6, 8)), (1.1, (24, 32))])
+def test_the_smallest_pictures_that_keep_what_moves_are_written(project, monkeypatch, needed, size, capsys):
+    monkeypatch.setattr("stages.episodes.conversion.KEPT", needed)
+    set_params(project, convert={"width": "auto", "height": "auto", "pixels": [48, 768], "color": "gray"})
+    convert.main()
+    store = EpisodeStore("data/episodes.zarr")
+    assert store.row_layout("frames")[0] == (1, *size) == (1, store.attrs["height"], store.attrs["width"])
+    assert f"pictures of {size[1]} x {size[0]} px keep" in capsys.readouterr().out
 
 
 def test_the_number_of_workers_changes_no_byte(project):

@@ -108,7 +108,7 @@ def project(tmp_path, monkeypatch):
     """A working directory with four folders of pictures, aligned."""
     tree = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
     tree |= {"recordings": "data/raw/pictures", "workers": 1}
-    tree["convert"] = {"width": 16, "height": 12, "pixels": 36864, "color": "gray"}
+    tree["convert"] = {"width": 16, "height": 12, "pixels": [36864], "color": "gray"}
     tree["align"]["picture_fps"] = 5.0
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")

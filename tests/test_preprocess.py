@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stages.episodes.decode import read_small_frames
-from stages.episodes.preprocess import picture_size, preprocess, shrunk, shrunk_to
+from stages.episodes.preprocess import contrast_kept, picture_size, preprocess, shrink_for, shrunk, shrunk_to
 from stages.params import ConvertParams
 from stages.recordings.video import VideoWriter, read_frames
 
@@ -121,21 +121,36 @@ def test_too_short_a_video_says_how_many_frames_it_has(video):
 
 
 @pytest.mark.parametrize(
-    ("source", "asked", "size"),
+    ("source", "asked", "pixels", "size"),
     [
-        ((720, 1280), {}, (144, 256)),
-        ((210, 160), {}, (210, 160)),  # small enough as it is
-        ((1050, 1680), {}, (150, 240)),
-        ((1080, 1920), {"pixels": 100_000}, (234, 416)),
-        ((720, 1280), {"width": 100}, (56, 100)),
-        ((720, 1280), {"height": 36}, (36, 64)),
-        ((720, 1280), {"width": 128, "height": 128}, (128, 128)),
-        ((3, 4000), {"pixels": 100}, (1, 360)),
+        ((720, 1280), {}, 36864, (144, 256)),
+        ((720, 1280), {}, 9216, (72, 128)),
+        ((210, 160), {}, 36864, (210, 160)),  # small enough as it is
+        ((210, 160), {}, 9216, (105, 80)),  # cells of whole pixels
+        ((1050, 1680), {}, 36864, (150, 240)),
+        ((1080, 1920), {}, 100_000, (234, 416)),
+        ((720, 1280), {"width": 100}, 9216, (56, 100)),
+        ((720, 1280), {"height": 36}, 9216, (36, 64)),
+        ((720, 1280), {"width": 128, "height": 128}, 9216, (128, 128)),
+        ((3, 4000), {}, 100, (1, 360)),
     ],
 )
-def test_pictures_keep_the_aspect_of_the_recording(source, asked, size):
-    params = ConvertParams(**{"width": "auto", "height": "auto", "pixels": 36864, "color": "gray"} | asked)
-    assert picture_size(params, source) == size
+def test_pictures_keep_the_aspect_of_the_recording(source, asked, pixels, size):
+    params = ConvertParams(**{"width": "auto", "height": "auto", "pixels": (pixels,), "color": "gray"} | asked)
+    assert picture_size(params, source, pixels) == size
+
+
+def test_what_one_pixel_shows_is_lost_in_a_smaller_picture_and_a_large_thing_is_not():
+    thin, broad = (np.zeros((40, 60), np.uint8) for _ in range(2))
+    thin[10:20, 31], broad[10:30, 20:40] = 200, 200
+    nothing = np.zeros((40, 60), np.uint8)
+    assert contrast_kept([nothing], [thin], (40, 60)) == 1.0
+    assert contrast_kept([nothing], [thin], (20, 30)) < 0.5 < 0.9 < contrast_kept([nothing], [broad], (20, 30))
+    assert contrast_kept([nothing], [nothing], (20, 30)) == 1.0
+
+
+def test_pictures_shrink_until_they_are_small_enough():
+    assert [shrink_for((144, 256), pixels) for pixels in (40_000, 36_864, 9216, 9215, 1)] == [1, 1, 2, 3, 129]
 
 
 def test_shrunk_pictures_are_the_means_of_whole_cells_for_every_frame_and_colour():

@@ -8,7 +8,7 @@ import yaml
 from dvc.utils.hydra import apply_overrides
 
 from stages.commands.preset import latent_action_cost, names, read_preset, with_preset
-from stages.episodes.preprocess import picture_size, shrunk_size
+from stages.episodes.preprocess import picture_size, shrink_for, shrunk_size
 from stages.models.latent_action import LatentActionDesign, LatentActionModel
 from stages.params import read_params
 
@@ -81,7 +81,8 @@ def test_the_network_of_the_literature_makes_its_grid_of_the_console_s_picture(t
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     params = read_params(tmp_path / "params.yaml")
     own = params.latent_action
-    size = shrunk_size(picture_size(params.convert, (params.collect.height, params.collect.width)), own.shrink)
+    size = picture_size(params.convert, (params.collect.height, params.collect.width), max(params.convert.pixels))
+    size = shrunk_size(size, shrink_for(size, own.pixels))
     model = LatentActionModel(
         LatentActionDesign.from_section(own, labels=0, height=size[0], width=size[1], in_channels=1)
     ).eval()

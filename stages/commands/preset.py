@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from torch.utils.flop_counter import FlopCounterMode
 
-from stages.episodes.preprocess import CHANNELS, picture_size, shrunk_size
+from stages.episodes.preprocess import CHANNELS, picture_size, shrink_for, shrunk_size
 from stages.models.latent_action import LatentActionDesign, LatentActionModel
 from stages.params import Params, read_params, read_text, tree_of, validated
 from stages.run import run_stage
@@ -81,7 +81,8 @@ def latent_action_cost(params: Params) -> tuple[int, int]:
     """
     own, channels = params.latent_action, CHANNELS[params.convert.color]
     source = params.collect.height, params.collect.width
-    height, width = shrunk_size(picture_size(params.convert, source), own.shrink)
+    size = picture_size(params.convert, source, max(params.convert.pixels))
+    height, width = shrunk_size(size, shrink_for(size, own.pixels))
     model = LatentActionModel(
         LatentActionDesign.from_section(own, labels=0, height=height, width=width, in_channels=channels)
     )

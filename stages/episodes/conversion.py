@@ -5,25 +5,32 @@ different episodes of one store and the bytes do not depend on how many there ar
 shard of frames at a time, however long a session is.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 from stages.episodes.decode import read_small_frames
-from stages.episodes.preprocess import CHANNELS
+from stages.episodes.preprocess import CHANNELS, contrast_kept, picture_size, preprocess
 from stages.episodes.splits import SPLITS
 from stages.episodes.store import SHARD, EpisodeInfo, create_episode, episode_name, write_rows
+from stages.params import ConvertParams
 from stages.recordings.files import session_path
 from stages.recordings.logs import state_columns
 from stages.recordings.pictures import read_pictures
 from stages.recordings.session import Session, read_session
 from stages.recordings.timeline import Timeline, read_timeline
 from stages.recordings.video import read_frames
+
+KEPT = 0.5  # of the contrast of what moves must be left in the pictures
+LOOKED_AT, LOOKED_AT_FRAMES = 3, 300  # sessions, and frames of each, by which the size is chosen,
+APART = 4  # and from a frame to the one that it is compared with
 
 
 @dataclass(frozen=True)
@@ -78,12 +85,37 @@ def union_of_state_columns(recordings: Path, sessions: Sequence[str]) -> list[st
     return list(columns)
 
 
-def recorded_size(recordings: Path, session: str) -> tuple[int, int]:
-    """(H, W) of the pictures of a session in px."""
+def chosen_size(
+    recordings: Path, plan: Mapping[str, Sequence[Span]], convert: ConvertParams
+) -> tuple[tuple[int, int], float]:
+    """(H, W) of the pictures to be learned from, and how much of the contrast of what moves they keep.
+
+    The smallest of those that the params allow that keeps KEPT of it, else the largest: from a picture in which the
+    things that matter are gone nothing can be learned, and a larger one costs time.
+    """
+    sessions = [session for session, spans in plan.items() if any(span.info.split == "train" for span in spans)]
+    with closing(_pictures_of(recordings, sessions[0])) as pictures:
+        source = next(pictures).shape[:2]
+    sizes = sorted({picture_size(convert, source, pixels) for pixels in convert.pixels}, key=math.prod)
+    if len(sizes) == 1:
+        return sizes[0], 1.0
+    before, later = [], []
+    for session in sessions[:: -(-len(sessions) // LOOKED_AT)]:
+        start = plan[session][0].start
+        with closing(_pictures_of(recordings, session)) as pictures:
+            seen = [
+                preprocess(picture, width=sizes[-1][1], height=sizes[-1][0], color="gray")[0]
+                for picture in islice(pictures, start, start + LOOKED_AT_FRAMES)
+            ]
+        before, later = before + seen[:-APART:APART], later + seen[APART::APART]
+    kept = {size: contrast_kept(before, later, size) for size in sizes}
+    size = next((size for size in sizes if kept[size] >= KEPT), sizes[-1])
+    return size, kept[size]
+
+
+def _pictures_of(recordings: Path, session: str) -> Iterator[np.ndarray]:
     folder = recordings / session
-    pictures = read_pictures(folder) if folder.is_dir() else read_frames(session_path(recordings, session, "video"))
-    with closing(pictures):
-        return next(pictures).shape[:2]
+    return read_pictures(folder) if folder.is_dir() else read_frames(session_path(recordings, session, "video"))
 
 
 def convert_sessions(jobs: Sequence[SessionJob], workers: int, on_frames: Callable[[int], None]) -> None:

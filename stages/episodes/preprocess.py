@@ -5,6 +5,7 @@ shrinks a screen by ten and differ by more than a hundred grey levels. Grey is B
 cv2.COLOR_BGR2GRAY has it, and comes before the resize: a third of the bytes to average.
 """
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -13,6 +14,7 @@ import numpy as np
 from stages.params import ConvertParams
 
 AUTO = "auto"
+MOVES = 24
 CHANNELS = {"gray": 1, "rgb": 3}
 
 
@@ -54,11 +56,18 @@ def shrunk_to(frames: np.ndarray, size: Sequence[int]) -> np.ndarray:
     return shrunk(frames, by)
 
 
-def picture_size(convert: ConvertParams, source: Sequence[int]) -> tuple[int, int]:
+def shrink_for(size: Sequence[int], pixels: int) -> int:
+    """The smallest integer that `shrunk` makes pictures of a size (H, W) by, to have at most so many pixels."""
+    by = 1
+    while math.prod(shrunk_size(size, by)) > max(pixels, 1):
+        by += 1
+    return by
+
+
+def picture_size(convert: ConvertParams, source: Sequence[int], pixels: int) -> tuple[int, int]:
     """(H, W) of the pictures that are made of a source (H, W).
 
-    Where the params leave it open: its own size, or what has its aspect and at most so many pixels. A width that is a
-    multiple of 8.
+    Where the params leave it open: its own size, or what has its aspect and at most so many pixels.
     """
     height, width = source
     if convert.width != AUTO and convert.height != AUTO:
@@ -67,7 +76,29 @@ def picture_size(convert: ConvertParams, source: Sequence[int]) -> tuple[int, in
         return max(round(convert.width * height / width), 1), convert.width
     if convert.height != AUTO:
         return convert.height, max(round(convert.height * width / height), 1)
-    if height * width <= convert.pixels:
-        return height, width
-    fitted = max(int((convert.pixels * width / height) ** 0.5) // 8 * 8, 8)
+    if by := next((by for by in (1, 2, 4, 8) if height % by == width % by == 0 and _about(source, by, pixels)), None):
+        return height // by, width // by  # cells of whole pixels
+    fitted = max(int((pixels * width / height) ** 0.5) // 8 * 8, 8)
     return max(round(fitted * height / width), 1), fitted
+
+
+def _about(source: Sequence[int], by: int, pixels: int) -> bool:
+    """Whether a source shrunk by so much has about that many pixels, and not more."""
+    found = math.prod(shrunk_size(source, by))
+    return found <= pixels and (by == 1 or found >= 0.8 * pixels)
+
+
+def contrast_kept(frames: Sequence[np.ndarray], later: Sequence[np.ndarray], size: Sequence[int]) -> float:
+    """How much of the contrast of what moves is left in pictures of a size (H, W): 0 nothing, 1 all of it.
+
+    Pairs of grey frames uint8 [H, W]; what moves are pixels that differ by more than MOVES grey levels. 1 where
+    nothing does.
+    """
+    moved = kept = 0.0
+    for before, after in zip(frames, later, strict=True):
+        change = after.astype(np.float32) - before
+        small = cv2.resize(change, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+        seen = cv2.resize(small, change.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        moves = np.abs(change) > MOVES
+        moved, kept = moved + float(np.abs(change[moves]).sum()), kept + float(np.abs(seen[moves]).sum())
+    return kept / moved if moved else 1.0

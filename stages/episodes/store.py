@@ -17,7 +17,7 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from stages.episodes.preprocess import shrunk, shrunk_size
+from stages.episodes.preprocess import shrink_for, shrunk, shrunk_size
 from stages.episodes.splits import SPLITS
 
 SCHEMA = "understudy-episodes/2"
@@ -119,9 +119,9 @@ def write_rows(array: zarr.Array, values: np.ndarray) -> None:
 class EpisodeStore:
     """Reads a store; ValueError with what to do when it is missing, half-written or of another schema."""
 
-    def __init__(self, path: str | Path, *, shrink: int = 1):
-        """`shrink`: frames are read at that fraction of their size."""
-        self.path, self._shrink = Path(path), shrink
+    def __init__(self, path: str | Path, *, pixels: int | None = None):
+        """`pixels`: frames are read at the largest integer fraction of their size that has at most so many."""
+        self.path = Path(path)
         if not self.path.exists():
             raise ValueError(f"{self.path} does not exist; run dvc repro, which writes it (stage convert)")
         try:
@@ -134,6 +134,8 @@ class EpisodeStore:
             raise ValueError(f"{self.path} is half-written (it has no schema); delete it and run dvc repro")
         if schema != SCHEMA:
             raise ValueError(f"{self.path} has the schema {schema!r}, expected {SCHEMA!r}; write it anew: dvc repro")
+        size = self.attrs.get("height", 1), self.attrs.get("width", 1)
+        self._shrink = 1 if pixels is None else shrink_for(size, pixels)
         self._groups = dict(sorted(self._root.groups()))
         self._opened: dict[tuple[str, str], zarr.Array] = {}  # opening one takes as long as reading a window
         self._held: dict[str, bool] = {}  # and looking for one in every episode as long as a second of training

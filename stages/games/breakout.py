@@ -63,6 +63,7 @@ class BreakoutScript(Script):
         return frozenset({1: {"RIGHT"}, -1: {"LEFT"}, 0: set()}[self._way])
 
     def _follow(self, ball: tuple[float, float]) -> None:
+        """Adds the ball's place in px to its flight, which begins anew where the ball has turned or stands."""
         if len(self._flight) > 1:
             (x0, y0), (x1, y1) = self._flight[0], self._flight[-1]
             if (ball[0] - x1) * (x1 - x0) < 0 or (ball[1] - y1) * (y1 - y0) <= 0:

@@ -8,16 +8,16 @@ from pydantic import Field
 from torch import Tensor
 
 from stages.learning.fast.dropout import Dropout
-from stages.models.policies.pictures import Norm, Pooled, Pooling, Stacked, convolutions, dense
+from stages.models.policies.pictures import Norm, Pooled, Pooling, Stacked, Stride, convolutions, dense, steps_of
 from stages.models.policies.policy import Policy
 from stages.params import Channels, Count, FitParams, Params
 
 
 class CnnParams(FitParams):
     frames: Count
-    shrink: Count
+    pixels: Count
     channels: Channels
-    strides: Channels
+    strides: tuple[Stride, ...]
     norm: Norm
     pooling: Pooling
     dense: Channels
@@ -28,19 +28,20 @@ class CnnParams(FitParams):
 class Cnn(Policy):
     """Frames uint8 [B, T, C, H, W] -> logits [B, A].
 
-    The T frames are the channels of one picture; 3 x 3 convolutions, one vector of the last map, dense layers.
+    The T frames are the channels of one picture; convolutions, one vector of the last map, dense layers.
     """
 
     reads = ("frames",)
     Section = CnnParams
 
     def __init__(
-        self, *, channels: Sequence[int], strides: Sequence[int], norm: Norm, pooling: Pooling,
+        self, *, channels: Sequence[int], strides: Sequence[Stride], norm: Norm, pooling: Pooling,
         dense_sizes: Sequence[int], dropout: float, **common,
     ):  # fmt: skip
         super().__init__(**common)
+        strides = steps_of(strides, *self.shapes["frames"][1:])
         self.config |= {
-            "channels": list(channels), "strides": list(strides), "norm": norm, "pooling": pooling,
+            "channels": list(channels), "strides": strides, "norm": norm, "pooling": pooling,
             "dense_sizes": list(dense_sizes), "dropout": dropout,
         }  # fmt: skip
         self.independent_samples = norm != "batch"  # which looks at the whole batch

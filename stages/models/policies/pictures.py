@@ -7,8 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stages.params import Count
+
+Stride = Count | Literal["auto"]
 Norm = Literal["group", "batch", "none"]
 Pooling = Literal["average", "soft_argmax", "flatten"]
+AUTO = "auto"
+LARGE_PX = 18432  # 128 x 144
 GROUPS = 8  # of channels that are normalised together; fewer where it does not divide them
 
 
@@ -53,6 +58,11 @@ def normalisation(kind: Norm, channels: int) -> nn.Module:
     if kind == "none":
         return nn.Identity()
     raise ValueError(f"norm is {kind!r}, expected group, batch or none")
+
+
+def steps_of(strides: Sequence[Stride], height: int, width: int) -> list[int]:
+    """Strides as numbers: "auto" is 2, and 4 in pictures of more than LARGE_PX."""
+    return [(4 if height * width > LARGE_PX else 2) if stride == AUTO else stride for stride in strides]
 
 
 def convolutions(in_channels: int, channels: Sequence[int], strides: Sequence[int], norm: Norm) -> nn.Sequential:

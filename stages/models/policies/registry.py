@@ -59,7 +59,7 @@ def stores_read(
 
     ValueError as `policy_input`.
     """
-    pictures = EpisodeStore(episodes, shrink=getattr(section_of(params), "shrink", 1))
+    pictures = EpisodeStore(episodes, pixels=getattr(section_of(params), "pixels", None))
     return (pictures if policy_input(params) == EPISODES else EpisodeStore(latents)), pictures
 
 

@@ -16,7 +16,7 @@ from stages.params import Channels, Count, FitParams, Params
 
 class ResnetParams(FitParams):
     frames: Count
-    shrink: Count
+    pixels: Count
     channels: Channels
     blocks: Count
     pooling: Pooling

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from stages.learning.fast.dropout import Dropout
 from stages.learning.fast.gru import GRU
-from stages.models.policies.pictures import Norm, Pooled, Pooling, Relative, convolutions, dense
+from stages.models.policies.pictures import Norm, Pooled, Pooling, Relative, Stride, convolutions, dense, steps_of
 from stages.models.policies.policy import Policy
 from stages.params import Channels, Count, FitParams, Params
 
@@ -18,9 +18,9 @@ Memory = Literal["gru", "lstm", "transformer"]
 
 class TemporalCnnParams(FitParams):
     frames: Count
-    shrink: Count
+    pixels: Count
     channels: Channels
-    strides: Channels
+    strides: tuple[Stride, ...]
     norm: Norm
     pooling: Pooling
     size: Count
@@ -34,7 +34,7 @@ class TemporalCnnParams(FitParams):
 class TemporalCnn(Policy):
     """Frames uint8 [B, T, C, H, W] -> logits [B, A].
 
-    The same 3 x 3 convolutions look at each frame, a dense layer makes `size` numbers of it, and `memory` goes over
+    The same convolutions look at each frame, a dense layer makes `size` numbers of it, and `memory` goes over
     the T of them: a recurrent layer, or a transformer in which each frame sees those before it and itself.
     """
 
@@ -42,12 +42,13 @@ class TemporalCnn(Policy):
     Section = TemporalCnnParams
 
     def __init__(
-        self, *, channels: Sequence[int], strides: Sequence[int], norm: Norm, pooling: Pooling, size: int,
+        self, *, channels: Sequence[int], strides: Sequence[Stride], norm: Norm, pooling: Pooling, size: int,
         memory: Memory, layers: int, heads: int, dropout: float, **common,
     ):  # fmt: skip
         super().__init__(**common)
+        strides = steps_of(strides, *self.shapes["frames"][1:])
         self.config |= {
-            "channels": list(channels), "strides": list(strides), "norm": norm, "pooling": pooling, "size": size,
+            "channels": list(channels), "strides": strides, "norm": norm, "pooling": pooling, "size": size,
             "memory": memory, "layers": layers, "heads": heads, "dropout": dropout,
         }  # fmt: skip
         self.independent_samples = norm != "batch"

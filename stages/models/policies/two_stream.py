@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from stages.models.policies.cnn import Cnn, CnnParams
-from stages.models.policies.pictures import Norm, Pooling
+from stages.models.policies.pictures import Norm, Pooling, Stride
 from stages.models.policies.policy import Policy
 from stages.models.policies.recurrent import Recurrent
 from stages.params import Channels, Params
@@ -27,7 +27,7 @@ class TwoStream(Policy):
     Section = TwoStreamParams
 
     def __init__(
-        self, *, hidden: Sequence[int], cell: str, frames: int, channels: Sequence[int], strides: Sequence[int],
+        self, *, hidden: Sequence[int], cell: str, frames: int, channels: Sequence[int], strides: Sequence[Stride],
         norm: Norm, pooling: Pooling, dense_sizes: Sequence[int], dropout: float, **common,
     ):  # fmt: skip
         super().__init__(**common)

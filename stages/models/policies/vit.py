@@ -15,7 +15,7 @@ from stages.params import Count, FitParams, Params
 
 class VitParams(FitParams):
     frames: Count
-    shrink: Count
+    pixels: Count
     patch_px: Count
     size: Count
     layers: Count

@@ -78,7 +78,7 @@ def policy_windows(params: Params, split: str) -> Windows:
 def transitions(params: Params, past_frames: int) -> dict[str, Transitions]:
     """The transitions of each split, with their frames."""
     own, limit_gb = params.latent_action, params.training.frames_in_ram_gb
-    store, gap = EpisodeStore(EPISODES, shrink=own.shrink), own.frame_gap
+    store, gap = EpisodeStore(EPISODES, pixels=own.pixels), own.frame_gap
     return {
         split: transitions_of(store, split, past_frames=past_frames, gap=gap, limit_gb=limit_gb) for split in SPLITS
     }

@@ -54,7 +54,7 @@ RECORDED_EPISODES, RECORDED_LATENTS = RECORDED / EPISODES.name, RECORDED / LATEN
 def main() -> None:
     lead, (own, chosen) = int(sys.argv[1]), study_params()
     compute = prepare_compute(chosen.device, chosen.precision, chosen.threads, chosen.seed)
-    store = EpisodeStore(RECORDED_EPISODES, shrink=chosen.probe_onsets.shrink)
+    store = EpisodeStore(RECORDED_EPISODES, pixels=chosen.probe_onsets.pixels)
     splits = {name: read_split(store, name, chosen.actions, chosen.training.frames_in_ram_gb) for name in SPLITS}
     network = chosen.probe_onsets
     moments = {name: moments_of_split(each, lead, network, store.fps, chosen.seed) for name, each in splits.items()}
