@@ -31,7 +31,8 @@ def main() -> None:
     print(describe(timelines, plan))
 
     (height, width), kept = chosen_size(recordings, plan, params.convert)
-    print(f"pictures of {width} x {height} px keep {kept:.0%} of the contrast of what moves")
+    if kept is not None:
+        print(f"pictures of {width} x {height} px keep {kept:.0%} of the contrast of what moves")
     picture = {"width": width, "height": height, "color": params.convert.color}
     attrs = {
         "action_names": list(next(iter(timelines.values())).action_names),

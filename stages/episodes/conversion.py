@@ -87,18 +87,20 @@ def union_of_state_columns(recordings: Path, sessions: Sequence[str]) -> list[st
 
 def chosen_size(
     recordings: Path, plan: Mapping[str, Sequence[Span]], convert: ConvertParams
-) -> tuple[tuple[int, int], float]:
-    """(H, W) of the pictures to be learned from, and how much of the contrast of what moves they keep.
+) -> tuple[tuple[int, int], float | None]:
+    """(H, W) of the pictures that are learned from, and the share of the contrast of what moves that is left (or None).
 
     The smallest of those that the params allow that keeps KEPT of it, else the largest: from a picture in which the
     things that matter are gone nothing can be learned, and a larger one costs time.
     """
-    sessions = [session for session, spans in plan.items() if any(span.info.split == "train" for span in spans)]
+    with_frames = [session for session, spans in plan.items() if spans]
+    trained = [name for name in with_frames if any(span.info.split == "train" for span in plan[name])]
+    sessions = trained or with_frames
     with closing(_pictures_of(recordings, sessions[0])) as pictures:
         source = next(pictures).shape[:2]
     sizes = sorted({picture_size(convert, source, pixels) for pixels in convert.pixels}, key=math.prod)
     if len(sizes) == 1:
-        return sizes[0], 1.0
+        return sizes[0], None
     before, later = [], []
     for session in sessions[:: -(-len(sessions) // LOOKED_AT)]:
         start = plan[session][0].start
