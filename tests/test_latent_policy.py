@@ -14,7 +14,8 @@ from stages.models.policies.ensemble import Ensemble
 class Constant(nn.Module):
     """A policy that always gives the same logits."""
 
-    reads, shapes, window, step, spans, independent_samples = ("latents",), {"latents": (2,)}, 3, 1, {}, True
+    reads, shapes, window, step, spans, ahead = ("latents",), {"latents": (2,)}, 3, 1, {}, ()
+    independent_samples = True
 
     def __init__(self, logits):
         super().__init__()
