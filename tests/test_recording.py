@@ -147,7 +147,7 @@ def test_stopped_before_the_game_was_in_front_leaves_no_files(machine, tmp_path)
 
 
 def test_another_window_that_got_the_number_of_the_closed_game_is_not_recorded(machine, tmp_path, monkeypatch):
-    monkeypatch.setattr(recorder, "DISK_CHECK_S", 0.0)
+    monkeypatch.setattr(recorder, "LOOK_AROUND_S", 0.0)
 
     def stranger(turn):
         if turn == 5:

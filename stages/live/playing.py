@@ -23,7 +23,7 @@ from stages.live.witness import PlayLog, Witness
 from stages.recordings.keys import key_name
 
 WAITING_PICTURES = 30
-LOOK_S = 1.0  # how often to look whether the window is still where it was
+LOOK_S = 0.2  # how often to look whether the window is still where it was
 
 
 @dataclass(frozen=True)

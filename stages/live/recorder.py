@@ -22,7 +22,7 @@ from stages.live.state import StateSource
 from stages.live.tape import Tape
 
 IDLE_S = 0.1  # how often a paused recorder looks whether it may go on
-DISK_CHECK_S = 1.0
+LOOK_AROUND_S = 0.2  # and how often any recorder looks at disk and window
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Recorder:
         self.status = Status()
         self._slots: Slots | None = None
         self._episode_open = False
-        self._last_disk_check = 0.0
+        self._looked_around = 0.0
         self._up_before: set[str] = set()
         self._seen_down: set[str] = set()
 
@@ -132,13 +132,13 @@ class Recorder:
             self.status.why_stopped = self._state.trouble
         elif not ears_alive():
             self.status.why_stopped = "the keyboard can no longer be heard"
-        elif now - self._last_disk_check >= DISK_CHECK_S:
-            self._last_disk_check = now
+        elif now - self._looked_around >= LOOK_AROUND_S:
+            self._looked_around = now
             self._look_around(now)
         return bool(self.status.why_stopped)
 
     def _look_around(self, now: float) -> None:
-        """Disk and window, once a second."""
+        """Disk and window."""
         self.status.free_mb = shutil.disk_usage(self._tape.directory).free / 1e6
         if self.status.free_mb < self._plan.keep_free_mb:
             self.status.why_stopped = f"only {self.status.free_mb:.0f} MB are left on the disk"
