@@ -190,6 +190,8 @@ def test_too_little_gives_no_number():
     few = [event for event in events if event.t < 20]
     assert "20 times" in certificate(times, np.ones(len(times), bool), few, change, seed=0).why_not
     assert "frames" in certificate(times, times < 20, events, change, seed=0).why_not
+    whole_seconds = np.floor(times)
+    assert "the one before" in certificate(whole_seconds, times > -1, events, change, seed=0).why_not
 
 
 def test_sessions_together_are_known_better_than_one():

@@ -108,6 +108,8 @@ def certificate(times: np.ndarray, inside: np.ndarray, key_events, change: np.nd
     spans = {key: s for key, s in presses(key_events).items() if len(s) >= FEWEST_PRESSES}
     if not spans:
         return Certificate(why_not=f"no key is pressed {FEWEST_PRESSES} times")
+    if len(times) < 2 or np.median(np.diff(times)) <= 0:
+        return Certificate(why_not="most frames have the time of the one before")
     blocks = _blocks(times, inside)
     if len(blocks) < FEWEST_BLOCKS:
         return Certificate(why_not=f"fewer than {FEWEST_BLOCKS * _block_frames(times)} frames without a break")
