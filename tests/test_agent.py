@@ -73,12 +73,17 @@ def test_kept_latents_give_what_the_windows_give(parts, images, step):
     np.testing.assert_allclose(stepwise, whole, atol=1e-6)
 
 
-def test_of_what_a_policy_sees_for_a_shorter_time_only_the_last_frames_are_kept(parts, images):
+def two_stream(height, width):
+    """A policy that sees four latents and the last two pictures [1, height, width]."""
     torch.manual_seed(3)
-    policy = TwoStream(
-        shapes={"latents": [6], "frames": (1, 18, 32)}, window=4, frames=2, actions=3, hidden=[5], cell="gru",
+    return TwoStream(
+        shapes={"latents": [6], "frames": (1, height, width)}, window=4, frames=2, actions=3, hidden=[5], cell="gru",
         channels=[4], strides=[2], norm="none", pooling="flatten", dense_sizes=[6], dropout=0.3,
     ).eval()  # fmt: skip
+
+
+def test_of_what_a_policy_sees_for_a_shorter_time_only_the_last_frames_are_kept(parts, images):
+    policy = two_stream(18, 32)
     agent = Agent(ABOUT, policy, parts[0], COMPUTE, batch=9)
     stepwise = np.stack([agent.logits({0: image})[0] for image in images])
     small = np.stack([preprocess(image, width=32, height=18, color="gray") for image in images])
@@ -89,11 +94,7 @@ def test_of_what_a_policy_sees_for_a_shorter_time_only_the_last_frames_are_kept(
 
 
 def test_a_policy_sees_the_whole_picture_and_the_encoder_a_smaller_one(parts, images):
-    torch.manual_seed(3)
-    policy = TwoStream(
-        shapes={"latents": [6], "frames": (1, 36, 64)}, window=4, frames=2, actions=3, hidden=[5], cell="gru",
-        channels=[4], strides=[4], norm="none", pooling="flatten", dense_sizes=[6], dropout=0.3,
-    ).eval()  # fmt: skip
+    policy = two_stream(36, 64)
     about = replace(ABOUT, picture={"width": 64, "height": 36, "color": "gray"})
     agent = Agent(about, policy, parts[0], COMPUTE, batch=9)
     stepwise = np.stack([agent.logits({0: image})[0] for image in images])
