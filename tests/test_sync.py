@@ -14,7 +14,9 @@ from stages.params import read_params
 from stages.recordings.session import KeyEvent, read_session
 from stages.recordings.sync import (
     CELLS,
+    MOST_BLOCKS,
     Certificate,
+    _blocks,
     _limits,
     apart,
     certificate,
@@ -42,12 +44,13 @@ def keys(seed: int, *, count: int = 160, length_s: float = LENGTH_S) -> list[Key
 
 
 def recording(
-    fps: float, lag_s: float, seed: int, *, drift_s_per_s: float = 0.0, slow_s: float = 0.0, length_s: float = LENGTH_S
-):
+    fps: float, lag_s: float, seed: int, *, drift_s_per_s: float = 0.0, slow_s: float = 0.0, length_s: float = LENGTH_S,
+    presses: int = 160,
+):  # fmt: skip
     """Times [T], key events and change [T, cells] of a game in which things move `lag_s` after the keys, as long as
     they are held, for the first `slow_s` at half speed, in a noisy picture that also moves by itself."""
     random = np.random.default_rng(seed)
-    events = keys(seed, length_s=length_s)
+    events = keys(seed, count=presses, length_s=length_s)
     times = np.arange(int(length_s * fps)) / fps
     times = times + random.uniform(0, 0.3 / fps, len(times))
     spans = {}
@@ -154,6 +157,16 @@ def test_keys_that_act_after_different_times_make_the_interval_wider():
     moved = sorted((replace(e, t=e.t - 0.1 * (e.key == "x")) for e in events), key=lambda e: e.t)
     one, two = (certificate(times, np.ones(len(times), bool), e, change, seed=0) for e in (events, moved))
     assert two.model_ms > 20 > 2 * one.model_ms
+
+
+def test_a_long_recording_has_longer_blocks_and_not_more():
+    times, events, change = recording(30, 0.1, seed=3, length_s=1300, presses=900)
+    inside = np.ones(len(times), bool)
+    blocks = _blocks(times, inside)
+    assert len(_blocks(times, inside, most=None)) > MOST_BLOCKS >= len(blocks) > 0.95 * MOST_BLOCKS
+    assert abs(certificate(times, inside, events, change, seed=0).lag_ms - 100) < 10
+    late = [replace(event, t=event.t + 4) for event in events]
+    assert apart(times, inside, late, change) == pytest.approx((-3.9, -3.9), abs=0.2)
 
 
 def test_a_drift_is_found():

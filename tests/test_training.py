@@ -406,7 +406,9 @@ def test_two_processes_learn_what_one_does(fp32, tmp_path):
     assert torch.allclose(alone.model.weight, learned[0]["weight"], rtol=1e-5)
 
 
-def test_threads_that_share_a_batch_repeat_their_bits_and_learn_what_one_learns(tmp_path):
+def test_threads_that_share_a_batch_repeat_their_bits_and_learn_what_one_learns(tmp_path, monkeypatch):
+    monkeypatch.setattr("stages.learning.training.SMALLEST_PART", 4)
+
     def trained(threads, name):
         task = ConvTask()
         task.model[5] = nn.Identity()  # samples that draw no random numbers are independent
@@ -420,3 +422,19 @@ def test_threads_that_share_a_batch_repeat_their_bits_and_learn_what_one_learns(
     assert same(two, again)
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, atol=1e-4, rtol=1e-3)
+
+
+def test_a_small_batch_is_not_shared_out_and_takes_one_thread(tmp_path):
+    class Watched(LineTask):
+        def loss(self, model, samples):
+            self.threads = getattr(self, "threads", set()) | {torch.get_num_threads()}
+            return super().loss(model, samples)
+
+    found = {}
+    for independent in (True, False):
+        task = Watched(samples=16)
+        task.model.independent_samples = independent
+        fit(task, SETTINGS, prepare_compute("cpu", "no", 2, 0), live=None, scratch=tmp_path / "s", name="small")
+        found[independent] = task.threads
+    torch.set_num_threads(1)
+    assert found == {True: {1}, False: {2}}  # beside other programs torch's own threads wait for each other

@@ -33,6 +33,8 @@ from stages.learning.task import FitResult, FitSettings, Task, learning_rate
 
 __all__ = ["FitResult", "FitSettings", "Task", "fit", "learning_rate", "open_live", "scratch_folder"]
 
+SMALLEST_PART = 16  # samples of a batch that are worth a thread: with fewer, two threads are no faster than one
+
 
 def fit(task: Task, settings: FitSettings, compute: Compute, *, live, scratch: Path, name: str) -> FitResult:
     """Trains `task.model` and leaves it with the best weights, in eval mode, on the compute device.
@@ -78,7 +80,7 @@ class _Run:
         self.seconds_before = self.progress.seconds
         if self.progress.scaler and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(self.progress.scaler)
-        self.replicas = Replicas(self.raw, _replicas(task, compute))
+        self.replicas = Replicas(self.raw, _replicas(task, compute, settings.batch_size))
         # What accelerate wraps it in is for scaled losses, and looks for a package on the disk twice a step.
         self.optimizer = self.adam if self.accelerator.scaler is None else self.accelerator.prepare(self.adam)
         self.replicas.models = [self.accelerator.prepare_model(model) for model in self.replicas.models]
@@ -298,10 +300,10 @@ class _Run:
         return int(np.random.SeedSequence([self.compute.seed, *what]).generate_state(1, np.uint64)[0])
 
 
-def _replicas(task: Task, compute: Compute) -> int:
-    """How many threads share out a batch: one, unless the model says that its samples are independent."""
+def _replicas(task: Task, compute: Compute, batch_size: int) -> int | None:
+    """How many threads share out a batch, where the model says that its samples are independent; else None."""
     if not getattr(task.model, "independent_samples", False):
-        return 1
+        return None
     for name, part in task.model.named_modules():
         draws = isinstance(part, (nn.modules.dropout._DropoutNd, nn.RReLU))
         draws |= isinstance(part, (nn.RNNBase, nn.MultiheadAttention)) and part.dropout > 0
@@ -312,7 +314,9 @@ def _replicas(task: Task, compute: Compute) -> int:
                 f"{type(part).__name__}, which looks at the whole batch or draws from the generator that all threads "
                 f"share; take GroupNorm and learning/fast/dropout.py, or say independent_samples = False"
             )
-    return 1 if compute.device.type != "cpu" or compute.processes > 1 else compute.threads
+    if compute.device.type != "cpu" or compute.processes > 1:
+        return None
+    return max(min(compute.threads, batch_size // SMALLEST_PART), 1)
 
 
 def _accelerator(compute: Compute) -> Accelerator:

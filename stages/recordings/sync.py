@@ -31,7 +31,8 @@ CELLS = (8, 6)  # across, down
 SMALL = (96, 72)
 LAGS_S = np.arange(-0.300, 0.6005, 0.005)
 JITTERS_MS = np.arange(0, 300.05, 0.1)
-BLOCK_FRAMES, BLOCK_S = 60, 3.0  # a block has at least so many frames, and lasts at least so long
+BLOCK_FRAMES, BLOCK_S = 60, 3.0  # a block has at least so many frames, and lasts at least so long;
+MOST_BLOCKS = 240  # a long recording has longer ones, not more: an hour takes no more memory than 12 minutes
 FEWEST_BLOCKS, FEWEST_PRESSES = 6, 20
 RESAMPLES = 200
 MODEL_SHARE = 0.05  # of a frame interval: the standard uncertainty that stays however long a recording is
@@ -169,7 +170,7 @@ def other_rate(times: np.ndarray, inside: np.ndarray, key_events, change: np.nda
     than they do at any lag as they were logged.
     """
     spans = {key: s for key, s in presses(key_events).items() if len(s) >= FEWEST_PRESSES}
-    blocks = _blocks(times, inside)[:RATE_BLOCKS] if spans and np.median(np.diff(times)) else []
+    blocks = _blocks(times, inside, most=None)[:RATE_BLOCKS] if spans and np.median(np.diff(times)) else []
     if len(blocks) <= FEWEST_PARTS:
         return None
     halves = np.arange(len(blocks)) < len(blocks) / 2
@@ -243,10 +244,12 @@ def _resamples(part: np.ndarray, blocks: int, count: int, generator: np.random.G
     return weights
 
 
-def _blocks(times: np.ndarray, inside: np.ndarray) -> list[np.ndarray]:
-    """Frames in runs of `_block_frames` whose intervals are usual and that lie in episodes."""
+def _blocks(times: np.ndarray, inside: np.ndarray, most: int | None = MOST_BLOCKS) -> list[np.ndarray]:
+    """Frames of usual intervals that lie in episodes, in at most so many runs of at least `_block_frames`."""
     usual = np.concatenate([[False], np.diff(times) < 1.5 * np.median(np.diff(times))]) & inside
     frames, length = np.flatnonzero(usual), _block_frames(times)
+    if most is not None:
+        length = max(length, -(-len(frames) // most))
     return [frames[i : i + length] for i in range(0, len(frames) - length + 1, length)]
 
 

@@ -19,21 +19,21 @@ Learn = Callable[[nn.Module, np.ndarray], dict]  # a model and samples -> logged
 
 
 class Replicas:
-    """A model and `count - 1` copies over the same weights. With count 1 this is the model alone, nothing more.
+    """A model and `count - 1` copies over the same weights; count None: the model alone, with torch's own threads.
 
     The samples are shared out in order and the gradients added up in order: the same count gives the same bits.
     """
 
-    def __init__(self, model: nn.Module, count: int):
+    def __init__(self, model: nn.Module, count: int | None):
         self._threads = torch.get_num_threads()
-        self.models = [model, *(_sharing(model) for _ in range(count - 1))]
-        self._pool = ThreadPoolExecutor(count, initializer=_prepare_thread) if count > 1 else None
+        self._while_learning = self._threads if count is None else 1
+        self.models = [model, *(_sharing(model) for _ in range((count or 1) - 1))]
+        self._pool = ThreadPoolExecutor(count, initializer=_prepare_thread) if len(self.models) > 1 else None
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
-        """Within it torch uses one thread an operation: the cores belong to the replicas."""
-        if self._pool is not None:
-            torch.set_num_threads(1)
+        """Within it torch uses one thread an operation, where there is a count: the cores belong to the replicas."""
+        torch.set_num_threads(self._while_learning)
         try:
             yield
         finally:
