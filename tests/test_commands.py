@@ -141,6 +141,13 @@ def test_the_doctor_refuses_what_is_bad_and_repairs_what_can_be(project, monkeyp
     assert " good" in run(monkeypatch, capsys, "doctor", "mine/a-fixed", "--no-sync")
 
 
+@pytest.mark.parametrize("given", ["mine/b", "mina", "mine/b.mp4", "mine/b_frames.jsonl", "params.yaml"])
+def test_the_doctor_of_what_is_not_there(project, monkeypatch, capsys, given):
+    write(project / "mine", "a")
+    with pytest.raises(SystemExit, match=f"{given} is neither a folder nor a session; a session is named without"):
+        run(monkeypatch, capsys, "doctor", given)
+
+
 def test_the_doctor_does_not_let_a_session_lie_beside_its_repaired_one(project, monkeypatch, capsys):
     write(project / "mine", "a", stuck=True)
     run(monkeypatch, capsys, "doctor", "mine/a", "--no-sync", "--fix")

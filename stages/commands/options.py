@@ -1,6 +1,7 @@
 """What several commands ask for in the same words."""
 
 import argparse
+import glob
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -83,12 +84,20 @@ def actions_of(options: argparse.Namespace, params: Params) -> tuple[str, ...]:
 
 
 def session_of(text: str) -> tuple[Path, str]:
-    """Folder and name of a session that is given by name, by any of its files, or as a folder of pictures."""
+    """Folder and name of a session that is given by name, by any of its files, or as a folder of pictures.
+
+    ValueError where nothing of that name is there.
+    """
     path = Path(text)
+    stem = path.stem if path.suffix.lower() in VIDEOS else path.name
     for suffix in (REQUIRED["frames"], REQUIRED["events"], *OPTIONAL.values()):
-        if path.name.endswith(suffix):
-            return path.parent, path.name.removesuffix(suffix)
-    return path.parent, path.stem if path.suffix.lower() in VIDEOS else path.name
+        stem = stem.removesuffix(suffix)
+    if not path.is_dir() and not any(path.parent.glob(f"{glob.escape(stem)}[._]*")):
+        raise ValueError(
+            f"{text} is neither a folder nor a session; a session is named without endings (data/raw/mine/first, for "
+            f"first.mp4 and its logs) or by one of its files"
+        )
+    return path.parent, stem
 
 
 def require_writable(folder: Path) -> None:
