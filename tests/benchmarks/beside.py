@@ -25,12 +25,14 @@ from stages.learning.compute import Compute, prepare_compute
 from stages.learning.losses import bce_loss, pixel_weights
 from stages.learning.training import FitSettings, fit
 from stages.models.autoencoder import Autoencoder
-from stages.models.cloning import CloningTask, Windows, window_weights
+from stages.models.cloning import CloningTask, window_weights, windows_of
 from stages.models.latent_action import LatentActionDesign, LatentActionModel
-from stages.models.policies.recurrent import Recurrent
+from stages.models.policies.pictures import set_background
+from stages.models.policies.registry import arrays_read, made_policy, section_of
 from stages.models.reconstruction import ReconstructionTask, background_of
 from stages.params import Params, read_params
 from stages.train_latent_action import statistics_of
+from stages.train_policy import augmentation
 from tests.benchmarks import page
 from tests.benchmarks.material import make_material
 
@@ -101,12 +103,24 @@ def autoencoder(folder: Path, params: Params, compute: Compute):
 
 
 def policy(folder: Path, params: Params, compute: Compute):
-    store, own = EpisodeStore(folder / "latents.zarr"), params.section("recurrent", Recurrent.Section)
-    values, names = Recurrent.values(own, params), store.action_names
-    train, val = (Windows(store, split, names, Recurrent.reads, values["window"], 1.0) for split in ("train", "val"))
-    model = Recurrent(shapes=train.shapes, actions=len(names), **values)
-    weights = window_weights(train, [], params.rare_factor, by_class=False, change_weight=1.0, change_frames=0)
-    return CloningTask(model, train, val, loss=bce_loss, weights=weights, device=compute.device, seed=0), own
+    """The default kind: latents and the last frames, augmented."""
+    own, latents = section_of(params), EpisodeStore(folder / "latents.zarr")
+    pictures = EpisodeStore(folder / "episodes.zarr", pixels=own.pixels)
+    params = params.model_copy(update={"actions": latents.action_names})
+    shapes = {name: (latents if latents.has(name) else pictures).row_layout(name)[0] for name in arrays_read(params)}
+    model = made_policy(params, shapes, latents.fps)
+    train, val = (windows_of(model, split, params, (latents, pictures)) for split in ("train", "val"))
+    background, spread = background_of(next(bank for bank in train.banks if bank.array == "frames"))
+    set_background(model, background, spread)
+    weights = window_weights(
+        train, [], 1.0, by_class=False,
+        change_weight=params.key_change_weight, change_frames=params.key_change_frames,
+    )  # fmt: skip
+    task = CloningTask(
+        model, train, val, loss=bce_loss, weights=weights, device=compute.device, seed=0,
+        augmented=augmentation(params, background, {}),
+    )  # fmt: skip
+    return task, own
 
 
 def latent_action(folder: Path, params: Params, compute: Compute):
