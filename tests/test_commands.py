@@ -141,6 +141,12 @@ def test_the_doctor_refuses_what_is_bad_and_repairs_what_can_be(project, monkeyp
     assert " good" in run(monkeypatch, capsys, "doctor", "mine/a-fixed", "--no-sync")
 
 
+def test_a_picture_beside_sessions_hides_none_of_them(project, monkeypatch, capsys):
+    write(project / "mine", "a")
+    (project / "mine/1.png").write_bytes(b"a screenshot")
+    assert "a " in run(monkeypatch, capsys, "doctor", "mine", "--no-sync")
+
+
 @pytest.mark.parametrize("given", ["mine/b", "mina", "mine/b.mp4", "mine/b_frames.jsonl", "params.yaml"])
 def test_the_doctor_of_what_is_not_there(project, monkeypatch, capsys, given):
     write(project / "mine", "a")

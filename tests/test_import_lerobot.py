@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from stages.recordings.importers.lerobot import part_names
 from stages.recordings.video import read_frames
 from tests.importing import HELD, imported
 
@@ -129,6 +130,11 @@ def test_pictures_in_the_rows_are_read_too(tmp_path):
 def test_columns_are_never_guessed(tmp_path, columns, words):
     with pytest.raises(ValueError, match=words):
         imported(data_set(tmp_path / "set"), tmp_path / "out", *(["--column", *columns] if columns else []))
+
+
+@pytest.mark.parametrize("shape", [2, [], None, [2, 2]])
+def test_a_feature_without_a_plain_shape_has_no_parts_to_name(shape):
+    assert part_names({"dtype": "float32", "shape": shape}) in ([], ["0"])
 
 
 @pytest.mark.parametrize(

@@ -255,3 +255,38 @@ def test_keys_of_json_lines_that_are_none_of_the_map_are_refused(tmp_path):
     (folder / "labels.jsonl").write_text('{"keys": ["q"]}\n' * 6)
     with pytest.raises(ValueError, match=r"its keys \{'q': 6\} are none of"):
         imported(folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize("column", ["image", "id", "Step"])
+@pytest.mark.parametrize("written", ["{}", "{:04d}"])
+def test_a_column_that_numbers_the_pictures_gives_their_order(tmp_path, column, written):
+    folder = pictures(tmp_path / "run")
+    order = [3, 0, 5, 1, 4, 2]
+    rows = "".join(f"{written.format(i)},{HELD[i][0]},{HELD[i][1]}\n" for i in order)
+    (folder / "labels.csv").write_text(f"{column},LEFT,SHOOT\n{rows}")
+    [(found, _)] = imported(folder, tmp_path / "out", "--fps", 5)
+    np.testing.assert_array_equal(found.timeline.actions, HELD)
+
+
+@pytest.mark.parametrize("unit", [1e6, 1e9, 1e-6])
+def test_times_that_are_no_seconds_are_refused(tmp_path, unit):
+    folder = pictures(tmp_path / "run")
+    rows = "".join(f"{i * unit / 20:.9g},{a},{b}\n" for i, (a, b) in enumerate(HELD))
+    (folder / "labels.csv").write_text(f"t,LEFT,SHOOT\n{rows}")
+    with pytest.raises(ValueError, match=r"labels.csv: by its column t the pictures are .* are these seconds\?"):
+        imported(folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ('{"LEFT": 1, "SHOOT": 0, "LEFT": 0}', "row 3 is not JSON: .*a name stands twice"),
+        ('{"pressed": ["x"]}', "row 3 has no list of keys"),
+        ('{"keys": null}', "row 3 has no list of keys"),
+    ],
+)
+def test_a_row_of_json_that_tells_nothing_certain_is_refused(tmp_path, row, words):
+    folder = pictures(tmp_path / "run")
+    (folder / "labels.jsonl").write_text("".join(('{"keys": ["x"]}\n', f"{row}\n")[i == 2] for i in range(6)))
+    with pytest.raises(ValueError, match=words):
+        imported(folder, tmp_path / "out", "--fps", 5)

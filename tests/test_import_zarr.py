@@ -160,3 +160,10 @@ def test_names_of_actions_that_are_ambiguous_are_refused(tmp_path):
     )
     with pytest.raises(ValueError, match="name different actions"):
         imported(two, tmp_path / "out")
+
+
+def test_attributes_of_other_kinds_are_not_in_the_way(tmp_path):
+    attrs = {"fps": 10, "keys": {"LEFT": "Key.left"}, "actions": 2, "state_columns": 5}
+    path = store(tmp_path / "a.zarr", zarr_format=3, names=["LEFT", "SHOOT"], attrs=attrs)
+    for found, _ in imported(path, tmp_path / "out"):
+        assert found.timeline.action_names == ("LEFT", "SHOOT")

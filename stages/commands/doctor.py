@@ -95,7 +95,8 @@ def read_only_lines(folder: Path, stems: Sequence[str]) -> list[str]:
 def folder_and_stems(text: str) -> tuple[Path, list[str]]:
     """The folder and the sessions in it that were asked for."""
     path = Path(text)
-    if path.is_dir() and not any(each.stem.isdecimal() for each in pictures_in(path)):
+    logs = path.is_dir() and any(path.glob(f"*{REQUIRED['frames']}"))  # pictures beside them are none of a recording
+    if path.is_dir() and (logs or not any(each.stem.isdecimal() for each in pictures_in(path))):
         return path, session_stems(path)
     folder, stem = session_of(text)
     return folder, [stem]

@@ -10,8 +10,8 @@ from tqdm import tqdm
 from stages.commands.doctor import report_on
 from stages.commands.options import actions_of, add_keys, keys_of, read_project, require_writable
 from stages.recordings.actions import ActionVocabulary
-from stages.recordings.files import OPTIONAL, REQUIRED, session_path
-from stages.recordings.importers.imported import Episode, Imported, all_or_none, files_named, write_session
+from stages.recordings.files import OPTIONAL, REQUIRED, files_named, session_path
+from stages.recordings.importers.imported import Episode, Imported, all_or_none, write_session
 from stages.recordings.importers.lerobot import episodes_of_lerobot
 from stages.recordings.importers.owamcap import episodes_of_owamcap
 from stages.recordings.importers.pictures import episodes_of_pictures

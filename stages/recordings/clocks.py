@@ -16,6 +16,7 @@ MOSTLY = 0.5  # share of the key events that must lie within the video
 SOME_OUTSIDE = 0.1
 OTHER_RATE = 0.02  # by which two clocks may run apart
 STEP_S = 0.25
+LONGEST_GAP_S = 3600.0  # between two frames of one recording
 
 
 def clock_faults(session: Session, scan: Scan, episode: np.ndarray) -> Iterator[str]:
@@ -26,6 +27,14 @@ def clock_faults(session: Session, scan: Scan, episode: np.ndarray) -> Iterator[
         yield "the frame log's times are whole seconds, several frames each: write them with decimals"
     elif len(times) > 1 and not FASTEST_S <= interval <= SLOWEST_S:
         yield f"the median interval between frames is {interval * 1000:g} ms: are the times UTC seconds?"
+    elif whole and len(times) >= FEW_EVENTS and _are_numbers(times, scan.t):
+        yield "the frame log's times are 0, 1, 2, ... and the video lasts otherwise: write seconds, not frame numbers"
+    if len(times) > 1 and (gap := np.diff(times)).max() > LONGEST_GAP_S:
+        yield (
+            f"between the frames {gap.argmax()} and {gap.argmax() + 1} lie {gap.max():.0f} s: was the clock set? "
+            f"Cut the session there"
+        )
+        return
     keys = np.array([event.t for event in session.key_events])
     if len(keys) < 2 or len(times) < 2:
         return
@@ -57,6 +66,13 @@ def clock_faults(session: Session, scan: Scan, episode: np.ndarray) -> Iterator[
             f"the picture follows the keys only when their times are stretched by {rate:.2f}: "
             f"the clocks of the two logs run apart"
         )
+
+
+def _are_numbers(times: np.ndarray, own: np.ndarray) -> bool:
+    """Whether times of one a second are the numbers of frames, by the video's own clock."""
+    if (np.diff(times) != 1).any() or len(own) < len(times) or np.isnan(own).any():
+        return False
+    return abs((own[len(times) - 1] - own[0]) / (times[-1] - times[0]) - 1) > SOME_OUTSIDE
 
 
 def _coarse(session: Session) -> bool:

@@ -23,7 +23,8 @@ from stages.recordings.timeline import (
 )
 
 GAP = 1.5  # an interval longer than this many median intervals is a gap, or between two episodes a pause
-SHOWN = 3  # of many like sentences
+SHOWN, MOST_SENTENCES = 3, 8  # of many like things in a sentence, of many like sentences
+LONGEST_KEY = 40  # letters of a key's name in a sentence
 FOREIGN_TAIL = 2  # frames by which the video of another recorder may differ from its log: it stops them one by one
 
 
@@ -31,7 +32,8 @@ def usable_frames(session: Session, video_frames: int, damage: str | None) -> in
     """How many frames of a session stand in its video, its frame log and its state table alike.
 
     `video_frames` can be decoded before `damage` (None: a sound file). The tail of a session that was not closed
-    cleanly is cut, and up to two frames of one from another recorder. Raises ValueError for any other difference.
+    cleanly is cut, and up to two frames of one from another recorder, of whose frame log no line
+    was skipped. Raises ValueError for any other difference.
     """
     logged = len(session.times)
     if session.closed is False:
@@ -42,7 +44,7 @@ def usable_frames(session: Session, video_frames: int, damage: str | None) -> in
     if damage:
         raise ValueError(damage)
     tail = abs(video_frames - logged)
-    if tail and (session.closed or tail > FOREIGN_TAIL):
+    if tail and (session.closed or tail > FOREIGN_TAIL or session.skipped_frames):
         word = "shorter" if video_frames < logged else "longer"
         log = session_path(session.directory, session.stem, "frames")
         raise ValueError(
@@ -241,10 +243,14 @@ def _warnings(session: Session, report: Mapping) -> Iterator[str]:
         yield "there is no marker fight_start: the whole session is one episode"
     elif not report["frames_in_episodes"]:
         yield "no frame lies in an episode: nothing is learned from this session"
-    for unclosed in report["unclosed_episodes"]:
-        yield f"episode {unclosed['episode']} has no fight_end: it runs to the next episode or the last frame"
-    for stray in report["episode_ends_without_start"]:
-        yield f"the fight_end in line {stray['line']} has no fight_start and counts for nothing"
+    yield from _first_few(
+        f"episode {unclosed['episode']} has no fight_end: it runs to the next episode or the last frame"
+        for unclosed in report["unclosed_episodes"]
+    )
+    yield from _first_few(
+        f"the fight_end in line {stray['line']} has no fight_start and counts for nothing"
+        for stray in report["episode_ends_without_start"]
+    )
     for stretch in report["left_out"]:
         when = f"{stretch['from_s']:.1f} to {stretch['to_s']:.1f} s ({stretch['frames']} frames)"
         yield f"left out, {when}: {stretch['why']}"
@@ -255,6 +261,14 @@ def _warnings(session: Session, report: Mapping) -> Iterator[str]:
     yield from _unmapped(report)
 
 
+def _first_few(sentences: Iterable[str]) -> Iterator[str]:
+    """Of many like sentences the first ones, and how many more there are."""
+    sentences = list(sentences)
+    yield from sentences[:MOST_SENTENCES]
+    if len(sentences) > MOST_SENTENCES:
+        yield f"and {len(sentences) - MOST_SENTENCES} more like that"
+
+
 def _repairs_in_words(repairs: Sequence[Mapping]) -> str:
     """The first few."""
     words = [f"{r['key']}, down at {r['down']:.2f}, is taken for up at {r['up']:.2f}" for r in repairs[:SHOWN]]
@@ -263,7 +277,13 @@ def _repairs_in_words(repairs: Sequence[Mapping]) -> str:
 
 def _unmapped(report: Mapping) -> Iterator[str]:
     """Keys that stand for no action, and those that went up but never down, with what they may be."""
-    for key, count in report["unmapped_keys"].items():
-        yield f"{key}, pressed {count} times, stands for no action{hint(key)}"
-    for key, count in report["keyups_without_keydown"].items():
-        yield f"{key} goes up {count} times without having gone down{hint(key)}"
+    often = sorted(report["unmapped_keys"].items(), key=lambda pressed: -pressed[1])
+    yield from _first_few(f"{_cut(key)}, pressed {n} times, stands for no action{hint(_cut(key))}" for key, n in often)
+    often = sorted(report["keyups_without_keydown"].items(), key=lambda stray: -stray[1])
+    yield from _first_few(
+        f"{_cut(key)} goes up {n} times without having gone down{hint(_cut(key))}" for key, n in often
+    )
+
+
+def _cut(key: str) -> str:
+    return key if len(key) <= LONGEST_KEY else f"{key[:LONGEST_KEY]}..."

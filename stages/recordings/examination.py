@@ -9,8 +9,9 @@ import numpy as np
 
 from stages.params import Params
 from stages.recordings.actions import ActionVocabulary
-from stages.recordings.clocks import clock_faults
+from stages.recordings.clocks import LONGEST_GAP_S, clock_faults
 from stages.recordings.doctor import Findings, check, usable_frames
+from stages.recordings.files import files_named
 from stages.recordings.pairing import paired
 from stages.recordings.scan import Scan, scan
 from stages.recordings.session import Session, read_session
@@ -49,8 +50,9 @@ class Examined:
 
 
 def examined_session(directory: Path, stem: str, vocabulary: ActionVocabulary, reading: Reading) -> Examined:
-    """Read and examine a session; ValueError when it cannot be read at all."""
-    session = read_session(directory, stem, on_bad_line=reading.on_bad_line, picture_fps=reading.picture_fps)
+    """Read and examine a session; ValueError when it cannot be read at all, or a file cannot be opened."""
+    with files_named():
+        session = read_session(directory, stem, on_bad_line=reading.on_bad_line, picture_fps=reading.picture_fps)
     logged_frames, pictures = len(session.times), scan(session.video)
     session = session.cut_to(usable_frames(session, len(pictures), pictures.damage))
     ends = [*episode_spans(session.markers, end_of(session.times))[:, 1].tolist(), end_of(session.times)]
@@ -95,7 +97,12 @@ def _rate_faults(session: Session, pictures: Scan, wanted_fps: float | None) -> 
 
 def _kept(times: np.ndarray, fps: float | None) -> np.ndarray:
     """The frames int64 [K] that are nearest to moments of an even rate; all when `fps` is None or no lower rate."""
-    if fps is None or len(times) < 2 or fps * SAME_RATE >= 1 / max(median_interval(times), 1e-9):
+    if (
+        fps is None
+        or len(times) < 2
+        or np.diff(times).max() > LONGEST_GAP_S
+        or fps * SAME_RATE >= 1 / max(median_interval(times), 1e-9)
+    ):
         return np.arange(len(times))
     moments = np.arange(times[0], times[-1] + 1e-6, 1 / fps)
     after = np.clip(np.searchsorted(times, moments), 1, len(times) - 1)

@@ -12,6 +12,9 @@ The first three are required, other recorders of this kind write them too. Times
 microsecond.
 """
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 KEY_EVENTS = ("keydown", "keyup")
@@ -53,3 +56,15 @@ def new_session_paths(directory: str | Path, stem: str) -> dict[str, Path]:
         raise ValueError(f"{existing[0]} exists already; a recording is never overwritten: use another name")
     Path(directory).mkdir(parents=True, exist_ok=True)
     return paths
+
+
+@contextmanager
+def files_named() -> Iterator[None]:
+    """A file that cannot be opened or written is bad input that names it; a full disk is not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        why = error.strerror or type(error).__name__
+        raise ValueError(f"{error.filename or 'a file'} cannot be opened: {why}") from None

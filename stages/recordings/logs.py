@@ -54,15 +54,21 @@ def _lines(path: Path, whole: bool) -> tuple[list[bytes], int]:
 
     ValueError for UTF-16 that cannot be read as such; where it can it is.
     """
-    data, cut = path.read_bytes().removeprefix(BOM), 0
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        try:
-            data = data.decode("utf-16").encode()
-        except UnicodeError:
-            raise ValueError(f"{path} begins as UTF-16 and does not go on so; save it as UTF-8") from None
+    data, cut = _text(path), 0
     if not whole and data and not data.endswith(b"\n"):
         data, cut = data[: data.rfind(b"\n") + 1], 1
     return data.rstrip().split(b"\n"), cut
+
+
+def _text(path: Path) -> bytes:
+    """A file in UTF-8, without its byte order mark."""
+    data = path.read_bytes().removeprefix(BOM)
+    if not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data
+    try:
+        return data.decode("utf-16").encode()
+    except UnicodeError:
+        raise ValueError(f"{path} begins as UTF-16 and does not go on so; save it as UTF-8") from None
 
 
 def _json_object(line: bytes) -> dict:
@@ -187,13 +193,13 @@ def read_metadata(path: Path) -> tuple[dict, bool | None]:
     if not path.is_file():
         return {}, None
     try:
-        metadata = _json_object(path.read_bytes())
+        metadata = _json_object(_text(path))
         if "fights" in metadata:  # what recordings before version 0.2 call their episodes
             metadata.setdefault("episodes", metadata.pop("fights"))
         _require_metadata(metadata)
     except ValueError as error:
         raise ValueError(f"{path}: {error}; repair it, or delete it if another recorder made the session") from None
-    return metadata, metadata.get("closed") is True
+    return metadata, None if metadata.get("closed") is None else metadata["closed"] is True
 
 
 def _require_metadata(metadata: dict) -> None:
@@ -213,14 +219,14 @@ def _require_metadata(metadata: dict) -> None:
     spans = metadata.get("spans", [])
     for span in spans if isinstance(spans, list) else [spans]:
         ends = [span.get("start"), span.get("end")] if isinstance(span, dict) else [None]
-        if not all(isinstance(t, int | float) for t in ends) or not isinstance(span.get("player"), str):
+        seconds = all(isinstance(t, int | float) and abs(t) < MOST_SECONDS for t in ends)
+        if not seconds or not ends[0] <= ends[-1] or not isinstance(span.get("player"), str):
             raise ValueError('spans must be a list like [{"player": "agent", "start": 1700000000.5, "end": ...}]')
 
 
 def state_columns(path: Path) -> tuple[str, ...]:
     """The column names of a state table."""
-    with path.open("rb") as file:
-        return _columns(path, file.readline())
+    return _columns(path, _text(path).partition(b"\n")[0])
 
 
 def read_state(path: Path, whole: bool) -> tuple[tuple[str, ...], np.ndarray]:
@@ -238,7 +244,10 @@ def read_state(path: Path, whole: bool) -> tuple[tuple[str, ...], np.ndarray]:
 
 
 def _columns(path: Path, line: bytes) -> tuple[str, ...]:
-    columns = tuple(name.strip() for name in line.removeprefix(BOM).decode("utf-8").split(","))
+    try:
+        columns = tuple(name.strip().strip('"') for name in line.decode("utf-8").split(","))
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}, line 1: this is no UTF-8; save the file as UTF-8") from None
     if not all(columns) or len(set(columns)) != len(columns):
-        raise ValueError(f"{path}, line 1: the column names {list(columns)} must be distinct and not empty")
+        raise ValueError(f"{path}, line 1: the column names {_shown(list(columns))} must be distinct and not empty")
     return columns

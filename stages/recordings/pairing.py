@@ -5,7 +5,8 @@ stops first, or when Shift or another layout renames the key while it is down. R
 the key is heard of next. The rules, per key:
 
 - a keydown of a key that is down is the keyboard's repeat if it comes within REPEAT_S of the one before and the log
-  holds repeats at all (some come within QUICK_S). Else it is a new press, and the keyup between them was lost;
+  holds repeats at all: some come within QUICK_S, or most are one and the same time apart, as no person's presses are.
+  Else it is a new press, and the keyup between them was lost;
 - a keyup with a keydown within BOUNCE_S, of a key that is down for DELAY_S or longer, is no release: X11 tells repeats
   so, which no keyboard begins earlier;
 - a key that is never heard of again is held to the end of its episode, if that is no longer than presses of this
@@ -18,6 +19,7 @@ end is a guess of that size. Presses whose keyup is there are believed, however 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,6 +27,7 @@ from stages.recordings.session import KeyEvent
 
 REPEAT_S = 1.1  # the slowest setting of Windows waits a second before a held key repeats
 QUICK_S = 0.12
+EVENLY_S, MANY, MOSTLY = 0.02, 10, 0.6
 BOUNCE_S, DELAY_S = 0.005, 0.15
 LONG, SURELY_S = 3.0, 2.0
 SHORTEST_HOLD_S = 0.1  # where no press of any key is whole
@@ -55,7 +58,8 @@ def paired(key_events: Sequence[KeyEvent], ends: Sequence[float]) -> KeyLog:
     by_key: dict[str, list[KeyEvent]] = defaultdict(list)
     for event in key_events:
         by_key[event.key].append(event)
-    quick = min((_quickest(events) for events in by_key.values()), default=np.inf) <= QUICK_S
+    apart = np.concatenate([_downs_apart(events) for events in by_key.values()] or [np.zeros(0)])
+    quick = apart.min(initial=np.inf) <= QUICK_S or _even(apart)
     found = {key: _Presses(events, REPEAT_S if quick else QUICK_S) for key, events in by_key.items()}
     holds = np.concatenate([one.whole() for one in found.values()] or [np.zeros(0)])
     events, repairs = [], []
@@ -121,10 +125,15 @@ class _Presses:
         return np.array([press.up.t - press.down.t for press in self.presses if press.up is not None], np.float64)
 
 
-def _quickest(events: Sequence[KeyEvent]) -> float:
-    """The shortest time, s, between two keydowns of one key without a keyup between."""
-    pairs = zip(events, events[1:], strict=False)
-    return min((b.t - a.t for a, b in pairs if a.event == b.event == "keydown"), default=np.inf)
+def _downs_apart(events: Sequence[KeyEvent]) -> np.ndarray:
+    """The times, s, between two keydowns of one key without a keyup between."""
+    return np.array([b.t - a.t for a, b in pairwise(events) if a.event == b.event == "keydown"], float)
+
+
+def _even(apart: np.ndarray) -> bool:
+    """Whether most of many such times, of those that may be repeats, are the same within EVENLY_S."""
+    apart = apart[apart <= REPEAT_S]
+    return len(apart) >= MANY and (np.abs(apart - np.median(apart)) <= EVENLY_S).mean() > MOSTLY
 
 
 def _without_bounces(events: Sequence[KeyEvent]) -> list[KeyEvent]:

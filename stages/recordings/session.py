@@ -43,8 +43,9 @@ class Session:
     """The logs of one recording: `times` float64 [T] in s, `repeats` bool [T].
 
     `closed` is True after a clean end, False after a crash, None when the recorder left no session file.
-    `skipped_lines` counts the lines that were left out because they could not be read. `keys_logged` is
-    False for a folder of pictures: nobody knows which keys were held.
+    `skipped_lines` counts the lines that were left out because they could not be read, `skipped_frames`
+    those of the frame log among them. `keys_logged` is False for a folder of pictures: nobody knows which
+    keys were held.
     """
 
     directory: Path
@@ -57,6 +58,7 @@ class Session:
     state: StateTable | None
     closed: bool | None
     skipped_lines: int
+    skipped_frames: int = 0
     keys_logged: bool = True
     other_events: Mapping[str, int] = field(default_factory=dict)  # kinds of events that are neither key nor marker
 
@@ -141,6 +143,7 @@ def read_session(directory: str | Path, stem: str, *, on_bad_line: OnBadLine, pi
         state=_state(session_path(directory, stem, "state"), whole, len(times)),
         closed=closed,
         skipped_lines=frame_log.skipped + event_log.skipped,
+        skipped_frames=frame_log.skipped,
         other_events=dict(others),
     )
 

@@ -13,7 +13,7 @@ from stages.recordings.timeline import end_of, episode_spans, presses
 FLAT_S = 2.0
 FROZEN_S, FROZEN_PRESSES = 3.0, 2
 ANSWER_S, BY_CHANCE, SURELY_ANSWERED = 0.4, 0.01, 5.0  # of so many answers one is missed in 150 stretches
-SILENT_S, SILENT_TIMES, FEWEST_PAUSES = 15.0, 10.0, 20
+SILENT_S, SILENT_TIMES, FEWEST_PAUSES, MANY_PAUSES = 15.0, 10.0, 3, 20
 LONGEST_HOLD_S, HOLD_TIMES = 10.0, 3.0  # a hold longer than these, the second of the next longest one, is none
 ALIVE = 0.1  # share of new pictures from which on the game plainly goes on
 NO_PERSON = ("agent", "random")
@@ -84,7 +84,9 @@ def _silent(session: Session, scan: Scan) -> Iterator[Stretch]:
     lengths = np.array([stop - start for start, stop in pauses])
     if len(lengths) < FEWEST_PAUSES:
         return
-    longest = max(SILENT_S, SILENT_TIMES * float(np.percentile(lengths, 90)))
+    # Of few pauses all but one have to be that much shorter.
+    usual = np.percentile(lengths, 90) if len(lengths) >= MANY_PAUSES else np.sort(lengths)[-2]
+    longest = max(SILENT_S, SILENT_TIMES * float(usual))
     for start, stop in pauses:
         first, last = np.searchsorted(session.times, [start, stop])
         if stop - start > longest and (~scan.same[first:last]).mean() > ALIVE:
@@ -118,9 +120,10 @@ def _pauses(session: Session) -> list[tuple[float, float]]:
 def _not_played(session: Session) -> Iterator[Stretch]:
     """What an agent or chance pressed: `player` of the session file, or `spans` of it with a `player` each."""
     spans: Sequence[dict] = session.metadata.get("spans", [])
-    if session.metadata.get("player") in NO_PERSON and not spans:
-        spans = [{"player": session.metadata["player"], "start": session.times[0], "end": np.inf}]
+    player = str(session.metadata.get("player")).lower()
+    if player in NO_PERSON and not spans:
+        spans = [{"player": player, "start": session.times[0], "end": np.inf}]
     for span in spans:
-        if span["player"] in NO_PERSON:
-            start, stop = np.searchsorted(session.times, [span["start"], span["end"]])
+        start, stop = np.searchsorted(session.times, [span["start"], span["end"]])
+        if span["player"].lower() in NO_PERSON and start < stop:
             yield Stretch(int(start), int(stop), f"played by: {span['player']}, no person")

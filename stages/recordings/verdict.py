@@ -92,7 +92,8 @@ def _fatal(report: Mapping):
     if report["keys_logged"] and not any(report["presses"].values()):
         seen = {**report["unmapped_keys"], **report["known_keys_not_learned"]}
         if seen or not report["other_events"]:
-            yield f"no key of the game is ever pressed; pressed are {seen or 'no keys at all'}: is the key map right?"
+            pressed = str(seen)[:200] if seen else "no keys at all"
+            yield f"no key of the game is ever pressed; pressed are {pressed}: is the key map right?"
         else:
             kinds = ", ".join([*report["other_events"]][:3])
             yield f"no key is ever pressed; the key log holds only {kinds}: call its events keydown and keyup"

@@ -77,17 +77,6 @@ def reading(where: object) -> Iterator[None]:
         raise ValueError(f"{where} cannot be read: {why}; restore it, convert it or leave it out") from None
 
 
-@contextmanager
-def files_named() -> Iterator[None]:
-    """A file that cannot be opened or written is bad input that names it; a full disk is not."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise
-        raise ValueError(f"{error.filename or 'a file'} cannot be opened: {error.strerror or cut(error)}") from None
-
-
 def events_of(times: np.ndarray, held: np.ndarray, names: Sequence[str], keys: Mapping[str, Sequence[str]], fps: float):
     """Key events that give back the labels held [T, A]: a key goes down and up at the times of frames."""
     edges = [*times.tolist(), float(times[-1]) + 1 / fps]

@@ -93,7 +93,7 @@ def _require_apart(data: DataSet, rows: Sequence[Mapping]) -> None:
     prefix = f"videos/{data.camera}"
     names = [f"{prefix}/{part}" for part in ("chunk_index", "file_index", "from_timestamp", "to_timestamp")]
     placed = [(*(row.get(name) for name in names), row["episode_index"]) for row in rows]
-    placed = sorted(each for each in placed if None not in each)
+    placed = sorted(each for each in placed if all(isinstance(value, int | float) for value in each))
     for (*video, _, end, before), (*other, start, _, number) in pairwise(placed):
         if video == other and start < end - 0.5 / float(data.info["fps"]):
             raise ValueError(
@@ -136,7 +136,7 @@ def part_names(feature: Mapping) -> list[str]:
         lists = [each for each in names.values() if isinstance(each, list)]
         numbered = all(isinstance(each, int) for each in names.values())
         names = lists[0] if len(lists) == 1 else sorted(names, key=names.get) if numbered else None
-    shape = feature.get("shape") or [1]
+    shape = feature["shape"] if isinstance(feature.get("shape"), list) and feature["shape"] else [1]
     count = shape[0] if len(shape) == 1 and isinstance(shape[0], int) else 0
     return list(map(str, names)) if isinstance(names, list) and len(names) == count else [str(i) for i in range(count)]
 

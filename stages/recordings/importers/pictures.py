@@ -31,11 +31,13 @@ from stages.recordings.importers.imported import (
     session_name,
 )
 from stages.recordings.keys import key_name
+from stages.recordings.logs import MOST_SECONDS
 from stages.recordings.pictures import NAME, SUFFIXES, numbered_pictures, picture_folders, pictures_in, read_pictures
 
 LABELS = ("labels.csv", "labels.jsonl")
 OWN = ("t", "frame")  # columns that are no action
 NUMBERS = ("frame", "frame_index", "index", "")  # columns that may number the rows; without a name, as pandas writes it
+SHORTEST_S, LONGEST_S = 0.002, 60.0  # from picture to picture
 WORDS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 SEPARATORS = ",;\t|"
 
@@ -74,7 +76,13 @@ def _imported(folder: Path, vocabulary: ActionVocabulary, fps: float, beside: li
         times = np.arange(count) / fps
         lost.append(f"the times: the pictures are taken for {fps:g} a second from 1970 on")
     elif count > 1:
-        fps = round(1 / float(np.median(np.diff(times))), 3)
+        interval = float(np.median(np.diff(times)))
+        if not SHORTEST_S <= interval <= LONGEST_S or np.abs(times).max() >= MOST_SECONDS:
+            raise ValueError(
+                f"{path}: by its column t the pictures are {interval:g} s apart, the first at {times[0]:g} s; are "
+                f"these seconds? Divide them, or leave the column out and give --fps"
+            )
+        fps = round(1 / interval, 3)
     lost.append("when within a frame a key went down or up, and taps between two pictures")
     others = sorted({each.name for each in folder.iterdir()} - {each.name for each in (*pictures_in(folder), path)})
     lost += [f"{len(others)} files that are no pictures: {cut(others)}"] if others else []
@@ -162,7 +170,7 @@ def _is_data(line: str) -> bool:
 
 
 def _in_order(rows: list[dict], numbered: list[Path], path: Path) -> list[dict]:
-    """The rows in the order of the pictures, where a column names the picture of each, with or without its folder."""
+    """The rows in the order of the pictures, where a column names or numbers the picture of each."""
     names = [_picture(picture.name) for picture in numbered]
     wrong = None
     for column in rows[0] if rows else ():
@@ -175,6 +183,11 @@ def _in_order(rows: list[dict], numbered: list[Path], path: Path) -> list[dict]:
         wrong = wrong or f"{path}: no row names {missing[0]} in its column {column!r}; it needs a row a picture"
     if wrong:
         raise ValueError(wrong)
+    numbers = [number for _, number in names]
+    for column in (name for name in (rows[0] if len(rows) > 2 else ()) if name.lower() not in NUMBERS):
+        row_of = {_number(row.get(column)): row for row in rows}
+        if row_of.keys() == set(numbers) and len(set(numbers)) == len(rows):
+            return [row_of[number] for number in numbers]
     return rows
 
 
@@ -197,7 +210,7 @@ def _json_rows(path: Path) -> list[dict]:
 def _json_row(line: str, path: Path, row: int) -> dict:
     """A row of JSON lines; ValueError when it is no object, or its keys are no list of names."""
     try:
-        found = json.loads(line)
+        found = json.loads(line, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}, row {row + 1} is not JSON: {cut(error)}; found {cut(line, 80)!r}") from None
     keys = found.get("keys") or [] if isinstance(found, dict) else None
@@ -205,6 +218,13 @@ def _json_row(line: str, path: Path, row: int) -> dict:
         expected = '{"LEFT": 1} or {"keys": ["Key.left"]}'
         raise ValueError(f"{path}, row {row + 1}: expected {expected}, found {cut(line, 80)!r}")
     return {name.strip(): value for name, value in found.items()}
+
+
+def _unique(pairs: list[tuple]) -> dict:
+    names = [name.strip().casefold() for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError("a name stands twice in it")
+    return dict(pairs)
 
 
 def _number(value: object) -> float | None:
@@ -245,6 +265,9 @@ def _times(rows: list[dict], path: Path) -> np.ndarray | None:
 def _held(rows: list[dict], path: Path, vocabulary: ActionVocabulary) -> tuple[np.ndarray, list[str]]:
     """Which actions of the key map each row holds uint8 [T, A], and what of the table is not carried over."""
     by_key = any(isinstance(row.get("keys"), list) for row in rows)
+    silent = next((i for i, row in enumerate(rows) if by_key and not isinstance(row.get("keys"), list)), None)
+    if silent is not None:
+        raise ValueError(f"{path}, row {silent + 1} has no list of keys, others have one; write [] where none is held")
     own = (*OWN, "keys") if by_key else OWN
     columns = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in own]
     actions = list(vocabulary.keys)

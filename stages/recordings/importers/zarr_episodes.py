@@ -126,6 +126,8 @@ def _rate(where: str, fps: float | None, attrs: Mapping) -> float:
 def _names(where: str, attrs: Mapping) -> list[str]:
     """The names of the columns of actions, of whichever attribute holds them."""
     found = {name: attrs[name] for name in NAMES if attrs.get(name)}
+    lists = {name: said for name, said in found.items() if isinstance(said, list)}
+    found = lists or found  # another attribute of that name may mean something else
     if not found:
         raise ValueError(
             f"{where}: no attribute {' or '.join(NAMES)} says which column of actions is which; "
@@ -176,7 +178,8 @@ def _state(group, attrs: Mapping, length: int, where: str, lost: list[str]):
     if state.ndim != 2 or len(state) != length or state.dtype.kind not in "fiub" or not state.shape[1]:
         lost.append(f"state: {state.dtype} {list(state.shape)} is no table of numbers with a row a frame")
         return None, None
-    named = [str(name) for key in STATE_NAMES for name in attrs.get(key) or []]
+    lists = [attrs[key] for key in STATE_NAMES if isinstance(attrs.get(key), list)]
+    named = [str(name).strip() for each in lists for name in each]
     fit = len(set(named)) == len(named) == state.shape[1] and not any(re.search(r'^\s*$|[,"\r\n]', n) for n in named)
     if named and not fit:
         lost.append(f"the names of the state's {state.shape[1]} columns, which do not fit: {cut(named)}")
