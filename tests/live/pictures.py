@@ -36,7 +36,7 @@ RECORDING, PLAYING = ROOT / "reports/recording_window.jpg", ROOT / "reports/play
 MOST_BYTES, QUALITY = 200_000, 85
 GAME = "VIZDOOM"
 RECORD_S, PLAY_S, MARGIN_PX = 6.0, 12.0, 20
-OVERLAP_PX = (60, 40)  # of the little window and the game's lower right corner
+OVERLAP_PX = (100, 40)  # of the little window and the game's lower right corner
 RECORD_AT = (50, 50)  # of the button in the little window, px
 
 
