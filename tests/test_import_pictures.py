@@ -268,6 +268,14 @@ def test_a_column_that_numbers_the_pictures_gives_their_order(tmp_path, column, 
     np.testing.assert_array_equal(found.timeline.actions, HELD)
 
 
+def test_a_column_that_counts_down_may_be_a_timer(tmp_path):
+    folder = pictures(tmp_path / "run")
+    rows = "".join(f"{5 - i},{a},{b}\n" for i, (a, b) in enumerate(HELD))
+    (folder / "labels.csv").write_text(f"time_left,LEFT,SHOOT\n{rows}")
+    with pytest.raises(ValueError, match="its column 'time_left' counts down"):
+        imported(folder, tmp_path / "out", "--fps", 5)
+
+
 @pytest.mark.parametrize("unit", [1e6, 1e9, 1e-6])
 def test_times_that_are_no_seconds_are_refused(tmp_path, unit):
     folder = pictures(tmp_path / "run")

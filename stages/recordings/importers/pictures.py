@@ -186,8 +186,14 @@ def _in_order(rows: list[dict], numbered: list[Path], path: Path) -> list[dict]:
     numbers = [number for _, number in names]
     for column in (name for name in (rows[0] if len(rows) > 2 else ()) if name.lower() not in NUMBERS):
         row_of = {_number(row.get(column)): row for row in rows}
-        if row_of.keys() == set(numbers) and len(set(numbers)) == len(rows):
-            return [row_of[number] for number in numbers]
+        if row_of.keys() != set(numbers) or len(set(numbers)) < len(rows):
+            continue
+        if [*row_of] == numbers[::-1]:
+            raise ValueError(
+                f"{path}: its column {column!r} counts down to the first picture: if it numbers the pictures, sort the "
+                f"rows by it, else leave it out"
+            )
+        return [row_of[number] for number in numbers]
     return rows
 
 
