@@ -189,7 +189,7 @@ def _require_order(log: JsonLog, times: list[tuple[int, float]]) -> None:
 
 
 def read_metadata(path: Path) -> tuple[dict, bool | None]:
-    """What the session file holds, and whether the session was closed cleanly (None: there is no such file)."""
+    """What the session file holds, and whether the session was closed cleanly (None: it does not say)."""
     if not path.is_file():
         return {}, None
     try:

@@ -42,7 +42,7 @@ class StateTable:
 class Session:
     """The logs of one recording: `times` float64 [T] in s, `repeats` bool [T].
 
-    `closed` is True after a clean end, False after a crash, None when the recorder left no session file.
+    `closed` is True after a clean end, False after a crash, None where no session file tells.
     `skipped_lines` counts the lines that were left out because they could not be read, `skipped_frames`
     those of the frame log among them. `keys_logged` is False for a folder of pictures: nobody knows which
     keys were held.
