@@ -16,6 +16,7 @@ from stages.games.rollout import GameSetting, Workers
 from stages.games.scripts import HumanLikeScript
 from stages.params import ScriptParams, read_params
 from stages.paths import RAW
+from stages.recordings.actions import intended_column
 from stages.recordings.writer import SessionWriter
 from stages.run import run_stage
 
@@ -73,7 +74,7 @@ def _session(recording: Recording, game: Game, number: int, seeds: list[int]) ->
     frames, scores, t = 0, [], FIRST_SESSION_T + number * BETWEEN_SESSIONS_S
     with SessionWriter(
         recording.directory, f"{setting.name}_{number:03d}", width=setting.width, height=setting.height, fps=game.fps,
-        metadata=metadata, crf=recording.crf, state_columns=game.state_columns,
+        metadata=metadata, crf=recording.crf, state_columns=(*game.state_columns, *map(intended_column, game.keys)),
     ) as writer:  # fmt: skip
         for seed in seeds:
             game.reset(seed)
@@ -92,8 +93,9 @@ def _episode(writer: SessionWriter, game: Game, script: HumanLikeScript, start_t
     writer.marker("fight_start", start_t)
     while not game.done and frames < limit:
         state = game.state()
-        writer.frame(game.frame(), start_t + tic / game.tic_rate_hz, state=state)
         held = script.keys(state)
+        meant = {intended_column(action): float(action in script.intended) for action in game.keys}
+        writer.frame(game.frame(), start_t + tic / game.tic_rate_hz, state={**state, **meant})
         for now in held:
             down = _press(writer, game, down, now, start_t + tic / game.tic_rate_hz)
             tic += 1

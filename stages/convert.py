@@ -52,6 +52,7 @@ def main() -> None:
                 root=store.partial,
                 state_columns=tuple(attrs["state_columns"]),
                 on_bad_line=params.align.on_bad_line,
+                intended=params.labels.intended,
                 picture_fps=params.align.picture_fps,
                 **picture,
             )

@@ -98,6 +98,13 @@ class CollectParams(Section):
 class LabelParams(Section):
     rule: Literal["interval", "state"]
     delay_ms: NonNegative
+    intended: bool
+
+    @model_validator(mode="after")
+    def _meant_in_the_same_frame(self):
+        if self.intended and self.delay_ms:
+            raise ValueError("labels.intended is true: what was meant has no delay, set labels.delay_ms to 0")
+        return self
 
 
 class AlignParams(Section):
@@ -168,6 +175,9 @@ class AugmentParams(Section):
     shift: Share
     brightness: Share
     contrast: Share
+    color: Share
+    zoom: Annotated[Share, Field(lt=1)]
+    frame_jitter: bool
     cutout_px: Whole
 
 
@@ -193,6 +203,7 @@ class PlayParams(Section):
     blind_periods: tuple[Count, ...]
     blind_taps: tuple[Count, ...]
     videos: Whole
+    elsewhere: bool
 
 
 class LatentActionParams(FitParams):
@@ -309,6 +320,9 @@ class Params(Section):
     key_change_weight: Positive
     key_change_frames: Whole
     keys_ahead_s: tuple[Positive, ...]
+    action_head: Literal["keys", "combinations"]
+    action_chunk: Count
+    label_smoothing: Annotated[Share, Field(lt=1)]
     seed: Whole
     threads: Count
     workers: Count

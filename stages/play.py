@@ -20,7 +20,7 @@ from stages.evaluation.figures.play import returns_figure
 from stages.evaluation.intervals import Interval, finite, mean_interval, paired_difference
 from stages.evaluation.overlay import overlay_frames, write_video
 from stages.evaluation.returns import return_fraction
-from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, options_of, records_bundled_game
+from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, agent_can_play, game_seeds, options_of
 from stages.games.rollout import AgentGames, GameSetting, Played, Workers, play_rows, replayed_frames
 from stages.learning.checkpoints import write_json
 from stages.learning.compute import prepare_compute
@@ -42,7 +42,7 @@ def main() -> None:
     params = read_params()
     for folder in (VAL, TEST):
         folder.mkdir(parents=True, exist_ok=True)
-    if not records_bundled_game(params.recordings, params.game):
+    if not agent_can_play(params):
         write_json(VAL / "metrics.json", {"val_return_fraction": None})
         write_json(TEST / "metrics.json", {"return_fraction": None})
         copy_agent(POLICY, AGENT, rule=RULES[0])

@@ -17,7 +17,7 @@ from stages.episodes.store import EpisodeStore, action_columns
 from stages.evaluation.baselines import MatchedRandom, PlayedSplit, best_metronome, press_statistics
 from stages.evaluation.blind import Independent, Nothing, Replay, candidates
 from stages.evaluation.onsets import episode_index
-from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, options_of, records_bundled_game
+from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, agent_can_play, game_seeds, options_of
 from stages.games.rollout import GameSetting, Played, Workers, play_rows, play_script
 from stages.params import Params, read_params
 from stages.paths import EPISODES
@@ -30,7 +30,7 @@ HALVING = ((2, 1 / 12), (6, 1 / 6))  # (seeds a candidate, the share that goes o
 def main() -> None:
     params = read_params()
     OUT.mkdir(parents=True, exist_ok=True)
-    if not records_bundled_game(params.recordings, params.game):
+    if not agent_can_play(params):
         write_choice(None)
         print(f"{params.recordings} holds no bundled game: nothing to play")
         return

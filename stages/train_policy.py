@@ -1,20 +1,24 @@
 """Stage train_policy: windows of latents or frames to keys: data/models/policy, an agent that has not played yet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+import numpy as np
 import torch
 
 from stages.episodes.mirror import mirror_pairs, mirrored_columns
-from stages.episodes.store import LEARNED, EpisodeStore
+from stages.episodes.store import LEARNED, EpisodeStore, action_columns
+from stages.evaluation.figures import style
+from stages.evaluation.figures.augmented import augmented_figure
 from stages.learning.augmentation import Augmentation
 from stages.learning.checkpoints import write_json
 from stages.learning.compute import prepare_compute
-from stages.learning.losses import bce_loss, focal_loss
+from stages.learning.losses import bce_loss, combination_loss, focal_loss
 from stages.learning.training import FitSettings, fit, open_live, scratch_folder
 from stages.models.acting import fit_acting
 from stages.models.agent import About, write_agent
-from stages.models.cloning import CloningTask, window_weights, windows_of
+from stages.models.cloning import CloningTask, Windows, window_weights, windows_of
+from stages.models.combinations import combinations_of
 from stages.models.policies.pictures import set_background
 from stages.models.policies.registry import arrays_read, made_policy, policy_input, section_of, stores_read
 from stages.models.policies.state import StateDesign
@@ -27,8 +31,10 @@ from stages.run import run_stage
 LEARNED_FROM = {
     *("actions", "policy", "policy_members", "cell", "loss", "focal", "sequence_length", "sequence_step_s"),
     *("rare_actions", "rare_factor", "class_weights", "key_change_weight", "key_change_frames", "keys_ahead_s"),
+    *("action_head", "action_chunk", "label_smoothing"),
     *("augment", "state", "seed", "threads", "device", "precision", "training"),
 }
+SHOWN_WINDOWS, SHOWN_DRAWS = 3, 3  # in the picture of what augmentation makes of windows
 
 
 def learned_from(params: Params, store: EpisodeStore) -> str:
@@ -61,6 +67,37 @@ def augmentation(params: Params, background: torch.Tensor, pairs: Mapping[str, s
     return Augmentation(**params.augment.model_dump(exclude={"flip"}), background=background, mirrored=columns)
 
 
+def combinations(params: Params, store: EpisodeStore, pairs: Mapping[str, str]) -> list[list[int]]:
+    """The combinations of keys [K, A] between which a policy decides, those of the training; none: each key alone."""
+    if params.action_head == "keys":
+        return []
+    held = store.concatenated("actions", LEARNED)[0][:, action_columns(store, params.actions)]
+    if pairs:
+        held = np.concatenate([held, held[:, mirrored_columns(params.actions, pairs)]])
+    return combinations_of(held).astype(int).tolist()
+
+
+def losses(params: Params, together: Sequence[Sequence[int]]) -> tuple[Callable, Callable | None]:
+    """The loss of keys, each alone, and that of the present ones where combinations are decided between."""
+    focal, smoothing = params.loss == "focal", params.label_smoothing
+    if focal and smoothing:
+        raise ValueError(f"label_smoothing is {smoothing:g}, but loss is focal, which is for hard labels: set it to 0")
+    loss = partial(focal_loss, **params.focal.model_dump()) if focal else partial(bce_loss, smoothing=smoothing)
+    if not together:
+        return loss, None
+    gamma = params.focal.gamma if focal else 0.0
+    table = torch.tensor(together, dtype=torch.bool)
+    return loss, partial(combination_loss, combinations=table, gamma=gamma, smoothing=smoothing)
+
+
+def some_windows(train: Windows, augmented: Augmentation) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The frames uint8 [n, T, C, H, W] of a few windows of train as recorded, and as they are learned from."""
+    samples = np.linspace(0, len(train) - 1, SHOWN_WINDOWS + 2).astype(int)[1:-1]
+    frames = train.take(samples)[list(train.shapes).index("frames")]
+    actions = train.actions[samples]
+    return frames.numpy(), [augmented(frames, actions)[0].numpy() for _ in range(SHOWN_DRAWS)]
+
+
 def main() -> None:
     params = read_params()
     section, source = section_of(params), policy_input(params)
@@ -70,7 +107,8 @@ def main() -> None:
     pairs = mirror_of(params, store.mirror, reads)
     shapes = {name: (store if store.has(name) else pictures).row_layout(name)[0] for name in reads}
     state = state_of_training(params.state, store) if "state" in reads else None
-    policy = made_policy(params, shapes, store.fps, state)
+    together = combinations(params, store, pairs)
+    policy = made_policy(params, shapes, store.fps, state, together)
     train, val = (windows_of(policy, split, params, (store, pictures)) for split in (LEARNED, "val"))
     augmented = None
     if "frames" in reads:
@@ -79,9 +117,9 @@ def main() -> None:
         set_background(policy, background, spread)
         augmented = augmentation(params, background, {} if "latents" in reads else pairs)
     rare = [params.actions.index(action) for action in params.rare_actions]
-    focal = partial(focal_loss, gamma=params.focal.gamma, alpha=params.focal.alpha)
+    loss, choice_loss = losses(params, together)
     task = CloningTask(
-        policy, train, val, loss=focal if params.loss == "focal" else bce_loss,
+        policy, train, val, loss=loss, choice_loss=choice_loss,
         weights=window_weights(
             train, rare, params.rare_factor, by_class=params.class_weights,
             change_weight=params.key_change_weight, change_frames=params.key_change_frames,
@@ -97,7 +135,9 @@ def main() -> None:
     if not compute.is_main:
         return
     write_json(POLICY_TRAINING / "training.json", result.told())
-    acting = fit_acting(val.actions.numpy(), val.logits(policy, compute.device).numpy())
+    if augmented is not None:
+        style.save(augmented_figure(*some_windows(train, augmented)), POLICY_TRAINING / "augmented.png")
+    acting = fit_acting(val.actions.numpy(), val.logits(policy, compute.device).numpy(), np.array(together, bool))
     state_columns = store.state_columns if "state" in reads else ()
     about = About.of(params, store, acting, state_columns=state_columns, learned_from=learned_from(params, store))
     write_agent(POLICY, about, policy, ENCODER if "latents" in reads else None)

@@ -11,6 +11,31 @@ from stages.models.acting import Acting, best_threshold, fit_acting, platt_scali
 NAMES = ["LEFT", "DASH"]
 
 
+TOGETHER = np.array([[False, False], [True, False], [False, True]])  # neither, the first, the second
+
+
+def test_of_combinations_the_likeliest_is_held_though_no_key_is_likely_by_itself():
+    shares = np.array([0.25, 0.4, 0.35])
+    acting = Acting(np.array([0.5, 0.5]), np.ones(2), np.zeros(2), "likely", TOGETHER)
+    assert acting.keys(np.log(shares)).tolist() == [True, False]
+    assert np.allclose(acting.probabilities(np.log(shares)), [0.4, 0.35], atol=1e-6)
+    assert acting.by("threshold").keys(np.log(shares)).tolist() == [False, False]
+
+
+def test_combinations_are_drawn_with_their_probabilities_and_never_others():
+    shares = np.array([0.2, 0.5, 0.3])
+    acting = Acting(np.array([0.5, 0.5]), np.ones(2), np.zeros(2), "sampled", TOGETHER)
+    drawn = acting.keys(np.tile(np.log(shares), (4000, 1)), np.random.default_rng(0))
+    assert not drawn.all(axis=1).any()
+    assert np.allclose(drawn.mean(axis=0), shares[1:], atol=0.03)
+
+
+def test_combinations_are_read_back_whatever_the_order_of_the_actions():
+    acting = Acting(np.array([0.5, 0.5]), np.ones(2), np.zeros(2), "likely", TOGETHER)
+    found = Acting.from_json(json.loads(json.dumps(acting.as_json(NAMES[:2]))), NAMES[:2][::-1])
+    assert found.combinations.tolist() == TOGETHER[:, ::-1].tolist()
+
+
 def test_threshold_by_hand():
     truth = np.array([False, False, True, True])
     assert best_threshold(truth, np.array([0.1, 0.2, 0.6, 0.9])) == pytest.approx(0.4)  # midway of the gap

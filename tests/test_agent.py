@@ -14,6 +14,7 @@ from stages.learning.compute import prepare_compute
 from stages.models.acting import Acting
 from stages.models.agent import About, Agent, copy_agent, read_about, write_agent
 from stages.models.autoencoder import Autoencoder, encode_frames
+from stages.models.cloning import overlapped
 from stages.models.policies.policy import Policy
 from stages.models.policies.recurrent import Recurrent
 from stages.models.policies.two_stream import TwoStream
@@ -71,6 +72,22 @@ def test_kept_latents_give_what_the_windows_give(parts, images, step):
     with torch.inference_mode():
         whole = policy(torch.from_numpy(latents[window_indices([9], 4, step)])).numpy()
     np.testing.assert_allclose(stepwise, whole, atol=1e-6)
+
+
+def test_of_a_chunk_the_agent_averages_what_the_windows_would(parts, images):
+    torch.manual_seed(4)
+    policy = Recurrent(
+        shapes={"latents": [6]}, window=4, actions=3, chunk=3, hidden=[5], cell="gru", dropout=0.3
+    ).eval()  # fmt: skip
+    agent = agent_of((parts[0], policy), batch=9)
+    stepwise = np.stack([agent.logits({0: image})[0] for image in images])
+    small = np.stack([preprocess(image, width=32, height=18, color="gray") for image in images])
+    latents = encode_frames(parts[0], small, COMPUTE)
+    with torch.inference_mode():
+        said = policy(torch.from_numpy(latents[window_indices([9], 4)]))
+    np.testing.assert_allclose(stepwise, overlapped(said, 3, [9]).numpy(), atol=1e-6)
+    agent.reset(0)
+    np.testing.assert_allclose(agent.logits({0: images[0]})[0], stepwise[0], atol=1e-6)
 
 
 def two_stream(height, width):

@@ -2,11 +2,14 @@
 
 import torch
 
-from stages.learning.augmentation import Augmentation, flipped_where, shifted
+from stages.learning.augmentation import Augmentation, flipped_where, jittered, shifted, zoomed
 from stages.learning.fast.dropout import seed_dropout
 
 KEYS = torch.tensor([[True, False, False]] * 6)
-NONE = {"shift": 0.0, "brightness": 0.0, "contrast": 0.0, "cutout_px": 0, "background": torch.zeros(1, 12, 20)}
+NONE = {
+    "shift": 0.0, "brightness": 0.0, "contrast": 0.0, "color": 0.0, "zoom": 0.0, "frame_jitter": False, "cutout_px": 0,
+    "background": torch.zeros(1, 12, 20),
+}  # fmt: skip
 
 
 def frames() -> torch.Tensor:
@@ -58,6 +61,28 @@ def test_light_changes_a_window_as_a_whole_within_its_bounds():
     assert change.min() < -20 and change.max() > 20 and change.abs().max() <= 26
     stronger = Augmentation(**NONE | {"contrast": 0.5})(frames(), KEYS)[0].float()
     assert torch.allclose(stronger.mean(dim=(1, 2, 3, 4)), frames().float().mean(dim=(1, 2, 3, 4)), atol=8)
+
+
+def test_colours_change_each_by_itself_and_alike_in_all_frames():
+    rgb = torch.full((50, 2, 3, 12, 20), 100, dtype=torch.uint8)
+    seed_dropout(0)
+    tinted = Augmentation(**NONE | {"color": 0.2})(rgb, KEYS)[0]
+    values = tinted[:, :, :, 0, 0]
+    assert torch.equal(values[:, 0], values[:, 1]) and (tinted == values[..., None, None]).all()
+    assert values.min() >= 80 and values.max() <= 120 and (values[:, 0, 0] != values[:, 0, 1]).float().mean() > 0.8
+
+
+def test_nearer_and_farther_the_middle_stays():
+    windows = torch.zeros(2, 1, 1, 13, 21, dtype=torch.uint8)
+    windows[..., 6, 10], windows[..., 6, 14] = 200, 100
+    near = zoomed(windows, torch.tensor([1.0, 2.0]))
+    assert torch.equal(near[0], windows[0])
+    assert near[1, 0, 0, 6, 10] == 200 and near[1, 0, 0, 6, 18] == 100 and near[1, 0, 0, 6, 14] < 10
+
+
+def test_the_past_comes_earlier_or_later_and_the_present_stays():
+    windows = torch.arange(4).expand(3, 4).reshape(3, 4, 1, 1, 1)
+    assert jittered(windows, torch.tensor([-1, 0, 1])).flatten(1).tolist() == [[0, 0, 1, 3], [0, 1, 2, 3], [1, 2, 3, 3]]
 
 
 def test_a_square_is_cut_out_of_all_frames_at_one_place():

@@ -7,7 +7,14 @@ from sklearn.metrics import average_precision_score
 
 from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, episode_name
 from stages.learning.losses import key_change_weights
-from stages.models.cloning import CloningTask, Windows, mean_average_precision, now_and_ahead, window_weights
+from stages.models.cloning import (
+    CloningTask,
+    Windows,
+    mean_average_precision,
+    now_and_ahead,
+    overlapped,
+    window_weights,
+)
 from stages.models.policies.recurrent import Recurrent
 
 
@@ -27,7 +34,7 @@ def store(tmp_path_factory):
 class LastLatent(torch.nn.Module):
     """A policy whose logits are the last latent."""
 
-    ahead = ()
+    ahead, chunk, choices, combinations = (), 1, 2, ()
 
     def forward(self, latents):
         return latents[:, -1]
@@ -112,6 +119,24 @@ def test_keys_ahead_are_those_of_the_same_episode_and_beyond_its_end_the_last(st
     keys = torch.arange(5)[:, None]
     assert now_and_ahead(keys, [3, 2], (1, 4)).tolist() == [[0, 1, 2], [1, 2, 2], [2, 2, 2], [3, 4, 4], [4, 4, 4]]
     assert torch.equal(now_and_ahead(keys, [3, 2], ()), keys)
+
+
+def test_what_was_said_of_a_frame_is_averaged_within_its_episode():
+    said = torch.tensor([[1.0, 2, 3], [10, 20, 30], [100, 200, 300], [5, 6, 7], [50, 60, 70]])
+    assert overlapped(said, 3, [3, 2]).flatten().tolist() == pytest.approx([1, 6, (100 + 20 + 3) / 3, 5, (50 + 6) / 2])
+    two_keys = overlapped(torch.tensor([[1.0, 2, 3, 4], [10, 20, 30, 40]]), 2, [2])
+    assert two_keys.tolist() == [[1, 2], [6.5, 12]]
+
+
+def test_a_policy_between_combinations_says_one_logit_for_each():
+    table = [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 1]]
+    common = {"shapes": {"latents": (2,)}, "window": 2, "actions": 3, "hidden": [4], "cell": "gru", "dropout": 0.0}
+    policy = Recurrent(**common, ahead=(2,), combinations=table)
+    latents = torch.rand(6, 2, 2)
+    assert policy.train()(latents).shape == (6, 4 + 3) and policy.eval()(latents).shape == (6, 4)
+    assert Recurrent(**policy.config).combinations == table
+    with pytest.raises(ValueError, match="action_chunk is 2: set it to 1"):
+        Recurrent(**common, combinations=table, chunk=2)
 
 
 def test_what_lies_ahead_is_learned_and_not_played():

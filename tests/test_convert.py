@@ -177,6 +177,32 @@ def test_without_any_state_there_is_no_state_array(project):
     assert not store.has("state")
 
 
+def test_what_a_script_meant_is_no_state_and_may_be_the_label(project):
+    for stem in "abcd":
+        path = Path("data/raw/mine") / f"{stem}_state.csv"
+        head, *rows = path.read_text(encoding="utf-8").splitlines()
+        meant = [f"{row},{number % 2},1" for number, row in enumerate(rows)]
+        text = "\n".join([f"{head},intended_SHOOT,intended_LEFT", *meant]) + "\n"
+        path.write_text(text, encoding="utf-8")
+    convert.main()
+    store = EpisodeStore("data/episodes.zarr")
+    assert store.state_columns == ("x", "y")
+    assert store.read("episode_00000", "actions").tolist() != [[1, number % 2] for number in range(2, 14)]
+    set_params(project, labels={"rule": "interval", "delay_ms": 0, "intended": True})
+    convert.main()
+    store = EpisodeStore("data/episodes.zarr")
+    assert store.read("episode_00000", "actions").tolist() == [[1, number % 2] for number in range(2, 14)]
+
+
+def test_what_was_meant_must_have_been_recorded(project):
+    set_params(project, labels={"rule": "interval", "delay_ms": 0, "intended": True})
+    with pytest.raises(ValueError, match="session a does not say what was meant .no intended_LEFT"):
+        convert.main()
+    set_params(project, labels={"rule": "interval", "delay_ms": 50, "intended": True})
+    with pytest.raises(ValueError, match="set labels.delay_ms to 0"):
+        convert.main()
+
+
 def test_no_timelines_and_timelines_of_other_actions(project):
     table = Path("data/timelines/b.csv").read_text(encoding="utf-8")
     Path("data/timelines/b.csv").write_text(table.replace("SHOOT", "DASH"), encoding="utf-8")

@@ -224,7 +224,7 @@ def test_the_gap_to_training_is_the_same_metric_on_train():
 class LastMinusFirst(torch.nn.Module):
     """Logits = last latent of the window - first, so that a wrong window shows."""
 
-    reads, window, step, spans = ("latents",), 3, 1, {}
+    reads, window, step, spans, chunk = ("latents",), 3, 1, {}, 1
 
     def forward(self, latents):
         return latents[:, -1] - latents[:, 0]

@@ -63,7 +63,7 @@ class Expecting(nn.Module):
     """Expects code 0 where the first latent is above 0, else code 1, and is nearly sure of it."""
 
     reads, shapes, window, step, spans, ahead = ("latents",), {"latents": (2,)}, 1, 1, {}, ()
-    independent_samples = True
+    independent_samples, chunk, combinations, choices = True, 1, (), 2
 
     def forward(self, latents):
         sign = torch.sign(latents[:, -1, :1])

@@ -14,6 +14,7 @@ from stages.games.catalog import (
     RECORDING_SEEDS,
     TEST_SEEDS,
     VALIDATION_SEEDS,
+    agent_can_play,
     bundled,
     game_seeds,
     options_of,
@@ -140,6 +141,12 @@ def test_own_recordings_are_no_bundled_game():
     assert records_bundled_game("data/raw/doom_center", "doom_center")
     assert not records_bundled_game("data/raw/mine", "doom_center")
     assert not records_bundled_game("elsewhere/doom_line", "doom_center")
+
+
+def test_agents_of_recordings_from_elsewhere_play_where_params_say_so():
+    params = read_params().model_copy(update={"recordings": "data/raw/mine"})
+    assert not agent_can_play(params)
+    assert agent_can_play(params.model_copy(update={"play": params.play.model_copy(update={"elsewhere": True})}))
 
 
 def test_recordings_of_another_bundled_game_are_refused():

@@ -15,7 +15,7 @@ class Constant(nn.Module):
     """A policy that always gives the same logits."""
 
     reads, shapes, window, step, spans, ahead = ("latents",), {"latents": (2,)}, 3, 1, {}, ()
-    independent_samples = True
+    independent_samples, chunk, combinations, choices = True, 1, (), 2
 
     def __init__(self, logits):
         super().__init__()

@@ -10,6 +10,7 @@ from torch.nn import functional
 from stages.learning.losses import (
     SMALL_PX,
     bce_loss,
+    combination_loss,
     focal_loss,
     inverse_share_weights,
     pixel_weights,
@@ -34,6 +35,27 @@ def test_bce_weights_multiply_the_terms():
     columns = torch.tensor([0.5, 1.5])
     assert bce_loss(LOGITS, TARGETS, weights=columns).item() == pytest.approx((terms * columns).mean().item())
     assert bce_loss(LOGITS, TARGETS, weights=torch.ones(3, 1)).item() == pytest.approx(bce_loss(LOGITS, TARGETS).item())
+
+
+def test_smoothed_labels_are_so_far_from_certain():
+    by_hand = -(0.95 * math.log(0.8) + 0.05 * math.log(0.2))
+    assert bce_loss(torch.tensor([[math.log(4)]]), torch.ones(1, 1), smoothing=0.1).item() == pytest.approx(by_hand)
+
+
+def test_combinations_by_hand():
+    table = torch.tensor([[0, 0], [1, 0], [0, 1]], dtype=torch.bool)
+    logits = torch.log(torch.tensor([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]]))
+    held = torch.tensor([[True, False], [False, False]])
+    assert combination_loss(logits, held, table).item() == pytest.approx(-(math.log(0.5) + math.log(0.6)) / 2)
+    both = torch.tensor([[True, True], [False, False]])  # no combination: the first one that differs in one key
+    assert combination_loss(logits, both, table).item() == pytest.approx(-(math.log(0.5) + math.log(0.6)) / 2)
+    weighed = combination_loss(logits, held, table, weights=torch.tensor([[2.0], [0.0]]))
+    assert weighed.item() == pytest.approx(-math.log(0.5))
+    focal = combination_loss(logits[:1], held[:1], table, gamma=2.0)
+    assert focal.item() == pytest.approx(-0.25 * math.log(0.5))
+    smooth = combination_loss(logits[:1], held[:1], table, smoothing=0.3)
+    spread = -(math.log(0.2) + math.log(0.5) + math.log(0.3)) / 3
+    assert smooth.item() == pytest.approx(-0.7 * math.log(0.5) + 0.3 * spread)
 
 
 def test_focal_by_hand():

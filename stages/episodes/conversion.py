@@ -21,6 +21,7 @@ from stages.episodes.preprocess import CHANNELS, contrast_kept, picture_size, pr
 from stages.episodes.splits import SPLITS
 from stages.episodes.store import SHARD, EpisodeInfo, create_episode, episode_name, write_rows
 from stages.params import ConvertParams
+from stages.recordings.actions import INTENDED, intended_column
 from stages.recordings.files import session_path
 from stages.recordings.logs import state_columns
 from stages.recordings.pictures import read_pictures
@@ -57,6 +58,7 @@ class SessionJob:
     state_columns: tuple[str, ...]
     on_bad_line: str
     picture_fps: float
+    intended: bool = False  # whether labels are what a script meant to hold
 
 
 def plan_episodes(
@@ -76,12 +78,15 @@ def plan_episodes(
 
 
 def union_of_state_columns(recordings: Path, sessions: Sequence[str]) -> list[str]:
-    """The names of the state columns of all sessions, each once; a session without one has NaN there."""
+    """The names of the state columns of all sessions, each once; a session without one has NaN there.
+
+    What a script meant to hold is no state: it may be a label, and nothing that a model reads.
+    """
     columns: dict[str, None] = {}
     for session in sessions:
         path = session_path(recordings, session, "state")
         if path.exists():
-            columns.update(dict.fromkeys(state_columns(path)))
+            columns.update(dict.fromkeys(name for name in state_columns(path) if not name.startswith(INTENDED)))
     return list(columns)
 
 
@@ -172,16 +177,31 @@ def _labels(job: SessionJob, span: Span, timeline: Timeline, session: Session) -
     rows = slice(span.start, span.stop)
     arrays = {"t": timeline.times[rows].astype(np.float64)}
     if timeline.action_names:
-        arrays["actions"] = timeline.actions[rows].astype(np.uint8)
+        arrays["actions"] = (_intended(timeline, session) if job.intended else timeline.actions)[rows].astype(np.uint8)
     if job.state_columns:
         arrays["state"] = np.full((span.info.length, len(job.state_columns)), np.nan, np.float32)
         if session.state is not None:
             # Fewer rows than frames: the recorder crashed, read_session lets nothing else pass. The rest stays NaN.
             places = timeline.frames[rows]
             values = session.state.values[places[places < len(session.state.values)]]
-            columns = [job.state_columns.index(name) for name in session.state.columns]
-            arrays["state"][: len(values), columns] = values
+            read = [i for i, name in enumerate(session.state.columns) if name in job.state_columns]
+            columns = [job.state_columns.index(session.state.columns[i]) for i in read]
+            arrays["state"][: len(values), columns] = values[:, read]
     return arrays
+
+
+def _intended(timeline: Timeline, session: Session) -> np.ndarray:
+    """What the script of a recording meant to hold, bool [T, A]; ValueError where no script recorded it whole."""
+    columns = [intended_column(action) for action in timeline.action_names]
+    known = () if session.state is None else session.state.columns
+    if missing := [name for name in columns if name not in known]:
+        raise ValueError(
+            f"labels.intended is true, but the session {session.stem} does not say what was meant (no {missing[0]} in "
+            f"its state): only collect's scripts do. Set labels.intended: false"
+        )
+    if timeline.frames[-1] >= len(session.state.values):
+        raise ValueError(f"labels.intended is true, but the state of session {session.stem} ends before its frames")
+    return session.state.values[timeline.frames][:, [known.index(name) for name in columns]] > 0
 
 
 def describe(timelines: Mapping[str, Timeline], plan: Mapping[str, Sequence[Span]]) -> str:

@@ -64,6 +64,11 @@ def records_bundled_game(recordings: str, game: str) -> bool:
     return True
 
 
+def agent_can_play(params: Params) -> bool:
+    """Whether agents of these recordings play the game that `game` names; ValueError as `records_bundled_game`."""
+    return params.play.elsewhere or records_bundled_game(params.recordings, params.game)
+
+
 def game_seeds(base: int, seed: int, count: int) -> list[int]:
     """`count` game seeds of one of the ranges above, others for every `seed` of params.yaml."""
     start = seed * 10_000 % SEED_RANGE

@@ -5,6 +5,7 @@ players apart in a minute, so that each ball returned scores as well. atari.py s
 """
 
 import math
+from typing import Literal
 
 from stages.games.atari import AtariGame, AtariOptions
 from stages.games.game import Script, State
@@ -18,9 +19,10 @@ NET_X = 80  # px; a ball that turns back beyond it has met the player's paddle
 
 
 class PongOptions(AtariOptions):
-    """The section `pong` of params.yaml."""
+    """The section `pong` of params.yaml; `score`: balls returned and points won, or the share of points won."""
 
     points: Count
+    score: Literal["balls", "points"]
 
 
 class PongScript(Script):
@@ -66,7 +68,7 @@ class PongScript(Script):
 
 
 class Pong(AtariGame):
-    """RIGHT moves the paddle up, LEFT down; a ball returned and a point won score one each.
+    """RIGHT moves the paddle up, LEFT down; a ball returned and a point won score one each, or see `PongOptions.score`.
 
     An episode is over when one of the two has all the points of a game, 21 by the rules.
     """
@@ -91,6 +93,13 @@ class Pong(AtariGame):
 
     def scored(self, points: int) -> float:
         return max(points, 0) + self._returned()
+
+    @property
+    def score(self) -> float:
+        if self._options.score == "balls":
+            return super().score
+        won, lost = (float(self.memory[address]) for address in (POINTS_WON, POINTS_LOST))
+        return won / max(won + lost, 1.0)
 
     def _returned(self) -> bool:
         """Whether the ball that came has just been sent back."""

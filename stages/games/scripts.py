@@ -27,8 +27,9 @@ class HumanLikeScript:
         self._exploring_until, self._tried = 0, frozenset()
 
     def keys(self, state: State) -> list[frozenset[str]]:
-        """What is held during each tic of the coming frame."""
+        """What is held during each tic of the coming frame; `intended` is then what would be without slips."""
         self._attend(state)
+        self.intended: frozenset[str] = frozenset()
         return [self._held() for _ in range(self._tics)]
 
     def _attend(self, state: State) -> None:
@@ -59,6 +60,7 @@ class HumanLikeScript:
     def _held(self) -> frozenset[str]:
         while self._wishes and self._wishes[0][0] <= self._tic:
             self._hands = self._wishes.popleft()[1]
+        self.intended |= self._hands
         start, end, wrong = self._slip
         held = self._hands ^ {wrong} if start <= self._tic < end else self._hands
         self._tic += 1

@@ -6,6 +6,7 @@ Random shift: Kostrikov et al. 2021 (DrQ), section 3.1. Random numbers: fast/dro
 from dataclasses import dataclass
 
 import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,8 +15,8 @@ from stages.learning.fast.dropout import uniform
 
 @dataclass(frozen=True)
 class Augmentation:
-    """The params `augment`: the largest shift as a share of the longer side, changes of brightness and contrast, the
-    square in px.
+    """The params `augment`: the largest shift as a share of the longer side, changes of brightness, contrast, colours
+    and size, whether the past comes a frame earlier or later, the square in px.
 
     `background` [C, H, W] in 0..1 stays where it is: a shift moves what differs from it.
     `mirrored` int64 [A]: half of the windows are seen in a mirror, and each action is that of this column; None: none.
@@ -24,6 +25,9 @@ class Augmentation:
     shift: float
     brightness: float
     contrast: float
+    color: float
+    zoom: float
+    frame_jitter: bool
     cutout_px: int
     background: Tensor
     mirrored: Tensor | None = None
@@ -35,13 +39,17 @@ class Augmentation:
             frames = flipped_where(frames, flipped)
             by_moment = actions.unflatten(1, (-1, len(self.mirrored)))
             actions = torch.where(flipped[:, None], by_moment[..., self.mirrored].flatten(1), actions)
+        if self.frame_jitter:
+            frames = jittered(frames, self._whole(len(frames), 1, -1, 1)[:, 0])
+        if self.zoom:
+            frames = zoomed(frames, 1 + (2 * uniform(len(frames)) - 1) * self.zoom)
         if largest := round(self.shift * max(frames.shape[-2:])):
             background = (self.background * 255).round().to(torch.int16)
             changes = shifted(frames - background, self._whole(len(frames), 2, -largest, largest))
             frames = (background + changes).clamp_(0, 255).to(torch.uint8)
         if self.cutout_px:
             frames = self._cut_out(frames)
-        if self.brightness or self.contrast:
+        if self.brightness or self.contrast or self.color:
             frames = self._lit(frames)
         return frames, actions
 
@@ -54,6 +62,10 @@ class Augmentation:
         brighter = (2 * uniform(*per_window) - 1).to(frames.device) * self.brightness * 255
         stronger = 1 + (2 * uniform(*per_window) - 1).to(frames.device) * self.contrast
         values = frames.float()
+        if self.color:
+            colors = frames.shape[2]
+            tint = 1 + (2 * uniform(len(frames), 1, colors, 1, 1) - 1).to(frames.device) * self.color
+            values = values * tint
         mean = values.mean(dim=(1, 2, 3, 4), keepdim=True)
         return ((values - mean) * stronger + mean + brighter).round_().clamp_(0, 255).to(torch.uint8)
 
@@ -67,6 +79,31 @@ class Augmentation:
             rows, columns = (slice(max(start, 0), start + self.cutout_px) for start in (top, left))
             window[..., rows, columns] = window.float().mean().round().to(torch.uint8)
         return frames
+
+
+def jittered(frames: Tensor, by: Tensor) -> Tensor:
+    """Windows [B, T, ...] whose past is so many frames later (int64 [B]; < 0: earlier); the last one is the present.
+
+    Where the window has no such frame, its nearest one stands in.
+    """
+    last = frames.shape[1] - 1
+    at = (torch.arange(last + 1) + by[:, None]).clamp(0, last)
+    at[:, last] = last
+    return frames[torch.arange(len(frames))[:, None], at]
+
+
+def zoomed(frames: Tensor, by: Tensor) -> Tensor:
+    """Windows uint8 [B, T, C, H, W], each seen so much nearer (float [B] > 1) or farther, its middle in place."""
+    height, width = frames.shape[-2:]
+    seen = torch.empty_like(frames)
+    for target, window, scale in zip(seen, frames, by.tolist(), strict=True):
+        middle = ((width - 1) / 2 * (1 - scale), (height - 1) / 2 * (1 - scale))
+        matrix = np.array([[scale, 0, middle[0]], [0, scale, middle[1]]])
+        for into, picture in zip(target.flatten(0, 1).numpy(), window.flatten(0, 1).numpy(), strict=True):
+            cv2.warpAffine(
+                picture, matrix, (width, height), dst=into, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
+    return seen
 
 
 def flipped_where(frames: Tensor, which: Tensor) -> Tensor:

@@ -10,14 +10,31 @@ SMALL_PX = 18  # a small thing has so many pixels, for example 3 x 6 ...
 WINDOW_PX = 15  # ... in a window of so many on a side
 
 
-def bce_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+def bce_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
     """Binary cross-entropy of logits [B, A] against targets [B, A] in 0..1, the weighted mean as a scalar.
 
     `weights` ([B, 1], [A] or [B, A]) multiply the terms; the mean divides by B * A, so weights of mean 1
-    keep the scale.
+    keep the scale. `smoothing` moves the targets so far towards one half (Szegedy et al. 2016, section 7).
     """
-    terms = functional.binary_cross_entropy_with_logits(logits.float(), targets.float(), reduction="none")
+    targets = targets.float() * (1 - smoothing) + smoothing / 2
+    terms = functional.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none")
     return _mean(terms, weights)
+
+
+def combination_loss(
+    logits: Tensor, targets: Tensor, combinations: Tensor, weights: Tensor | None = None, *,
+    gamma: float = 0.0, smoothing: float = 0.0,
+) -> Tensor:  # fmt: skip
+    """Cross-entropy of logits [..., K] of combinations [K, A] against the keys held [..., A], the weighted mean.
+
+    Held keys that are none of the combinations count as the most alike one. Of `weights` [B, 1] or [B, A] the mean over
+    the actions counts. gamma > 0: focal, (1 - p)^gamma times the cross-entropy.
+    """
+    differ = (targets.bool().unsqueeze(-2) != combinations.to(targets.device)).sum(dim=-1)
+    shares = logits.float().log_softmax(dim=-1)
+    right = -shares.gather(-1, differ.argmin(dim=-1, keepdim=True)).squeeze(-1)
+    terms = (1 - smoothing) * right * (1 - torch.exp(-right)) ** gamma - smoothing * shares.mean(dim=-1)
+    return _mean(terms, None if weights is None else weights.mean(dim=-1))
 
 
 def focal_loss(logits: Tensor, targets: Tensor, gamma: float, alpha: float, weights: Tensor | None = None) -> Tensor:

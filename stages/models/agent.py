@@ -130,6 +130,7 @@ class Agent:
             encoder.keep_encoder_in(compute.dtype)
         self._require_parts_that_fit()
         self._past: dict[int, deque[tuple[np.ndarray, ...]]] = {}
+        self._said: dict[int, deque[np.ndarray]] = {}  # of a chunk, the answers that speak of the present frame
 
     @classmethod
     def load(cls, directory: str | Path, compute: Compute, *, batch: int) -> "Agent":
@@ -146,11 +147,12 @@ class Agent:
     def reset(self, lane: int) -> None:
         """Forget a lane's past: its next frame is the first of an episode."""
         self._past.pop(lane, None)
+        self._said.pop(lane, None)
 
     def logits(
         self, images: Mapping[int, np.ndarray], states: Mapping[int, Mapping[str, float]] | None = None
     ) -> dict[int, np.ndarray]:
-        """{lane: uint8 BGR [H, W, 3]} -> {lane: float32 [A]}; the first frame stands in for the missing past.
+        """{lane: uint8 BGR [H, W, 3]} -> {lane: float32 [A], or [K]}; the first frame stands in for the missing past.
 
         `states` {lane: {column: number}} of the same frames, where the agent reads them; ValueError without.
         """
@@ -165,7 +167,14 @@ class Agent:
             self._padded(np.stack([np.stack([row[i] for row in seen[lane][-span:]]) for lane in images]))
             for i, span in enumerate(self._policy.spans.get(name, self._policy.window) for name in self._policy.reads)
         ]
-        return dict(zip(images, self._answered(windows), strict=False))
+        answers = dict(zip(images, self._answered(windows), strict=False))
+        return answers if self._policy.chunk == 1 else {lane: self._overlapped(lane, answers[lane]) for lane in images}
+
+    def _overlapped(self, lane: int, answer: np.ndarray) -> np.ndarray:
+        """The mean of what this answer [A * chunk] and those before it say of the present frame: float32 [A]."""
+        said = self._said.setdefault(lane, deque(maxlen=self._policy.chunk))
+        said.appendleft(answer.reshape(self._policy.chunk, -1))
+        return np.mean([each[later] for later, each in enumerate(said)], axis=0)
 
     def _rows(self, images, states) -> list[tuple[np.ndarray, ...]]:
         """What the policy reads of each lane's present frame, an array for each of its `reads`."""

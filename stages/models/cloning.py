@@ -17,6 +17,7 @@ from stages.episodes.store import LEARNED, MIRRORED, EpisodeStore, action_column
 from stages.episodes.windows import FrameBank, MirroredBank, window_indices
 from stages.learning.fast.threads import in_threads
 from stages.learning.losses import inverse_share_weights, key_change_weights, rare_window_weights
+from stages.models.combinations import of_keys
 from stages.models.policies.ensemble import Ensemble
 from stages.models.policies.policy import Policy
 from stages.params import Params
@@ -83,9 +84,10 @@ class Windows:
         return [torch.from_numpy(bank.take(rows[:, -span:])) for bank, span in zip(self.banks, spans, strict=True)]
 
     def logits(self, policy: nn.Module, device: torch.device) -> torch.Tensor:
-        """The policy's logits [N, A] for all windows in order, on the CPU."""
+        """What the policy says of all windows in order, on the CPU: logits of actions [N, A] or combinations [N, K]."""
         parts = np.split(np.arange(len(self)), range(EVALUATION_BATCH, len(self), EVALUATION_BATCH))
-        return torch.cat(list(in_threads(partial(self._logits, policy, device), parts)))
+        said = torch.cat(list(in_threads(partial(self._logits, policy, device), parts)))
+        return said if policy.chunk == 1 else overlapped(said, policy.chunk, self.lengths)
 
     @torch.no_grad()
     def _logits(self, policy: nn.Module, device: torch.device, part: np.ndarray) -> torch.Tensor:
@@ -123,11 +125,15 @@ class CloningTask:
 
     def __init__(
         self, model, train: Windows, val: Windows, *, loss, weights: torch.Tensor, device, seed: int,
-        augmented: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
+        augmented: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None, choice_loss=None,
     ):  # fmt: skip
-        """`augmented` turns the frames [B, T, C, H, W] and actions [B, A] of a batch into others that fit as well."""
+        """`augmented` turns the frames [B, T, C, H, W] and actions [B, A] of a batch into others that fit as well.
+
+        `choice_loss` in place of `loss` is that of the present keys, where the policy decides between combinations.
+        """
         self.model, self.train, self.val, self._augmented = model, train, val, augmented
         self._loss, self._weights, self._device, self._seed = loss, weights, device, seed
+        self._choice_loss = choice_loss or loss
         self._targets = now_and_ahead(train.actions, train.lengths, model.ahead)
 
     def order(self, number: int) -> np.ndarray:
@@ -141,18 +147,34 @@ class CloningTask:
         inputs = [values.to(self._device) for values in inputs]
         targets, weights = targets.to(self._device), self._weights[samples].to(self._device)
         logits = model(*inputs)  # [B, A * moments], or [members, ...] of an ensemble in training
-        present, targets = self.train.actions.shape[1], targets.expand_as(logits)
-        loss = self._loss(logits[..., :present], targets[..., :present], weights=weights)
-        if logits.shape[-1] > present:
-            loss = loss + self._loss(logits[..., present:], targets[..., present:])
+        present, choices = self.train.actions.shape[1], self.model.choices
+        targets = targets.expand(*logits.shape[:-1], -1)
+        loss = self._choice_loss(logits[..., :choices], targets[..., :present], weights=weights)
+        if logits.shape[-1] > choices:
+            loss = loss + self._loss(logits[..., choices:], targets[..., present:])
         return loss, {}
 
     def validate(self, model) -> dict[str, float]:
         logits, truth = self.val.logits(model, self._device), self.val.actions
         return {
-            "ap": mean_average_precision(truth.numpy(), logits.numpy()),
-            "loss": self._loss(logits, truth).item(),
+            "ap": mean_average_precision(truth.numpy(), of_keys(logits.numpy(), self.model.combinations)),
+            "loss": self._choice_loss(logits, truth).item(),
         }
+
+
+def overlapped(said: Tensor, chunk: int, lengths: Sequence[int]) -> Tensor:
+    """The mean of all that was said of each frame: [N, A * chunk], of a frame and those after it -> [N, A].
+
+    The frames of episodes with these `lengths` lie end to end; at the start of one less was said of a frame.
+    """
+    by_moment = said.unflatten(1, (chunk, -1))
+    within = torch.cat([torch.arange(length) for length in lengths])
+    total, count = torch.zeros_like(by_moment[:, 0]), torch.zeros(len(said), 1)
+    for later in range(chunk):
+        known = within >= later
+        total[known] += by_moment[torch.nonzero(known)[:, 0] - later, later]
+        count[known] += 1
+    return total / count
 
 
 def now_and_ahead(actions: Tensor, lengths: Sequence[int], ahead: Sequence[int]) -> Tensor:

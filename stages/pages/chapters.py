@@ -167,6 +167,12 @@ def _percent(value) -> str:
     return "–" if value in (None, "") else f"{100 * float(value):.1f} %"
 
 
+AUGMENTED = {
+    "augmented.png": "Windows of frames as they were recorded, and as the policy learned from them (`augment` in "
+    "params.yaml). One draw changes all frames of a window alike."
+}
+
+
 def learned(reports: Path, val: Mapping, test: Mapping, thresholds: Mapping[str, float], scratch: Path) -> dict:
     """What was learned: pictures of the autoencoder, the probe, curves of every training, a table of the keys."""
     curves = []
@@ -181,6 +187,7 @@ def learned(reports: Path, val: Mapping, test: Mapping, thresholds: Mapping[str,
             path = style.save(figure, scratch / f"curves_{name.replace(' ', '_')}.png")
             words = f"Training of the {name}: orange on val, blue on train. {training_words(folder)}"
             curves.append(Picture(data_uri(path), words))
+    curves += pictures(reports / "policy_training", AUGMENTED)
     return {
         "reconstruction": metrics_table(val, test, [n for n in val if n.startswith("ae_") and "object" not in n]),
         "probe": metrics_table(val, test, [n for n in val if n.startswith("ae_object") and val[n] is not None]),

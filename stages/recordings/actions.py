@@ -9,6 +9,14 @@ from stages.recordings.keys import key_name
 FORBIDDEN = ",\"'"  # not in the name of an action: it heads a column
 
 
+INTENDED = "intended_"  # heads the columns of a session's state that say what a script meant to hold
+
+
+def intended_column(action: str) -> str:
+    """The column of the state that says whether a script meant to hold the keys of an action in a frame."""
+    return f"{INTENDED}{action}"
+
+
 def require_column_name(action: str) -> None:
     """ValueError for a name of an action that cannot head a column of a table."""
     if not action.strip() or any(character in FORBIDDEN or not character.isprintable() for character in action):

@@ -21,6 +21,7 @@ class Composed(nn.Module):
         first = policies[0]
         self.reads, self.shapes, self.window = first.reads, first.shapes, first.window
         self.step, self.spans, self.ahead = first.step, first.spans, first.ahead
+        self.chunk, self.combinations, self.choices = first.chunk, first.combinations, first.choices
         self.independent_samples = first.independent_samples
 
 

@@ -69,16 +69,18 @@ def arrays_read(params: Params) -> tuple[str, ...]:
 
 
 def made_policy(
-    params: Params, shapes: Mapping[str, Sequence[int]], fps: float, state: StateDesign | None = None
+    params: Params, shapes: Mapping[str, Sequence[int]], fps: float, state: StateDesign | None = None,
+    combinations: Sequence[Sequence[int]] = (),
 ) -> Ensemble:  # fmt: skip
     """Untrained policies as params.yaml asks for.
 
     `shapes` {array of the store: shape of one frame's row}; `fps` of the episodes; `state`: what the training's state
-    holds, where it is read.
+    holds, where it is read; `combinations` of keys [K, A], where it decides between those.
     """
     kind, values = kind_of(params.policy), kind_of(params.policy).values(section_of(params), params)
     common = {"shapes": shapes, "actions": len(params.actions), "step": window_step(params, fps)}
-    common |= {"ahead": frames_ahead(params, fps), "state": state and state.as_json()}
+    common |= {"ahead": frames_ahead(params, fps), "chunk": params.action_chunk, "combinations": combinations}
+    common |= {"state": state and state.as_json()}
     return Ensemble([kind(**common, **values) for _ in range(params.policy_members)])
 
 
