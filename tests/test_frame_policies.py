@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from stages.models.policies.pictures import Pooled, Stacked, set_background
-from stages.models.policies.registry import KINDS, load_policy, save_policy
+from stages.models.policies.registry import KINDS, load_policy, made_policy, save_policy
 from stages.params import read_params
+from stages.studies.workspace import Workspace, preset
 
 PARAMS = read_params()
 FRAME_KINDS = [name for name, kind in KINDS.items() if "frames" in kind.reads]
@@ -35,6 +36,18 @@ def test_any_size_of_picture(name, shape):
     assert model(*windows_of(model, frames(2, model.window, *shape))).shape == (2, 3)
     with pytest.raises(ValueError, match="the policy was made for frames"):
         model(*windows_of(model, frames(2, model.window, shape[0], shape[1] + 1, shape[2])))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "millions"),
+    [("pure_cnn", (3, 288, 512), 0.6), ("resnet_gpu", (3, 145, 251), 11.0), ("vit_gpu", (3, 145, 251), 4.2)],
+)
+def test_networks_for_a_gpu_have_the_published_size_and_take_their_pictures(name, shape, millions, tmp_path):
+    params = read_params(Workspace(tmp_path / "work", preset(name)).folder / "params.yaml")
+    model = made_policy(params, {"frames": shape}, 12.0).eval()
+    assert sum(weights.numel() for weights in model.parameters()) / 1e6 == pytest.approx(millions, rel=0.1)
+    with torch.no_grad():
+        assert model(frames(1, model.window, *shape)).shape == (1, 4)
 
 
 @pytest.mark.parametrize("name", FRAME_KINDS)
