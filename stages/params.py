@@ -49,6 +49,7 @@ Share = Annotated[float, Field(ge=0, le=1), NUMBER]
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]  # without control codes
 Channels = Annotated[tuple[Count, ...], Field(min_length=1)]
 
+AUTO = "auto"  # the value of a param that the recordings decide
 MOST_CODES = 2**15 - 1  # what int16 holds: the type of the codes in the stores
 
 # Names of earlier versions, "*." for any section, and what replaces them.
@@ -172,7 +173,7 @@ class StateParams(Section):
 
 class AugmentParams(Section):
     flip: Literal["recorded", "none"] | dict[Name, Name]
-    shift: Share
+    shift: Share | Literal["auto"]
     brightness: Share
     contrast: Share
     color: Share

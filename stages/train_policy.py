@@ -8,6 +8,8 @@ import torch
 
 from stages.episodes.mirror import mirror_pairs, mirrored_columns
 from stages.episodes.store import LEARNED, EpisodeStore, action_columns
+from stages.episodes.view import view_moves
+from stages.episodes.windows import FrameBank
 from stages.evaluation.figures import style
 from stages.evaluation.figures.augmented import augmented_figure
 from stages.learning.augmentation import Augmentation
@@ -23,7 +25,7 @@ from stages.models.policies.pictures import set_background
 from stages.models.policies.registry import arrays_read, made_policy, policy_input, section_of, stores_read
 from stages.models.policies.state import StateDesign
 from stages.models.reconstruction import background_of
-from stages.params import Params, StateParams, read_params
+from stages.params import AUTO, Params, StateParams, read_params
 from stages.paths import ENCODER, POLICY, POLICY_TRAINING
 from stages.run import run_stage
 
@@ -34,6 +36,7 @@ LEARNED_FROM = {
     *("action_head", "action_chunk", "label_smoothing"),
     *("augment", "state", "seed", "threads", "device", "precision", "training"),
 }
+SHIFT = 0.035  # where it is "auto" and the view stands still
 SHOWN_WINDOWS, SHOWN_DRAWS = 3, 3  # in the picture of what augmentation makes of windows
 
 
@@ -61,10 +64,15 @@ def mirror_of(params: Params, declared: Mapping[str, str], reads: Sequence[str])
     return pairs
 
 
-def augmentation(params: Params, background: torch.Tensor, pairs: Mapping[str, str]) -> Augmentation:
+def augmentation(params: Params, bank: FrameBank, background: torch.Tensor, pairs: Mapping[str, str]) -> Augmentation:
     """What becomes of windows of frames; those of latents have their mirror images in the store."""
     columns = torch.from_numpy(mirrored_columns(params.actions, pairs)) if pairs else None
-    return Augmentation(**params.augment.model_dump(exclude={"flip"}), background=background, mirrored=columns)
+    values = params.augment.model_dump(exclude={"flip"})
+    if values["shift"] == AUTO:
+        moves = view_moves(bank)
+        values["shift"] = 0.0 if moves else SHIFT
+        print(f"augment.shift: {values['shift']:g}, for the view {'moves' if moves else 'stands still'}")
+    return Augmentation(**values, background=background, mirrored=columns)
 
 
 def combinations(params: Params, store: EpisodeStore, pairs: Mapping[str, str]) -> list[list[int]]:
@@ -115,7 +123,7 @@ def main() -> None:
         bank = next(bank for bank in train.banks if bank.array == "frames")
         background, spread = background_of(bank.recorded, mirror=bool(pairs))
         set_background(policy, background, spread)
-        augmented = augmentation(params, background, {} if "latents" in reads else pairs)
+        augmented = augmentation(params, bank.recorded, background, {} if "latents" in reads else pairs)
     rare = [params.actions.index(action) for action in params.rare_actions]
     loss, choice_loss = losses(params, together)
     task = CloningTask(

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from stages.params import ConvertParams
+from stages.params import AUTO, ConvertParams
 
-AUTO = "auto"
 MOVES = 24
 CHANNELS = {"gray": 1, "rgb": 3}
 

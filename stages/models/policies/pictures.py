@@ -7,12 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.params import Count
+from stages.params import AUTO, Count
 
 Stride = Count | Literal["auto"]
 Norm = Literal["group", "batch", "none"]
 Pooling = Literal["average", "soft_argmax", "flatten"]
-AUTO = "auto"
 LARGE_PX = 18432  # 128 x 144
 GROUPS = 8  # of channels that are normalised together; fewer where it does not divide them
 
