@@ -28,6 +28,11 @@ def test_the_fewest_sessions_that_reach_the_minutes_are_learned_from_and_the_nex
     }  # fmt: skip
 
 
+def test_of_sessions_that_differ_as_many_are_validation_as_make_a_seventh_of_the_minutes():
+    minutes = {"a": 4.0, "b": 3.0, "c": 3.0, "d": 1.2, "e": 0.4, "f": 0.5, "g": 2.0}
+    assert splits(minutes, 12, "doom_dodge") == {"split.val": ["d", "e", "f"], "split.test": ["g"]}
+
+
 def test_one_long_session_is_not_training_and_validation_at_once():
     assert splits({"a": 20.0, "b": 20.0, "c": 20.0}, 12, "pong") == {"split.val": ["b"], "split.test": ["c"]}
     with pytest.raises(ValueError, match="raise collect.sessions"):

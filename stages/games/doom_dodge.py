@@ -64,7 +64,7 @@ class DodgeScript(Script):
         Dodge(),
         *(Dodge(side, run, n) for side in ("LEFT", "RIGHT") for run in (False, True) for n in (2, 4, 7, 12)),
     )
-    frames = 16  # that it looks ahead
+    frames = 8  # that it looks ahead: a fireball far away is not dodged yet
     enough = 34.0  # map units between player and fireball; more is not better
     least = 26.0  # and with so many a dodge under way goes on
     effort = 0.2  # map units that a frame of walking must gain; running twice that

@@ -1,7 +1,7 @@
 """Study suite, stage record: a game played by its script, and by who sees nothing: data/suite/<game>_seed<seed>/.
 
-Training and validation are the fewest sessions that reach `suite.minutes` together, one in seven of them validation;
-the next session is test. What is kept: episodes.zarr and play_baselines.
+Training and validation are the fewest sessions that reach `suite.minutes` together, the last of them, with about a
+seventh of these minutes, validation; the next session is test. What is kept: episodes.zarr and play_baselines.
 """
 
 import shutil
@@ -15,6 +15,7 @@ from stages.run import run_stage
 from stages.studies.suite.inputs import SuiteParams
 from stages.studies.workspace import Workspace, preset
 
+VALIDATION = 1 / 7  # of the minutes
 RUNS = ("collect", "align", "convert", "play_baselines")  # stages that run in the workspace
 
 
@@ -63,7 +64,9 @@ def splits(minutes: Mapping[str, float], wanted: float, game: str) -> dict[str, 
             f"the suite wants {wanted:g} minutes of {game} and a session more, its preset records "
             f"{sum(minutes.values()):.1f} in {len(names)} sessions; raise collect.sessions there"
         )
-    return {"split.val": known[-max(1, round(len(known) / 7)) :], "split.test": [names[len(known)]]}
+    held = {count: sum(minutes[name] for name in known[-count:]) for count in range(1, len(known))}
+    val = min(held, key=lambda count: abs(held[count] - total * VALIDATION))
+    return {"split.val": known[-val:], "split.test": [names[len(known)]]}
 
 
 if __name__ == "__main__":
