@@ -62,7 +62,7 @@ def let_play(params: Params, workers: Workers) -> None:
         params.game, collect.width, collect.height, params.actions, play.max_episode_s, options_of(params)
     )
     acting = read_about(POLICY).acting
-    baselines = read_returns(PLAY_BASELINES / "returns.csv")
+    baselines = read_returns(PLAY_BASELINES / "returns.csv", {"val": play.val_episodes, "test": play.test_episodes})
     bootstrap = {"resamples": params.evaluate.bootstrap, "seed": params.seed}
 
     games = AgentGames(setting, partial(load_agent, params.device, params.precision), play.lanes)
@@ -95,13 +95,16 @@ def scores(episodes: Sequence[Played]) -> np.ndarray:
     return np.array([episode.score for episode in episodes], float)
 
 
-def read_returns(path: Path) -> dict[str, dict[str, np.ndarray]]:
-    """{split: {policy: scores [episodes]}} of play_baselines' returns.csv, in the order of the seeds."""
+def read_returns(path: Path, games: Mapping[str, int]) -> dict[str, dict[str, np.ndarray]]:
+    """{split: {policy: scores [episodes]}} of play_baselines' returns.csv, the first so many `games` of each split."""
     found: dict[str, dict[str, list[float]]] = {}
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             found.setdefault(row["split"], {}).setdefault(row["policy"], []).append(float(row["return"]))
-    return {split: {name: np.array(values) for name, values in policies.items()} for split, policies in found.items()}
+    return {
+        split: {name: np.array(values[: games[split]]) for name, values in policies.items()}
+        for split, policies in found.items()
+    }
 
 
 def fraction_metrics(returns: Mapping[str, np.ndarray], prefix: str, bootstrap: Mapping) -> dict[str, float | None]:

@@ -61,8 +61,9 @@ def test_returns_are_read_back_by_split_and_policy(tmp_path):
 
     path = tmp_path / "returns.csv"
     write_returns(path, {("val", "nothing"): episodes(-1.0, 0.0), ("test", "nothing"): episodes(2.0)})
-    found = read_returns(path)
+    found = read_returns(path, {"val": 48, "test": 200})
     assert found["val"]["nothing"].tolist() == [-1, 0] and found["test"]["nothing"].tolist() == [2]
+    assert read_returns(path, {"val": 1, "test": 1})["val"]["nothing"].tolist() == [-1]
 
 
 def test_matched_keys_are_a_row_a_frame_and_drawn_from_the_seed():

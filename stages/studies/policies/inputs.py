@@ -13,6 +13,7 @@ ROWS = Path("data/policies")
 class PoliciesParams(Section):
     kinds: Annotated[tuple[Name, ...], Field(min_length=1)]
     seeds: Annotated[tuple[Whole, ...], Field(min_length=1)]
+    test_games: Count
     decisions: Count
 
 

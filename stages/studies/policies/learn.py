@@ -37,14 +37,15 @@ WARM_UP = 20  # decisions
 
 def main() -> None:
     params, kind, seed = read_params(), sys.argv[1], int(sys.argv[2])
-    decisions = params.section("policies", PoliciesParams).decisions
-    workspace = Workspace(SCRATCH / f"policies-{kind}-{seed}", preset(kind) | {"seed": seed, "play.videos": 0})
+    own = params.section("policies", PoliciesParams)
+    changes = preset(kind) | {"seed": seed, "play.videos": 0, "play.test_episodes": own.test_games}
+    workspace = Workspace(SCRATCH / f"policies-{kind}-{seed}", changes)
     for kept in (EPISODES, LATENTS, PLAY_BASELINES):
         shutil.copytree(kept, workspace.folder / kept, copy_function=shutil.copyfile)
     chosen = read_params(workspace.folder / PARAMS)
     seconds = timed(workspace, RUNS, chosen)
     row = {"kind": kind, "seed": seed, **learned_and_played(workspace.folder), **judged(workspace.folder)}
-    row |= size_and_speed(workspace.folder / AGENT, chosen, decisions)
+    row |= size_and_speed(workspace.folder / AGENT, chosen, own.decisions)
     row |= {"seconds": seconds["train_policy"], **made_by(chosen)}
     out = folder_of(kind, seed)
     shutil.rmtree(out, ignore_errors=True)
