@@ -18,6 +18,8 @@ POLICY_NETWORK = POLICY / "policy"  # its weights and config
 LATENT_ACTION_MODEL = Path("data/models/latent_action")
 AGENT = Path("data/agent")  # the same with the acting rule chosen in the game: what `understudy play` takes
 
+PRETRAINED = Path("data/pretrained/efficientnet_lite0.safetensors")  # what policies of that kind begin with; no out
+
 MINUTES, LABELS, SUITE = (Path("data") / name for name in ("minutes", "labels", "suite"))  # of these studies
 
 REPORTS = Path("reports")

@@ -10,13 +10,13 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from stages.params import read_text, read_tree, tree_of, validated
-from stages.paths import PARAMS, PRESETS
+from stages.paths import PARAMS, PRESETS, PRETRAINED
 
 
 class Workspace:
     """`folder` with a params.yaml of its own: the project's, with `changes` {key with dots: value} laid over.
 
-    It is made anew: what a killed run left is gone.
+    It is made anew: what a killed run left is gone. Weights that policies begin with come along, where there are some.
     """
 
     def __init__(self, folder: str | Path, changes: Mapping[str, object]):
@@ -24,6 +24,9 @@ class Workspace:
         if self.folder.exists():
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        if PRETRAINED.is_file():
+            (self.folder / PRETRAINED).parent.mkdir(parents=True)
+            shutil.copyfile(PRETRAINED, self.folder / PRETRAINED)
         self._tree = read_tree(PARAMS)
         validated(self._tree, PARAMS)
         self.change(changes)

@@ -73,6 +73,9 @@ class Policy(nn.Module):
         """The kind's own arguments of the constructor, `window` included, from its section and the headline knobs."""
         raise ValueError(f"the policy kind {cls.__name__} does not say what it takes from params.yaml")
 
+    def begin(self) -> None:
+        """What a new policy does and a saved one never again: read weights that were made elsewhere, for example."""
+
     def features(self, *windows: Tensor) -> Tensor:
         """[B, T, *shape] of each array that the kind `reads` (frames: uint8) -> [B, size]."""
         raise ValueError(f"the policy kind {type(self).__name__} does not look")

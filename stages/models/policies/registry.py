@@ -8,6 +8,7 @@ from stages.learning.checkpoints import load_config, load_weights, save_model
 from stages.models.policies.cnn import Cnn
 from stages.models.policies.ensemble import Ensemble
 from stages.models.policies.policy import Policy
+from stages.models.policies.pretrained import Pretrained
 from stages.models.policies.recurrent import Recurrent
 from stages.models.policies.resnet import Resnet
 from stages.models.policies.state import StateDesign
@@ -25,6 +26,7 @@ KINDS: dict[str, type[Policy]] = {
     "temporal_cnn": TemporalCnn,
     "resnet": Resnet,
     "vit": Vit,
+    "pretrained": Pretrained,
     "state_only": StateOnly,
 }
 
@@ -75,13 +77,17 @@ def made_policy(
     """Untrained policies as params.yaml asks for.
 
     `shapes` {array of the store: shape of one frame's row}; `fps` of the episodes; `state`: what the training's state
-    holds, where it is read; `combinations` of keys [K, A], where it decides between those.
+    holds, where it is read; `combinations` of keys [K, A], where it decides between those. ValueError where weights
+    that they begin with are missing.
     """
     kind, values = kind_of(params.policy), kind_of(params.policy).values(section_of(params), params)
     common = {"shapes": shapes, "actions": len(params.actions), "step": window_step(params, fps)}
     common |= {"ahead": frames_ahead(params, fps), "chunk": params.action_chunk, "combinations": combinations}
     common |= {"state": state and state.as_json()}
-    return Ensemble([kind(**common, **values) for _ in range(params.policy_members)])
+    members = [kind(**common, **values) for _ in range(params.policy_members)]
+    for member in members:
+        member.begin()
+    return Ensemble(members)
 
 
 def window_step(params: Params, fps: float) -> int:
