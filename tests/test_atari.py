@@ -164,6 +164,16 @@ def test_the_script_beats_blind_keys(name):
     assert script > 1.5 * max(scores) and script > 0, scores
 
 
+def test_pong_may_score_the_share_of_points_won():
+    with setting("pong", score="points", points=2).start(sighted=False) as game:
+        game.reset(3)
+        assert game.score == 0
+        while not game.done:
+            game.step([frozenset()] * game.tics_per_frame)
+        state = game.state()
+        assert state["points_lost"] == 2 and game.score == state["points_won"] / (state["points_won"] + 2)
+
+
 def test_pong_s_script_goes_where_the_ball_comes_and_waits_while_it_flies_away():
     script = PongScript()
     row = {"ball_y_px": 100.0, "paddle_y_px": 160.0}

@@ -50,3 +50,26 @@ def test_key_events_stand_at_tics_and_every_key_comes_up(tmp_path):
             assert abs(tics - round(tics)) < 1e-3
             (down.add if event.event == "keydown" else down.discard)(event.key)
         assert not down
+
+
+def test_what_the_script_meant_is_written_beside_what_it_pressed(tmp_path):
+    """Slips show in the keys and not in the columns of the state that say what was meant."""
+    script = read_params().collect.script.model_copy(
+        update={"slips_per_min": 60.0, "slip_s": 0.3, "reaction_jitter_s": 0.0, "lapses_per_min": 0.0}
+    )
+    setting = GameSetting("doom_center", 320, 180, ACTIONS, max_episode_s=20)
+    record_sessions(Recording(setting, script, 23, tmp_path), [(0, [71])])
+    session = read_session(tmp_path, "doom_center_000", on_bad_line="error", picture_fps=10.0)
+    vocabulary = ActionVocabulary.from_params(ACTIONS, session.metadata["keys"])
+    pressed = labels(session.times, session.key_events, vocabulary, rule="interval", delay_ms=0).astype(bool)
+    columns = [session.state.columns.index(f"intended_{action}") for action in ACTIONS]
+    meant = session.state.values[:, columns] > 0
+    differ = (pressed != meant).any(axis=1)
+    assert 0.1 < differ.mean() < 0.6 and meant.any(axis=0).sum() >= 3
+    calm = script.model_copy(update={"slips_per_min": 0.0})
+    record_sessions(Recording(setting, calm, 23, tmp_path / "calm"), [(0, [71])])
+    session = read_session(
+        tmp_path / "calm", session_stems(tmp_path / "calm")[0], on_bad_line="error", picture_fps=10.0
+    )
+    pressed = labels(session.times, session.key_events, vocabulary, rule="interval", delay_ms=0).astype(bool)
+    assert np.array_equal(pressed, session.state.values[:, columns] > 0)
