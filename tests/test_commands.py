@@ -18,8 +18,9 @@ from stages.commands import agent as commands_agent
 from stages.commands import doctor, play, understudy
 from stages.commands.doctor import Case, sync_lines
 from stages.commands.options import require_writable
-from stages.live.deciding import Chance
+from stages.live.deciding import Chance, for_chance
 from stages.live.latency import Latencies
+from stages.models.acting import Acting
 from stages.models.agent import Agent, copy_agent
 from stages.models.policies import registry
 from stages.models.policies.policy import Policy
@@ -429,3 +430,12 @@ def test_new_refuses_what_no_game_has_and_leaves_params_alone(keys, words, proje
     with pytest.raises(SystemExit, match=words):
         run(monkeypatch, capsys, "new", *keys)
     assert (project / "params.yaml").read_bytes() == before
+
+
+def test_chance_presses_each_key_by_itself_whatever_the_agent_decides_between():
+    together = np.array([[False, False], [True, False], [False, True]])
+    acting = for_chance(Acting(np.array([0.5, 0.5]), np.ones(2), np.zeros(2), "sampled", together))
+    pressed = {
+        tuple(acting.keys(said[0])) for said in map(Chance(2, np.random.default_rng(0)).logits, [{0: None}] * 40)
+    }
+    assert len(pressed) == 4

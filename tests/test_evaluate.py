@@ -251,6 +251,16 @@ def test_every_frame_is_predicted_from_its_own_window(tmp_path, monkeypatch):
     assert split.played.episode.tolist() == [0] * 5 + [1] * 3
 
 
+def test_a_policy_between_combinations_is_judged_key_by_key():
+    together = np.array([[False, False], [True, False], [False, True]])
+    shares = np.array([[0.2, 0.5, 0.3], [0.9, 0.06, 0.04]])
+    played = PlayedSplit(("A", "B"), np.zeros((2, 2), bool), np.arange(2.0), np.zeros(2, int))
+    acting = replace(acting_at(0.4, 2), combinations=together)
+    split = PredictedSplit("val", [], played, np.log(shares), acting)
+    assert split.probabilities == pytest.approx(shares[:, 1:], abs=1e-6)
+    assert split.pressed.tolist() == [[True, False], [False, False]]
+
+
 def test_the_stage_reads_the_trained_policy_and_writes_val_and_test(tmp_path, monkeypatch, capsys):
     tree = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     tree["evaluate"]["bootstrap"], tree["evaluate"]["min_onsets"], tree["threads"] = 20, 1, 1

@@ -10,7 +10,7 @@ import numpy as np
 
 from stages.commands.agent import acting_of, add_agent, add_engine, add_rule, load_agent
 from stages.commands.options import add_keys, add_place, add_state, keys_of, on_signals, place_of
-from stages.live.deciding import Chance, Decider
+from stages.live.deciding import Chance, Decider, for_chance
 from stages.live.desktop import open_desktop, require_made
 from stages.live.keyboard import require_known
 from stages.live.latency import summary_lines
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
     keys = _first_keys(keys_of(options, about.keys), about.actions)
     require_free_hot_keys({options.panic_key: "panic"}, keys.values())
     if options.random:
-        brain, acting = Chance(len(about.actions), generator), about.acting.by("threshold")  # no rule draws once more
+        brain, acting = Chance(len(about.actions), generator), for_chance(about.acting)
         told = "keys by chance, not by the agent"
     else:
         told = options.state_from is not None

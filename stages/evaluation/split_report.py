@@ -27,7 +27,8 @@ PANELS = {"frame F1": "f1", "onset F1": "onset_f1", "onset F1, on time": "onset_
 
 @dataclass(frozen=True)
 class PredictedSplit:
-    """A split with the policy's logits float64 [N, A], and how they become keys, beside what the player did."""
+    """A split with the policy's logits float64 [N, A] or [N, K] (see Acting), and how they become keys, beside what
+    the player did."""
 
     name: str
     episodes: Sequence[EpisodeInfo]
@@ -38,7 +39,7 @@ class PredictedSplit:
     @property
     def probabilities(self) -> np.ndarray:
         """float64 [N, A]"""
-        return sigmoid(self.logits)
+        return sigmoid(self.acting.of_keys(self.logits))
 
     @property
     def pressed(self) -> np.ndarray:

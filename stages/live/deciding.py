@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -58,6 +58,11 @@ class Chance:
         """1000 or -1000, so that every acting rule takes them for certain."""
         draws = self._generator.random(self._actions) < 0.5
         return {lane: np.where(draws, 1000.0, -1000.0) for lane in images}
+
+
+def for_chance(acting: Acting) -> Acting:
+    """The agent's rule for what Chance says: each key by itself, and nothing is drawn once more."""
+    return replace(acting, rule="threshold", combinations=None)
 
 
 class DecisionLoop:
