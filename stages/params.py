@@ -103,8 +103,11 @@ class LabelParams(Section):
 
     @model_validator(mode="after")
     def _meant_in_the_same_frame(self):
-        if self.intended and self.delay_ms:
-            raise ValueError("labels.intended is true: what was meant has no delay, set labels.delay_ms to 0")
+        if self.intended and (self.delay_ms or self.rule != "interval"):
+            raise ValueError(
+                f"labels.intended is true, which goes with labels.rule: interval and labels.delay_ms: 0, found "
+                f"{self.rule} and {self.delay_ms:g}"
+            )
         return self
 
 
@@ -357,6 +360,16 @@ class Params(Section):
             return kind.model_validate(dict(sections[name]))
         except ValidationError as error:
             raise ValueError(_explained(Path("params.yaml"), error, section=name)) from None
+
+    @model_validator(mode="after")
+    def _one_choice_is_one_loss(self):
+        if self.action_head == "combinations" and self.action_chunk > 1:
+            raise ValueError(f"action_head is combinations and action_chunk is {self.action_chunk}: set it to 1")
+        if self.action_head == "combinations" and (self.class_weights or self.loss == "focal"):
+            raise ValueError("action_head: combinations goes with loss: bce and class_weights: false")
+        if self.loss == "focal" and self.label_smoothing:
+            raise ValueError(f"loss: focal goes with label_smoothing: 0, found {self.label_smoothing:g}")
+        return self
 
     @model_validator(mode="after")
     def _actions_have_keys(self):

@@ -17,7 +17,7 @@ from stages.episodes.store import EpisodeStore, action_columns
 from stages.evaluation.baselines import MatchedRandom, PlayedSplit, best_metronome, press_statistics
 from stages.evaluation.blind import Independent, Nothing, Replay, candidates
 from stages.evaluation.onsets import episode_index
-from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, agent_can_play, game_seeds, options_of
+from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, agent_can_play, game_seeds, options_of, require_fitting
 from stages.games.rollout import GameSetting, Played, Workers, play_rows, play_script
 from stages.params import Params, read_params
 from stages.paths import EPISODES
@@ -34,6 +34,9 @@ def main() -> None:
         write_choice(None)
         print(f"{params.recordings} holds no bundled game: nothing to play")
         return
+    if params.play.elsewhere:
+        require_fitting(params, EpisodeStore(EPISODES).fps)
+        print(f"{params.recordings} was recorded elsewhere: the player beside the agent is the script of {params.game}")
     setting = GameSetting(
         params.game, params.collect.width, params.collect.height, params.actions, params.play.max_episode_s,
         options_of(params),

@@ -9,12 +9,12 @@ import torch
 from stages.episodes.mirror import mirror_pairs, mirrored_columns
 from stages.episodes.store import LEARNED, EpisodeStore, action_columns
 from stages.episodes.view import view_moves
-from stages.episodes.windows import FrameBank
 from stages.evaluation.figures import style
 from stages.evaluation.figures.augmented import augmented_figure
 from stages.learning.augmentation import Augmentation
 from stages.learning.checkpoints import write_json
 from stages.learning.compute import prepare_compute
+from stages.learning.fast.dropout import seed_dropout
 from stages.learning.losses import bce_loss, combination_loss, focal_loss
 from stages.learning.training import FitSettings, fit, open_live, scratch_folder
 from stages.models.acting import fit_acting
@@ -64,12 +64,14 @@ def mirror_of(params: Params, declared: Mapping[str, str], reads: Sequence[str])
     return pairs
 
 
-def augmentation(params: Params, bank: FrameBank, background: torch.Tensor, pairs: Mapping[str, str]) -> Augmentation:
+def augmentation(
+    params: Params, pictures: EpisodeStore, background: torch.Tensor, pairs: Mapping[str, str]
+) -> Augmentation:
     """What becomes of windows of frames; those of latents have their mirror images in the store."""
     columns = torch.from_numpy(mirrored_columns(params.actions, pairs)) if pairs else None
     values = params.augment.model_dump(exclude={"flip"})
     if values["shift"] == AUTO:
-        moves = view_moves(bank)
+        moves = view_moves(pictures)
         values["shift"] = 0.0 if moves else SHIFT
         print(f"augment.shift: {values['shift']:g}, for the view {'moves' if moves else 'stands still'}")
     return Augmentation(**values, background=background, mirrored=columns)
@@ -87,22 +89,19 @@ def combinations(params: Params, store: EpisodeStore, pairs: Mapping[str, str]) 
 
 def losses(params: Params, together: Sequence[Sequence[int]]) -> tuple[Callable, Callable | None]:
     """The loss of keys, each alone, and that of the present ones where combinations are decided between."""
-    focal, smoothing = params.loss == "focal", params.label_smoothing
-    if focal and smoothing:
-        raise ValueError(f"label_smoothing is {smoothing:g}, but loss is focal, which is for hard labels: set it to 0")
-    loss = partial(focal_loss, **params.focal.model_dump()) if focal else partial(bce_loss, smoothing=smoothing)
+    smoothed = {"smoothing": params.label_smoothing}
+    loss = partial(focal_loss, **params.focal.model_dump()) if params.loss == "focal" else partial(bce_loss, **smoothed)
     if not together:
         return loss, None
-    gamma = params.focal.gamma if focal else 0.0
-    table = torch.tensor(together, dtype=torch.bool)
-    return loss, partial(combination_loss, combinations=table, gamma=gamma, smoothing=smoothing)
+    return loss, partial(combination_loss, combinations=torch.tensor(together, dtype=torch.bool), **smoothed)
 
 
-def some_windows(train: Windows, augmented: Augmentation) -> tuple[np.ndarray, list[np.ndarray]]:
+def some_windows(train: Windows, augmented: Augmentation, seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
     """The frames uint8 [n, T, C, H, W] of a few windows of train as recorded, and as they are learned from."""
     samples = np.linspace(0, len(train) - 1, SHOWN_WINDOWS + 2).astype(int)[1:-1]
     frames = train.take(samples)[list(train.shapes).index("frames")]
     actions = train.actions[samples]
+    seed_dropout(seed)
     return frames.numpy(), [augmented(frames, actions)[0].numpy() for _ in range(SHOWN_DRAWS)]
 
 
@@ -123,7 +122,9 @@ def main() -> None:
         bank = next(bank for bank in train.banks if bank.array == "frames")
         background, spread = background_of(bank.recorded, mirror=bool(pairs))
         set_background(policy, background, spread)
-        augmented = augmentation(params, bank.recorded, background, {} if "latents" in reads else pairs)
+        if params.augment.frame_jitter and ("latents" in reads or policy.window < 3):
+            raise ValueError("augment.frame_jitter is for kinds that read three frames or more, and no latents")
+        augmented = augmentation(params, pictures, background, {} if "latents" in reads else pairs)
     rare = [params.actions.index(action) for action in params.rare_actions]
     loss, choice_loss = losses(params, together)
     task = CloningTask(
@@ -144,7 +145,7 @@ def main() -> None:
         return
     write_json(POLICY_TRAINING / "training.json", result.told())
     if augmented is not None:
-        style.save(augmented_figure(*some_windows(train, augmented)), POLICY_TRAINING / "augmented.png")
+        style.save(augmented_figure(*some_windows(train, augmented, params.seed)), POLICY_TRAINING / "augmented.png")
     acting = fit_acting(val.actions.numpy(), val.logits(policy, compute.device).numpy(), np.array(together, bool))
     state_columns = store.state_columns if "state" in reads else ()
     about = About.of(params, store, acting, state_columns=state_columns, learned_from=learned_from(params, store))

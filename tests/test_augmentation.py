@@ -3,7 +3,7 @@
 import torch
 
 from stages.learning.augmentation import Augmentation, flipped_where, jittered, shifted, zoomed
-from stages.learning.fast.dropout import seed_dropout
+from stages.learning.fast.dropout import seed_dropout, uniform
 
 KEYS = torch.tensor([[True, False, False]] * 6)
 NONE = {
@@ -78,6 +78,17 @@ def test_nearer_and_farther_the_middle_stays():
     near = zoomed(windows, torch.tensor([1.0, 2.0]))
     assert torch.equal(near[0], windows[0])
     assert near[1, 0, 0, 6, 10] == 200 and near[1, 0, 0, 6, 18] == 100 and near[1, 0, 0, 6, 14] < 10
+
+
+def test_what_stands_still_is_seen_nearer_as_a_whole_where_things_are_shifted_too():
+    background = torch.randint(0, 200, (1, 12, 20), generator=torch.Generator().manual_seed(1))
+    windows = background.to(torch.uint8).repeat(20, 3, 1, 1, 1)
+    seed_dropout(0)
+    shifting = Augmentation(**NONE | {"zoom": 0.2, "shift": 0.2, "background": background / 255})(windows, KEYS)[0]
+    seed_dropout(0)
+    uniform(20, 2)  # what the shifts were drawn with
+    alone = Augmentation(**NONE | {"zoom": 0.2})(windows, KEYS)[0]
+    assert torch.equal(shifting, alone) and not torch.equal(alone, windows)
 
 
 def test_the_past_comes_earlier_or_later_and_the_present_stays():

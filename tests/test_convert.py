@@ -199,7 +199,7 @@ def test_what_was_meant_must_have_been_recorded(project):
     with pytest.raises(ValueError, match="session a does not say what was meant .no intended_LEFT"):
         convert.main()
     set_params(project, labels={"rule": "interval", "delay_ms": 50, "intended": True})
-    with pytest.raises(ValueError, match="set labels.delay_ms to 0"):
+    with pytest.raises(ValueError, match="labels.delay_ms: 0, found interval and 50"):
         convert.main()
 
 

@@ -19,6 +19,7 @@ from stages.games.catalog import (
     game_seeds,
     options_of,
     records_bundled_game,
+    require_fitting,
 )
 from stages.games.doom import HALF_VIEW_DEG, CenterScript, DoomCenter, LineScript
 from stages.games.doom_dodge import DoomDodgeOptions
@@ -147,6 +148,17 @@ def test_agents_of_recordings_from_elsewhere_play_where_params_say_so():
     params = read_params().model_copy(update={"recordings": "data/raw/mine"})
     assert not agent_can_play(params)
     assert agent_can_play(params.model_copy(update={"play": params.play.model_copy(update={"elsewhere": True})}))
+
+
+def test_recordings_from_elsewhere_must_have_the_game_s_keys_and_frame_rate():
+    changes = {"game": "pong", "recordings": "data/raw/mine", "actions": ("LEFT", "RIGHT")}
+    params = read_params().model_copy(update=changes)
+    params = params.model_copy(update={"collect": params.collect.model_copy(update={"width": 160, "height": 210})})
+    require_fitting(params, 20.0)
+    with pytest.raises(ValueError, match="30 frames a second and pong 20: set align.fps: 20"):
+        require_fitting(params, 30.0)
+    with pytest.raises(ValueError, match="pong has no action UP; it has LEFT, RIGHT"):
+        require_fitting(params.model_copy(update={"actions": ("UP", "RIGHT")}), 20.0)
 
 
 def test_recordings_of_another_bundled_game_are_refused():

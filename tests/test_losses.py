@@ -51,8 +51,6 @@ def test_combinations_by_hand():
     assert combination_loss(logits, both, table).item() == pytest.approx(-(math.log(0.5) + math.log(0.6)) / 2)
     weighed = combination_loss(logits, held, table, weights=torch.tensor([[2.0], [0.0]]))
     assert weighed.item() == pytest.approx(-math.log(0.5))
-    focal = combination_loss(logits[:1], held[:1], table, gamma=2.0)
-    assert focal.item() == pytest.approx(-0.25 * math.log(0.5))
     smooth = combination_loss(logits[:1], held[:1], table, smoothing=0.3)
     spread = -(math.log(0.2) + math.log(0.5) + math.log(0.3)) / 3
     assert smooth.item() == pytest.approx(-0.7 * math.log(0.5) + 0.3 * spread)

@@ -52,6 +52,7 @@ def changes(keys: Mapping[str, tuple[str, ...]], recordings: Path) -> dict[str, 
         "latent_action.probe_actions": in_line(actions[:2]),
         "latent_action.search_px": in_line([8, 8]),  # things move up and down, too
         "latent_action.effect": "image_shift_px",  # a screen tells no state
+        "play.elsewhere": False,
     }
 
 

@@ -191,17 +191,23 @@ def _labels(job: SessionJob, span: Span, timeline: Timeline, session: Session) -
 
 
 def _intended(timeline: Timeline, session: Session) -> np.ndarray:
-    """What the script of a recording meant to hold, bool [T, A]; ValueError where no script recorded it whole."""
+    """What the script of a recording meant to hold, bool [T, A]; ValueError where no script recorded it whole.
+
+    Of frames that `align.fps` left out, it counts for the kept frame before them.
+    """
     columns = [intended_column(action) for action in timeline.action_names]
     known = () if session.state is None else session.state.columns
     if missing := [name for name in columns if name not in known]:
         raise ValueError(
             f"labels.intended is true, but the session {session.stem} does not say what was meant (no {missing[0]} in "
-            f"its state): only collect's scripts do. Set labels.intended: false"
+            f"its state): only collect's scripts do, record them again (dvc repro) or set labels.intended: false"
         )
     if timeline.frames[-1] >= len(session.state.values):
         raise ValueError(f"labels.intended is true, but the state of session {session.stem} ends before its frames")
-    return session.state.values[timeline.frames][:, [known.index(name) for name in columns]] > 0
+    meant = session.state.values[:, [known.index(name) for name in columns]] > 0
+    until = int(np.median(np.diff(timeline.frames))) if len(timeline.frames) > 1 else 1
+    later = [np.minimum(timeline.frames + frame, len(meant) - 1) for frame in range(until)]
+    return np.any([meant[rows] for rows in later], axis=0)
 
 
 def describe(timelines: Mapping[str, Timeline], plan: Mapping[str, Sequence[Span]]) -> str:

@@ -31,6 +31,7 @@ RECORDING_SEEDS = 1_000_000
 VALIDATION_SEEDS = 2_000_000
 TEST_SEEDS = 3_000_000
 SEED_RANGE = 1_000_000
+FPS_TOLERANCE = 0.1  # share by which the frame rate of recordings from elsewhere may be off the game's
 
 
 def bundled(name: str) -> type[Game]:
@@ -62,6 +63,23 @@ def records_bundled_game(recordings: str, game: str) -> bool:
             f"recordings is {recordings} but game is {game}: set both, -S game={game} -S recordings=data/raw/{game}"
         )
     return True
+
+
+def require_fitting(params: Params, fps: float) -> None:
+    """ValueError where agents of recordings from elsewhere could not play `game`: other keys, another frame rate."""
+    kind = bundled(params.game)
+    if unknown := [action for action in params.actions if action not in kind.keys]:
+        raise ValueError(
+            f"play.elsewhere is true, but {params.game} has no action {unknown[0]}; it has {', '.join(kind.keys)}: "
+            f"name them so in `actions` and `keys`"
+        )
+    size = {"width": params.collect.width, "height": params.collect.height}
+    with kind(**size, sighted=False, options=options_of(params)) as game:
+        if abs(game.fps / fps - 1) > FPS_TOLERANCE:
+            raise ValueError(
+                f"play.elsewhere is true, but the recordings have {fps:g} frames a second and {params.game} "
+                f"{game.fps:g}: set align.fps: {game.fps:g}, or what makes the game's rate in its section"
+            )
 
 
 def agent_can_play(params: Params) -> bool:

@@ -41,12 +41,12 @@ class Augmentation:
             actions = torch.where(flipped[:, None], by_moment[..., self.mirrored].flatten(1), actions)
         if self.frame_jitter:
             frames = jittered(frames, self._whole(len(frames), 1, -1, 1)[:, 0])
-        if self.zoom:
-            frames = zoomed(frames, 1 + (2 * uniform(len(frames)) - 1) * self.zoom)
         if largest := round(self.shift * max(frames.shape[-2:])):
             background = (self.background * 255).round().to(torch.int16)
             changes = shifted(frames - background, self._whole(len(frames), 2, -largest, largest))
             frames = (background + changes).clamp_(0, 255).to(torch.uint8)
+        if self.zoom:
+            frames = zoomed(frames, 1 + (2 * uniform(len(frames)) - 1) * self.zoom)
         if self.cutout_px:
             frames = self._cut_out(frames)
         if self.brightness or self.contrast or self.color:

@@ -22,19 +22,18 @@ def bce_loss(logits: Tensor, targets: Tensor, weights: Tensor | None = None, smo
 
 
 def combination_loss(
-    logits: Tensor, targets: Tensor, combinations: Tensor, weights: Tensor | None = None, *,
-    gamma: float = 0.0, smoothing: float = 0.0,
-) -> Tensor:  # fmt: skip
+    logits: Tensor, targets: Tensor, combinations: Tensor, weights: Tensor | None = None, smoothing: float = 0.0
+) -> Tensor:
     """Cross-entropy of logits [..., K] of combinations [K, A] against the keys held [..., A], the weighted mean.
 
-    Held keys that are none of the combinations count as the most alike one. Of `weights` [B, 1] or [B, A] the mean over
-    the actions counts. gamma > 0: focal, (1 - p)^gamma times the cross-entropy.
+    Held keys that are none of the combinations count as the most alike one. `weights` [B, 1] and `smoothing` as in
+    `bce_loss`; smoothed labels share theirs between all combinations.
     """
     differ = (targets.bool().unsqueeze(-2) != combinations.to(targets.device)).sum(dim=-1)
     shares = logits.float().log_softmax(dim=-1)
     right = -shares.gather(-1, differ.argmin(dim=-1, keepdim=True)).squeeze(-1)
-    terms = (1 - smoothing) * right * (1 - torch.exp(-right)) ** gamma - smoothing * shares.mean(dim=-1)
-    return _mean(terms, None if weights is None else weights.mean(dim=-1))
+    terms = (1 - smoothing) * right - smoothing * shares.mean(dim=-1)
+    return _mean(terms, None if weights is None else weights[..., 0])
 
 
 def focal_loss(logits: Tensor, targets: Tensor, gamma: float, alpha: float, weights: Tensor | None = None) -> Tensor:

@@ -83,6 +83,8 @@ class Acting:
         """What `as_json` wrote, its columns in the order of `actions`; errors: KeyError, and that of `by`."""
         calibration = [content["calibration"][action] for action in actions]
         together = content.get("combinations")
+        if unknown := {name for held in together or [] for name in held} - set(actions):
+            raise ValueError(f"a combination names {min(unknown)}, which is no action")
         return cls(
             np.array([content["thresholds"][action] for action in actions]),
             np.array([each["scale"] for each in calibration]),

@@ -147,11 +147,11 @@ class CloningTask:
         inputs = [values.to(self._device) for values in inputs]
         targets, weights = targets.to(self._device), self._weights[samples].to(self._device)
         logits = model(*inputs)  # [B, A * moments], or [members, ...] of an ensemble in training
-        present, choices = self.train.actions.shape[1], self.model.choices
-        targets = targets.expand(*logits.shape[:-1], -1)
-        loss = self._choice_loss(logits[..., :choices], targets[..., :present], weights=weights)
-        if logits.shape[-1] > choices:
-            loss = loss + self._loss(logits[..., choices:], targets[..., present:])
+        targets, chunk = targets.expand(*logits.shape[:-1], -1), self.model.chunk
+        said, held = self.model.choices * chunk, self.train.actions.shape[1] * chunk  # what is played
+        loss = self._choice_loss(logits[..., :said], targets[..., :held], weights=weights.repeat(1, chunk))
+        if logits.shape[-1] > said:
+            loss = loss + self._loss(logits[..., said:], targets[..., held:])
         return loss, {}
 
     def validate(self, model) -> dict[str, float]:

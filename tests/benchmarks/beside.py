@@ -110,8 +110,7 @@ def policy(folder: Path, params: Params, compute: Compute):
     shapes = {name: (latents if latents.has(name) else pictures).row_layout(name)[0] for name in arrays_read(params)}
     model = made_policy(params, shapes, latents.fps)
     train, val = (windows_of(model, split, params, (latents, pictures)) for split in ("train", "val"))
-    bank = next(bank for bank in train.banks if bank.array == "frames")
-    background, spread = background_of(bank)
+    background, spread = background_of(next(bank for bank in train.banks if bank.array == "frames"))
     set_background(model, background, spread)
     weights = window_weights(
         train, [], 1.0, by_class=False,
@@ -119,7 +118,7 @@ def policy(folder: Path, params: Params, compute: Compute):
     )  # fmt: skip
     task = CloningTask(
         model, train, val, loss=bce_loss, weights=weights, device=compute.device, seed=0,
-        augmented=augmentation(params, bank, background, {}),
+        augmented=augmentation(params, pictures, background, {}),
     )  # fmt: skip
     return task, own
 

@@ -64,8 +64,10 @@ def video_of(params: Params, split: str, folder: Path) -> Video:
 
 
 def study_params() -> Params:
-    """params.yaml, but for the policy: all that is compared here learns from the same latents."""
-    return read_params().model_copy(update={"policy": "recurrent", "policy_reads": LATENTS.as_posix()})
+    """params.yaml, but for the policy: all that is compared here learns from the same latents, each key by itself."""
+    chosen = {"policy": "recurrent", "policy_reads": LATENTS.as_posix()}
+    chosen |= {"action_head": "keys", "action_chunk": 1, "label_smoothing": 0.0}
+    return read_params().model_copy(update=chosen)
 
 
 def policy_windows(params: Params, split: str) -> Windows:

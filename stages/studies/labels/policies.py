@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from stages.episodes.store import EpisodeStore
-from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, game_seeds, options_of, records_bundled_game
+from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, agent_can_play, game_seeds, options_of
 from stages.games.rollout import AgentGames, GameSetting, Workers
 from stages.latent_actions.few_label_policies import clone_pseudo_labels, decode_latent_policy, learn_codes
 from stages.latent_actions.few_labels import absent_actions
@@ -50,7 +50,7 @@ from stages.studies.labels.inputs import (
 def main(count: int, name: str) -> None:
     params = study_params()
     PLAYED.mkdir(parents=True, exist_ok=True)
-    if not records_bundled_game(params.recordings, params.game):
+    if not agent_can_play(params):
         write_json(played_file(count, name), {"row": None})
         print(f"{params.recordings} was not recorded from a bundled game: nobody can play it here")
         return

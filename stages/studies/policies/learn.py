@@ -38,6 +38,11 @@ WARM_UP = 20  # decisions
 def main() -> None:
     params, kind, seed = read_params(), sys.argv[1], int(sys.argv[2])
     own = params.section("policies", PoliciesParams)
+    if own.test_games > params.play.test_episodes:
+        raise ValueError(
+            f"policies.test_games is {own.test_games}, but without an agent only "
+            f"{params.play.test_episodes} games were played: raise play.test_episodes or lower it"
+        )
     changes = preset(kind) | {"seed": seed, "play.videos": 0, "play.test_episodes": own.test_games}
     workspace = Workspace(SCRATCH / f"policies-{kind}-{seed}", changes)
     for kept in (EPISODES, LATENTS, PLAY_BASELINES):

@@ -40,6 +40,7 @@ from stages.learning.compute import Compute, prepare_compute
 from stages.models.acting import sigmoid
 from stages.models.agent import POLICY as NETWORK
 from stages.models.cloning import windows_of
+from stages.models.combinations import of_keys
 from stages.models.policies.recurrent import Recurrent
 from stages.models.policies.registry import load_policy, stores_read
 from stages.params import Params
@@ -126,10 +127,11 @@ def policy_scores(chosen: Params, compute: Compute) -> dict[str, np.ndarray]:
     """The logits [N, A] of the trained policy in each frame of val and test."""
     policy = load_policy(RECORDED / POLICY.name / NETWORK).to(compute.device)
     stores = stores_read(chosen, episodes=RECORDED_EPISODES, latents=RECORDED_LATENTS)
-    return {
+    said = {
         split: windows_of(policy, split, chosen, stores).logits(policy, compute.device).numpy()
         for split in ("val", "test")
     }
+    return {split: of_keys(logits, policy.combinations) for split, logits in said.items()}
 
 
 def answers(logits: np.ndarray, moments: list[Moments], chosen: Params) -> dict[str, dict[str, list[float]]]:
