@@ -145,7 +145,9 @@ def main() -> None:
         return
     write_json(POLICY_TRAINING / "training.json", result.told())
     if augmented is not None:
-        style.save(augmented_figure(*some_windows(train, augmented, params.seed)), POLICY_TRAINING / "augmented.png")
+        recorded, draws = some_windows(train, augmented, params.seed)
+        if any((draw != recorded).any() for draw in draws):
+            style.save(augmented_figure(recorded, draws), POLICY_TRAINING / "augmented.png")
     acting = fit_acting(val.actions.numpy(), val.logits(policy, compute.device).numpy(), np.array(together, bool))
     state_columns = store.state_columns if "state" in reads else ()
     about = About.of(params, store, acting, state_columns=state_columns, learned_from=learned_from(params, store))

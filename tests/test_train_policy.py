@@ -82,6 +82,12 @@ def test_what_windows_become_is_drawn_and_does_not_depend_on_what_was_drawn_befo
     assert Path("reports/policy_training/augmented.png").read_bytes() == first
 
 
+def test_where_nothing_is_augmented_there_is_no_picture_of_it(project):
+    trained(project, augment=project["augment"] | {"shift": 0.0, "flip": "none"})
+    assert Path("reports/policy_training/training.json").exists()
+    assert not Path("reports/policy_training/augmented.png").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
