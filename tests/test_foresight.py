@@ -1,6 +1,7 @@
 """When can a press be foreseen? Moments before presses against moments before none."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from stages.evaluation.foresight import (
     MATCHED,
     NEAR,
     PRESS,
+    Moments,
     Nearness,
     auc,
     auc_interval,
@@ -18,7 +20,8 @@ from stages.evaluation.foresight import (
     moments_of,
     reaction_time_s,
 )
-from stages.evaluation.onset_probe import in_words
+from stages.evaluation.onset_probe import in_words, rows_of
+from stages.params import read_params
 
 NEARNESS = Nearness(far=20, near=(3, 10))
 
@@ -112,4 +115,20 @@ def test_what_tells_as_much_as_the_frames_is_named_beside_them():
         "JUMP: too few presses to say",
     ]
     curve = [*rows, row("window", 0.55, lead=2)]
-    assert "the picture tells it up to 0.12 s before" in in_words(curve, ["DASH"], 10.0)[0]
+    assert (
+        "the picture tells it up to 0.12 s before: the reaction time is at most that"
+        in in_words(curve, ["DASH"], 10.0)[0]
+    )
+
+
+def test_few_moments_have_no_auc():
+    """Four of them once had an AUC of .97 (.95-.98), and .18 at another lead."""
+    episode = np.repeat(np.arange(4), 20)
+    ends = {"press": np.arange(1, 80, 2), "near": np.arange(0, 80, 2), "far": np.array([0, 2, 4, 6])}
+    splits = {"test": SimpleNamespace(episode=episode)}
+    scores = {"test": np.arange(80, dtype=np.float32)[:, None]}
+    found = {
+        row["against"]: row for _, row in rows_of(splits, {"test": [Moments(ends)]}, scores, read_params(), 0, "window")
+    }
+    assert found["near"]["auc"] == pytest.approx(0.5, abs=0.02) and found["near"]["auc_low"] is not None
+    assert (found["far"]["others"], found["far"]["auc"], found["far"]["auc_low"]) == (4, None, None)

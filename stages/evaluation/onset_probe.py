@@ -25,6 +25,7 @@ from stages.evaluation.foresight import (
     moments_of,
     reaction_time_s,
 )
+from stages.evaluation.intervals import UNDEFINED
 from stages.evaluation.onsets import episode_index
 from stages.evaluation.press_probe import Looking, PressProbeTask, Questions
 from stages.learning.compute import Compute
@@ -134,7 +135,7 @@ def rows_of(
     splits: Mapping[str, Split], moments: Mapping[str, list[Moments]], scores: Mapping[str, np.ndarray],
     params: Params, lead: int, source: str,
 ) -> Iterator[tuple[str, dict]]:  # fmt: skip
-    """(split, row) for each action and each kind of moments without a press."""
+    """(split, row) for each action and each kind of moments without a press; no AUC with too few of either."""
     for split, logits in scores.items():
         for action, own in enumerate(moments[split]):
             for kind in (kind for kind in own.ends if kind != PRESS):
@@ -142,7 +143,7 @@ def rows_of(
                 found = auc_interval(
                     *(logits[part, action] for part in ends), tuple(splits[split].episode[part] for part in ends),
                     resamples=params.evaluate.bootstrap, seed=params.seed,
-                )  # fmt: skip
+                ) if min(map(len, ends)) >= params.evaluate.min_onsets else UNDEFINED  # fmt: skip
                 yield split, {
                     "action": params.actions[action], "lead": lead, "from": source, "against": kind,
                     "presses": len(ends[0]), "others": len(ends[1]), **found.as_metrics("auc"),
@@ -170,6 +171,6 @@ def in_words(rows: list[dict], actions: Sequence[str], fps: float) -> list[str]:
         aucs = np.array([math.nan if row["auc"] is None else row["auc"] for row in curve])
         reaction_s = reaction_time_s(np.array([row["lead"] for row in curve]) / fps, aucs)
         if len(curve) > 2 and np.isfinite(reaction_s):  # two points are no curve
-            line += f"; the picture tells it up to {reaction_s:.2f} s before: about the player's reaction time"
+            line += f"; the picture tells it up to {reaction_s:.2f} s before: the reaction time is at most that"
         lines.append(line)
     return lines

@@ -33,7 +33,8 @@ def main() -> None:
     fps = EpisodeStore(RECORDED / EPISODES.name).fps
     first = ASKED / f"lead{min(own.leads)}"
     val, test = (read_json(first / ANSWERS)[split] for split in ("val", "test"))
-    judged = {action: classified(val[action], test[action]) for action in chosen.actions}
+    least = chosen.evaluate.min_onsets
+    judged = {action: classified(val[action], test[action], least) for action in chosen.actions}
     words = in_words(rows["test"], chosen.actions, fps) + lost_in_words(rows["test"], chosen.actions)
     out = REPORTS / "probe"
     out.mkdir(parents=True, exist_ok=True)
@@ -51,13 +52,15 @@ def main() -> None:
     print(f"wrote {REPORTS / 'probe.json'} and {out}")
 
 
-def classified(val: Mapping[str, Sequence[float]], test: Mapping[str, Sequence[float]]) -> dict:
+def classified(val: Mapping[str, Sequence[float]], test: Mapping[str, Sequence[float]], least: int) -> dict:
     """Against near moments, at the threshold that is right most often on val: confusion [2, 2], precision, recall, F1.
 
-    `accuracy_far`: the share that is right against far moments, the measure of the literature.
+    `accuracy_far`: the share that is right against far moments, the measure of the literature; None with fewer than
+    `least` of them.
     """
     threshold = best_threshold(val[PRESS], val[NEAR])
-    found = {"threshold": threshold, "accuracy_far": accuracy(test[PRESS], test[FAR], threshold)}
+    enough = len(test[FAR]) >= least
+    found = {"threshold": threshold, "accuracy_far": accuracy(test[PRESS], test[FAR], threshold) if enough else None}
     truth = np.r_[np.ones(len(test[PRESS]), int), np.zeros(len(test[NEAR]), int)]
     said = (np.r_[test[PRESS], test[NEAR]] >= threshold).astype(int)
     scores = precision_recall_fscore_support(truth, said, average="binary", zero_division=0.0)
