@@ -1,4 +1,7 @@
-"""Study policies, stage learn: one kind of policy on the project's recordings, judged on them and in the game."""
+"""Study policies, stage learn: one kind of policy on the project's recordings, judged on them and in the game.
+
+On one thread: minutes and ms are those of one core, and two rows can be learned side by side, each by this command.
+"""
 
 import csv
 import shutil
@@ -43,7 +46,8 @@ def main() -> None:
             f"policies.test_games is {own.test_games}, but without an agent only "
             f"{params.play.test_episodes} games were played: raise play.test_episodes or lower it"
         )
-    changes = preset(kind) | {"seed": seed, "play.videos": 0, "play.test_episodes": own.test_games}
+    changes = preset(kind) | {"seed": seed, "threads": 1, "workers": 1}
+    changes |= {"play.videos": 0, "play.test_episodes": own.test_games}
     workspace = Workspace(SCRATCH / f"policies-{kind}-{seed}", changes)
     for kept in (EPISODES, LATENTS, PLAY_BASELINES):
         shutil.copytree(kept, workspace.folder / kept, copy_function=shutil.copyfile)
