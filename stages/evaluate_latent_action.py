@@ -1,9 +1,9 @@
 """Stage evaluate_latent_action: what the codes are worth, on val and on test.
 
 The prediction is compared at the store's own resolution, in grey levels. The probe from code to key
-stands beside the majority class and two classifiers with all labels, the inverse model's network in
-both: one sees the current frame alone (what can be guessed), one the whole transition (what can be
-known). Probes are fitted on train and scored on other episodes; when the classifiers stop is chosen on val.
+stands beside the majority class, the key of the frame before, what the past alone tells, and the inverse model's
+network with all labels. Probes are fitted on train and scored on other episodes; when the network stops is chosen on
+val.
 """
 
 from functools import partial
@@ -16,7 +16,16 @@ from stages.evaluation.figures.latent_action import rollout_figure
 from stages.evaluation.figures.style import save
 from stages.games.catalog import GAMES
 from stages.games.game import Game
-from stages.latent_actions.effects import Case, change_classes, effect_known, effect_of, lagged_classes, states_of
+from stages.latent_actions.effects import (
+    Case,
+    change_classes,
+    codes_of_events,
+    effect_known,
+    effect_of,
+    lagged_classes,
+    states_of,
+)
+from stages.latent_actions.information import answers_seeing
 from stages.latent_actions.measures import (
     PROBES,
     code_metrics,
@@ -26,7 +35,7 @@ from stages.latent_actions.measures import (
     prediction_metrics,
     probe_metrics,
 )
-from stages.latent_actions.pictures import Shown, write_effects, write_figures, write_videos
+from stages.latent_actions.pictures import Shown, events_in, write_effects, write_figures, write_videos
 from stages.latent_actions.probes import (
     best_lag,
     classifier_answers,
@@ -34,6 +43,7 @@ from stages.latent_actions.probes import (
     linear_probe,
     majority_answers,
     mlp_probe,
+    repeat_answers,
 )
 from stages.latent_actions.rollouts import (
     DRIVEN,
@@ -111,16 +121,17 @@ def probe_answers(model, params: Params, compute: Compute, cases: dict[str, Case
     linear = code_answers(codes, classes, model.codes, linear_probe())
     # With one code a transition both probes are the same table, and the one with a hidden layer only takes longer.
     mlp = linear if model.tokens == 1 else code_answers(codes, classes, model.codes, mlp_probe(params.seed))
+    transitions = {split: case.transitions for split, case in cases.items()}
     answers = {"accuracy": linear, "majority": majority_answers(classes), "mlp": mlp}
-    for probe, whole in (("frame", False), ("supervised", True)):
-        torch.manual_seed(params.seed)
-        kinds = 1 + max(int(each.max()) for each in classes.values())
-        answers[probe] = classifier_answers(
-            TransitionClassifier(model, whole=whole, classes=kinds),
-            {split: case.transitions for split, case in cases.items()}, classes, settings, compute,
-            name=f"{name}, {'whole transition' if whole else 'frame alone'}",
-            scratch=scratch_folder(f"{name}_{probe}", learned_from, [EPISODES, LATENT_ACTION_MODEL]),
-        )  # fmt: skip
+    answers["repeat"] = repeat_answers(classes, {split: found.episode for split, found in transitions.items()})
+    answers |= answers_seeing(transitions, codes, classes, model.codes, model.design.search_px)
+    torch.manual_seed(params.seed)
+    kinds = 1 + max(int(each.max()) for each in classes.values())
+    answers["supervised"] = classifier_answers(
+        TransitionClassifier(model, classes=kinds), transitions, classes, settings, compute,
+        name=f"{name}, whole transition",
+        scratch=scratch_folder(f"{name}_supervised", learned_from, [EPISODES, LATENT_ACTION_MODEL]),
+    )  # fmt: skip
     return {split: np.stack([answers[probe][split] for probe in PROBES], axis=1) for split in FOLDERS}
 
 
@@ -188,14 +199,17 @@ def main() -> None:
         return
     game = GAMES.get(params.game, Game)  # own recordings may be of any game
     predict = partial(predict_next, model, compute=compute)
-    beside = {"train": seen_in_training(cases.pop("train"), predict, model, params)}  # its frames leave the memory
+    train = cases.pop("train")
+    beside = {"train": seen_in_training(train, predict, model, params)}
+    chosen = codes_of_events(train.codes, events_in(train, game.events), model.codes) if model.tokens == 1 else {}
+    del train  # its frames leave the memory
     for split, directory in FOLDERS.items():
         case = cases[split]
         metrics, psnr = judged(case, predict, model, params)
         metrics |= probed(case, {name: (answers[name][split], probes[name][split]) for name in probes}, params)
         metrics |= {"lam_probe_lag": lag} | object_scores(case, predict, game)
         if model.tokens == 1:
-            metrics |= write_effects(directory, case, model.codes, effect, game.events, **drawn_by(params))
+            metrics |= write_effects(directory, case, model.codes, effect, game.events, chosen, **drawn_by(params))
         shown = Shown(case, probes.get("probe", {}).get(split), (*params.latent_action.probe_actions, "neither"))
         write_figures(directory, shown, model, predict, partial(vectors_in, model, compute=compute), params.seed)
         save(rollout_figure(psnr, DRIVEN), directory / "rollout.png")
@@ -227,9 +241,11 @@ def print_headline(val: dict, count: int, codes: int) -> None:
     if val["lam_probe_accuracy"] is None:
         print(f"  no probe: {EPISODES} has no actions; its metrics are null")
     else:
-        print(f"  key from the code {said('lam_probe_accuracy')}; guessed {said('lam_probe_majority')}, from the frame "
-              f"alone {said('lam_probe_frame')}, with all labels {said('lam_probe_supervised')}: "
-              f"skill {said('lam_probe_skill')}")  # fmt: skip
+        print(f"  key from the code {said('lam_probe_accuracy')}; the key before {said('lam_probe_repeat')}; from the "
+              f"past {said('lam_probe_past')}, with the code {said('lam_probe_past_code')}, with the next frame "
+              f"{said('lam_probe_past_next')}: information gained {said('lam_information_gained')}")  # fmt: skip
+        print(f"  where the key changes: from the code {said('lam_change_accuracy')}, from the past "
+              f"{said('lam_change_past')}")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -96,7 +96,9 @@ def column(rows: Sequence[Balance], field: str, split: str = balance.ALL) -> np.
 def note(row: Balance, kinds: Mapping[str, str]) -> str:
     """What an action is, in a few words."""
     kind = kinds[row.action]
-    return "never pressed" if kind == "never" else f"{kind}, typically {row.typical_hold_s:.2g} s"
+    return (
+        "never pressed" if kind == "never" else f"{kind}: half the time in holds of {row.typical_hold_s:.2g} s or more"
+    )
 
 
 def write_table(path: Path, rows: Sequence[Mapping], of: type | None = None) -> None:

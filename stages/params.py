@@ -145,6 +145,7 @@ class TrainingParams(Section):
     weight_decay: NonNegative
     warmup_steps: Whole
     checkpoint_s: Positive
+    keep_checkpoints: Whole
     frames_in_ram_gb: NonNegative
 
 

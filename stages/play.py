@@ -19,7 +19,7 @@ from stages.evaluation.figures import style
 from stages.evaluation.figures.play import returns_figure
 from stages.evaluation.intervals import Interval, finite, mean_interval, paired_difference
 from stages.evaluation.overlay import overlay_frames, write_video
-from stages.evaluation.returns import return_fraction
+from stages.evaluation.returns import chosen_elsewhere, return_fraction
 from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, agent_can_play, game_seeds, options_of
 from stages.games.rollout import AgentGames, GameSetting, Played, Workers, play_rows, replayed_frames
 from stages.learning.checkpoints import write_json
@@ -70,7 +70,7 @@ def let_play(params: Params, workers: Workers) -> None:
     val_seeds = game_seeds(VALIDATION_SEEDS, play.seed, play.val_episodes)
     tried = games.by_rule(workers, rules, val_seeds, title="agent, val")
     rule = max(RULES, key=lambda name: scores(tried[name]).mean())
-    val = {"agent": scores(tried[rule]), **baselines["val"]}
+    val = {"agent": chosen_elsewhere([scores(episodes) for episodes in tried.values()]), **baselines["val"]}
     write_json(VAL / "metrics.json", fraction_metrics(val, "val_", bootstrap))
     style.save(returns_figure(val), VAL / "returns.png")
     means = {name: float(scores(episodes).mean()) for name, episodes in tried.items()}

@@ -18,7 +18,7 @@ from stages.evaluation.overlay import overlay_frames, write_video
 from stages.evaluation.predictions import Predictions, parse_predictions
 from stages.learning.checkpoints import write_json
 from stages.pages import chapters, page, score_tables
-from stages.pages.glossary import HEADLINE, TEST_FIRST, headline_first, headline_rows, test_name, with_interval
+from stages.pages.glossary import HEADLINE, TEST_FIRST, beside, headline_first, headline_rows, test_name, with_interval
 from stages.pages.latent_action_chapter import latent_action_chapter
 from stages.pages.targets import targets, weaknesses
 from stages.params import read_params
@@ -33,9 +33,10 @@ PARTS = ("autoencoder", "policy", "play", "latent_action")
 OVERLAY_S = 30.0
 TIME_TOLERANCE_S = 1e-4  # times are written with 6 decimals
 CARDS = {"return_fraction": "of the way from the best blind player (0) to the recorded player (1), in the real game",
-         "onset_f1": "of key presses at the right moment (onset F1)",
+         "onset_f1": "key presses at the right moment (onset F1: missed and invented ones both cost)",
          "ae_object_ap": "small objects found in the latent (average precision)",
-         "lam_probe_skill": "from the frame alone (0) to all labels (1): how well a code tells the key"}  # fmt: skip
+         "lam_information_gained": "information on the keys in a latent action: 0 is what earlier frames tell, 1 what "
+                                   "the next one shows"}  # fmt: skip
 
 
 def main() -> None:
@@ -67,7 +68,7 @@ def main() -> None:
         title=f"What the agent learned from {Path(params.recordings).name}",
         actions=params.actions,
         cards=cards(test),
-        headline=page.Table(["", "validation", "test"], headline_rows(val, test)),
+        headline=page.Table(["", "validation", "test", "beside it, on test"], headline_rows(val, test)),
         targets=found,
         weaknesses=weaknesses(
             found,
@@ -78,6 +79,8 @@ def main() -> None:
         ),
         unit=params.split.unit,
         recorded=recorded,
+        recorded_s=f"{params.collect.max_episode_s:g}",
+        played_s=f"{params.play.max_episode_s:g}",
         frame=chapters.seen_by_the_model(middle, small),
         enough=enough,
         foreseen=chapters.foreseen(TEST_REPORTS / "probe_onsets"),
@@ -167,8 +170,10 @@ def warned_sessions(warnings: Sequence[str]) -> list[str]:
 
 def cards(test: Mapping) -> list[dict[str, str]]:
     """The few numbers at the top of the page, on test; a number that does not exist is left out."""
+    terms = {test_name(name): term for name, term in HEADLINE.items()}
     return [
-        dict(zip(("number", "interval"), f"{with_interval(test, name, 2)} ".split(" ", 1), strict=True), words=words)
+        dict(zip(("number", "interval"), f"{with_interval(test, name, 2)} ".split(" ", 1), strict=True))
+        | {"words": words, "beside": beside(terms[name], test)}
         for name, words in CARDS.items()
         if test.get(name) is not None
     ]

@@ -11,6 +11,7 @@ from stages.games.doom import DoomCenter
 from stages.latent_actions.effects import (
     change_classes,
     codes_of_classes,
+    codes_of_events,
     consistency,
     effect_moments,
     effect_of,
@@ -60,13 +61,21 @@ def test_events_are_read_from_the_state():
     assert set(events_of(DoomCenter.events, {}, state(player_ammo=[3]), state(player_ammo=[2]))) == {"shot fired"}
 
 
-def test_the_code_of_an_event_is_the_one_with_the_highest_lift():
+def test_the_code_of_an_event_has_the_highest_lift_where_it_is_chosen_and_is_judged_elsewhere():
     codes = np.array([0] * 50 + [1] * 50)
     happens = np.zeros(100, bool)
     happens[[0, 50, 51, 52]] = True
-    row, never = event_rows(codes, {"hit": happens, "never": np.zeros(100, bool)}, 3)
+    events = {"hit": happens, "never": np.zeros(100, bool)}
+    chosen = codes_of_events(codes, events, 3)
+    assert chosen == {"hit": 1, "never": None}
+    row, never = event_rows(codes, events, chosen)
     assert row == {"event": "hit", "times": 4, "code": 1, "lift": pytest.approx(1.5), "caught": 0.75}
     assert never == {"event": "never", "times": 0, "code": None, "lift": None, "caught": None}
+    elsewhere, unknown = event_rows(np.array([0, 0, 1, 2]), {"hit": np.arange(4) < 2, "new": np.arange(4) > 2}, chosen)
+    assert (elsewhere["code"], elsewhere["lift"], elsewhere["caught"]) == (1, 0, 0)  # the best code of here would be 0
+    assert unknown == {"event": "new", "times": 1, "code": None, "lift": None, "caught": None}
+    rare = codes_of_events(np.array([0] * 200 + [1]), {"once": np.arange(201) == 200}, 2)
+    assert rare == {"once": None}  # its only code is too rare to be named after it
 
 
 def test_classes_of_a_change():

@@ -18,6 +18,7 @@ import yaml
 from sklearn.metrics import adjusted_mutual_info_score
 
 from stages import train_latent_action
+from stages.commands.deps import LOCK
 from stages.episodes.store import EpisodeInfo, EpisodeStore, StoreWriter, episode_name
 from stages.games.catalog import TEST_SEEDS, game_seeds
 from stages.latent_actions.few_label_policies import POLICIES
@@ -153,6 +154,7 @@ def study(tmp_path_factory):
     write_stores(folder)
     write_params(folder)
     write_players(folder / "reports/test/play/returns.csv")
+    shutil.copy(ROOT / LOCK, folder)
     shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

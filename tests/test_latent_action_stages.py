@@ -84,7 +84,7 @@ def read_json(path):
 def test_val_and_test_are_scored_by_the_same_names(done):
     val, test = (read_json(done / f"reports/{name}/metrics.json") for name in ("latent_action", "test/latent_action"))
     assert val.keys() == test.keys()
-    for name in ("lam_gain_db", "lam_shuffle_drop_db", "lam_probe_skill"):
+    for name in ("lam_gain_db", "lam_shuffle_drop_db", "lam_information_gained", "lam_change_accuracy"):
         assert {name, f"{name}_low", f"{name}_high"} <= val.keys()
     assert 1 <= val["lam_perplexity"] <= val["lam_codes_used"] <= 4 == 2 ** val["lam_capacity_bits"]
     assert val["lam_gain_db"] == pytest.approx(val["lam_psnr_db"] - val["lam_copy_psnr_db"])
@@ -123,7 +123,7 @@ def test_again_gives_the_same_bits_and_without_actions_the_probe_is_null(done, t
     run_all()
     assert WEIGHTS.read_bytes() == (done / WEIGHTS).read_bytes()
     first, second = (read_json(folder / "reports/latent_action/metrics.json") for folder in (done, tmp_path))
-    needs_keys = {name for name in first if "probe" in name}
+    needs_keys = {name for name in first if any(part in name for part in ("probe", "change", "information"))}
     assert second == {name: None if name in needs_keys else value for name, value in first.items()}
     said = capsys.readouterr().out
     assert "has no actions; its metrics are null" in said
@@ -203,7 +203,7 @@ def test_many_codes_a_transition_run_through_all_three_stages(done, tmp_path, mo
     assert codes.shape == (FRAMES, 6) and codes.max() < 9 and (codes[2:-1] >= 0).all()
     assert np.array_equal(np.unique(np.nonzero(codes >= 0)[0]), np.arange(2, FRAMES - 1))  # as the three lines do it
     val = read_json(Path("reports/latent_action/metrics.json"))
-    assert val["lam_capacity_bits"] == pytest.approx(6 * np.log2(9)) and val["lam_probe_skill"] is not None
+    assert val["lam_capacity_bits"] == pytest.approx(6 * np.log2(9)) and val["lam_information_gained"] is not None
 
 
 def test_episodes_too_short_for_the_longest_roll_out_still_get_the_shorter_ones(tmp_path, monkeypatch):

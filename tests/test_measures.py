@@ -7,20 +7,23 @@ import pytest
 from sklearn.metrics import adjusted_mutual_info_score, f1_score
 
 from stages.latent_actions.measures import (
+    AT_CHANGES,
     PROBES,
+    classes_before,
     code_metrics,
     gain_db,
+    information_gained,
     key_classes,
     no_probe_metrics,
     perplexity,
     picture_metrics,
     prediction_metrics,
     probe_metrics,
-    probe_skill,
     shuffle_drop_db,
     sums_by_episode,
     zeroed_drop_db,
 )
+from stages.latent_actions.probes import repeat_answers
 
 DRAWN = {"resamples": 200, "seed": 0}
 
@@ -94,24 +97,43 @@ def test_one_key_is_its_class_and_none_or_both_are_neither():
     assert key_classes(actions, [2]).tolist() == [0, 1, 0, 1]
 
 
-def test_skill_lies_between_a_guess_and_all_labels():
-    def skill(*right):
-        return float(probe_skill(np.array([*right, 0], float)))
+def of_probes(**right):
+    return np.array([right.get(name, 0) for name in PROBES], float)
 
-    assert skill(90, 40, 50, 90) == 1 and skill(50, 40, 50, 90) == 0 and skill(70, 50, 40, 90) == 0.5
-    assert skill(30, 40, 50, 90) == -0.5
-    assert math.isnan(skill(60, 50, 40, 50)) and math.isnan(skill(60, 50, 40, 30))
+
+def test_information_gained_lies_between_the_past_and_the_next_frame():
+    def gained(past, past_code, past_next):
+        return float(information_gained(of_probes(past=past, past_code=past_code, past_next=past_next, accuracy=99)))
+
+    assert gained(80, 96, 96) == 1 and gained(80, 80, 96) == 0 and gained(80, 88, 96) == 0.5
+    assert gained(80, 76, 96) == -0.25  # the code disturbs
+    assert math.isnan(gained(80, 90, 80)) and math.isnan(gained(80, 90, 70))
+
+
+def test_the_class_before_never_comes_from_another_episode():
+    assert classes_before(np.array([2, 1, 1, 0, 0]), np.array([0, 0, 0, 4, 4])).tolist() == [-1, 2, 1, -1, 0]
+    answers = repeat_answers(
+        {"train": np.array([1, 1, 0]), "val": np.array([2, 0, 2])},
+        {"train": np.zeros(3, int), "val": np.array([0, 0, 1])},
+    )
+    assert {split: found.tolist() for split, found in answers.items()} == {"val": [1, 2, 1]}
 
 
 def test_probe_metrics_of_answers():
-    classes = np.zeros(20, int)
-    answers = np.ones((20, 5), int)
-    for column, right in enumerate((14, 8, 10, 18, 20)):
-        answers[:right, column] = 0
-    codes = np.arange(20) % 4
-    found = probe_metrics(answers, classes, codes, np.repeat([0, 1], 10), name="probe", **DRAWN)
-    assert [found[f"lam_probe_{name}"] for name in PROBES] == pytest.approx([0.7, 0.4, 0.5, 0.9, 1.0])
-    assert found["lam_probe_skill"] == pytest.approx(0.5)
+    classes = np.repeat([0, 1, 0, 1], 5)  # changes at 5 and 15; at 10 another episode begins
+    answers = np.tile(classes[:, None], (1, len(PROBES)))
+    wrong = {"accuracy": [5], "past": [5, 15, 1, 2], "past_code": [5, 1], "majority": range(10)}
+    for name, at in wrong.items():
+        column = answers[list(at), PROBES.index(name)]
+        answers[list(at), PROBES.index(name)] = 1 - column
+    found = probe_metrics(answers, classes, np.arange(20) % 4, np.repeat([0, 1], 10), name="probe", **DRAWN)
+    shares = {"accuracy": 0.95, "majority": 0.5, "past": 0.8, "past_code": 0.9, "past_next": 1.0, "supervised": 1.0}
+    assert {name: found[f"lam_probe_{name}"] for name in shares} == pytest.approx(shares)
+    assert found["lam_information_gained"] == pytest.approx(0.5)
+    assert found["lam_change_share"] == pytest.approx(0.1)
+    at_changes = [found[f"lam_change_{name}"] for name in AT_CHANGES]
+    assert at_changes == pytest.approx([0.5, 0.0, 0.5, 1.0])
+    assert (found["lam_change_accuracy_low"], found["lam_change_accuracy_high"]) == (0, 1)  # one episode right, one not
     assert found.keys() == no_probe_metrics("probe").keys() and set(no_probe_metrics("probe").values()) == {None}
 
 

@@ -50,7 +50,7 @@ TINY = {
 HEADLINE = (
     *("val_return_fraction", "val_onset_f1", "val_onset_skill", "val_composite_f1", "val_frame_f1", "val_ap"),
     *("val_exact_match", "ae_psnr_db", "ae_moving_psnr_db", "ae_object_ap"),
-    *("lam_gain_db", "lam_shuffle_drop_db", "lam_probe_skill", "lam_perplexity"),
+    *("lam_gain_db", "lam_shuffle_drop_db", "lam_information_gained", "lam_change_accuracy", "lam_perplexity"),
 )
 
 

@@ -14,25 +14,19 @@ TEST = {
     "return": 14.73, "return_low": 14.09, "return_high": 15.37, "return_script": 17.4, "return_blind": 5.7,
     "return_random": 0.8, "return_nothing": -1.0, "return_fraction": 0.77, "onset_f1": 0.66, "frame_f1": 0.75,
     "onset_f1_baseline": 0.31, "ae_object_ap": 0.99, "ae_object_ap_raw": 0.98, "ae_object_ap_blind": 0.76,
-    "lam_gain_db": 2.7, "lam_shuffle_drop_db": 2.2, "lam_probe_accuracy": 0.7, "lam_probe_frame": 0.6,
-    "lam_probe_supervised": 0.96, "lam_probe_skill": 0.3,
+    "frame_f1_baseline": 0.41, "frame_f1_repeat": 0.68, "lam_gain_db": 2.7, "lam_shuffle_drop_db": 2.2,
+    "lam_zeroed_drop_db": 1.3, "lam_information_gained": 0.67, "lam_probe_past": 0.84, "lam_probe_past_code": 0.92,
+    "lam_probe_past_next": 0.97, "lam_change_accuracy": 0.78, "lam_change_past": 0.38, "lam_change_past_next": 0.9,
 }  # fmt: skip
-SCORES = {
-    ("model", "all", "frame_f1"): {"value": 0.75},
-    ("always_on", "all", "frame_f1"): {"value": 0.41},
-    ("repeat_last", "all", "frame_f1"): {"value": 0.9},
-    ("playable", "model"): True,
-    ("playable", "always_on"): True,
-    ("playable", "repeat_last"): False,
-}
 
 
 def test_the_tables_hold_the_numbers_with_their_intervals_and_rivals():
-    tables = readme.results(TEST, SCORES, games=200, candidates=166, latent_dim=128)
+    tables = readme.results(TEST, games=200, candidates=166)
     assert "| **the agent** | **14.7 (14.1-15.4)** |" in tables
     assert "the best of 166 blind policies | 5.7 |" in tables
-    assert "| 0.75 | best playable baseline 0.41 (always pressing) |" in tables
-    assert "told from 128 numbers (AP) | 0.990 |" in tables
+    assert "| 0.750 | best playable baseline 0.410; the player's last keys again 0.680 |" in tables
+    assert "| 0.67 | keys told from the past 0.84, with the code 0.92, with the next frame 0.97 |" in tables
+    assert "|  |" not in tables  # a control stands beside every number
 
 
 def test_only_what_stands_between_the_marks_is_replaced():

@@ -102,7 +102,7 @@ def write_reports(folder, *, own):
         write_policy(base / "policy", prefix, 0.7)
         objects = {"ae_object_ap": None} if own else interval("ae_object_ap", 0.8) | {"ae_object_ap_raw": 0.9}
         write_json(base / "autoencoder/metrics.json", {"ae_psnr_db": 30.0, **objects})
-        write_json(base / "latent_action/metrics.json", interval("lam_gain_db", 2.0) | {"lam_probe_skill": 0.4})
+        write_json(base / "latent_action/metrics.json", interval("lam_gain_db", 2.0) | {"lam_information_gained": 0.4})
         fraction = {f"{prefix}return_fraction": None} if own else interval(f"{prefix}return_fraction", 0.8)
         write_json(base / "play/metrics.json", fraction | ({} if prefix or own else {"return": 14.0}))
     write_json(folder / "data/models/policy/policy/config.json", {"window": 10, "shapes": {"latents": [128]}})
@@ -197,7 +197,10 @@ def test_the_page_of_a_bundled_game_holds_everything_inside(built):
 
 def test_the_page_says_which_targets_are_missed(built):
     words = Page(built / "reports/index.html").words
-    assert "Missed: latent action: the code tells the key: 0.40, wanted at least 0.6" in words
+    assert (
+        "Missed: latent action: information on the keys (0: what the past tells, 1: what the next frame shows): 0.40, wanted at least 0.6"
+        in words
+    )
     assert "Missed: mean gain: agent - blindfolded, in the same games: 0.50 (-0.50 to 1.50)" in words
     assert "Missed: LEFT" not in words and "Missed: the agent" not in words
 

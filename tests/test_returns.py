@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stages.evaluation.returns import compared, share_of
+from stages.evaluation.returns import chosen_elsewhere, compared, share_of
 
 BOOTSTRAP = {"resamples": 200, "seed": 0}
 
@@ -32,3 +32,11 @@ def test_rows_are_compared_with_cloning_from_as_many_labels_and_with_all():
     assert first["gain_over_cloning"] == 5 and first["gain_over_all_labels"] == -2.5
     assert second["gain_over_cloning"] == 0 and third["gain_over_all_labels"] == -3
     assert {"return_low", "share_of_all_labels_high", "gain_over_cloning_low"} <= first.keys()
+
+
+def test_the_rule_is_chosen_by_the_other_half_of_the_games():
+    first, second = np.array([9.0, 1.0, 9.0, 1.0]), np.array([3.0, 4.0, 3.0, 4.0])
+    # Even games favour the first rule, odd ones the second: each half is played by the other's choice.
+    assert chosen_elsewhere([first, second]).tolist() == [3, 1, 3, 1]
+    assert chosen_elsewhere([first, first + 1]).tolist() == (first + 1).tolist()
+    assert chosen_elsewhere([np.array([2.0]), np.array([5.0])]).size == 1

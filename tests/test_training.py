@@ -1,6 +1,7 @@
 """Tests of stages.learning.training and stages.learning.resume."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -438,3 +439,32 @@ def test_a_small_batch_is_not_shared_out_and_takes_one_thread(tmp_path):
         found[independent] = task.threads
     torch.set_num_threads(1)
     assert found == {True: {1}, False: {2}}  # beside other programs torch's own threads wait for each other
+
+
+def test_the_log_says_how_fast_and_how_large(fp32, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with open_live(tmp_path / "live", fp32) as live:
+        result = train(ConvTask(), fp32, tmp_path / "scratch", live)
+    logged = {
+        name: (tmp_path / f"live/plots/metrics/{name}.tsv").read_text(encoding="utf-8").splitlines()[1:]
+        for name in ("samples_per_s", "memory_gb")
+    }
+    for rows in logged.values():
+        assert len(rows) == len(result.history) and all(float(row.split("\t")[1]) > 0 for row in rows)
+    assert not any("samples_per_s" in row for row in result.history)  # what is told of a training repeats itself
+
+
+def test_weights_of_every_second_evaluation_are_kept_through_a_kill(fp32, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Killed), open_live(tmp_path / "live", fp32) as live:
+        train(ConvTask(die_at=9), fp32, tmp_path / "scratch", live, keep_checkpoints=2, evaluate_every=3)
+    shutil.rmtree(tmp_path / "live")  # as DVC does before it runs a stage again
+    with open_live(tmp_path / "live", fp32) as live:
+        task = ConvTask()
+        result = train(task, fp32, tmp_path / "scratch", live, keep_checkpoints=2, evaluate_every=3)
+    steps = [row["step"] for row in result.history]
+    kept = {path.name: path for path in (tmp_path / "checkpoints").iterdir()}
+    assert sorted(kept) == [f"step_{step:06d}.safetensors" for step in steps[1::2]]
+    assert result.best_step in steps[1::2]
+    best = load_tensors(kept[f"step_{result.best_step:06d}.safetensors"])
+    assert same(best, task.model.state_dict())

@@ -185,7 +185,7 @@ def winner_on_test(winner: Experiment, models: int, labels: dict[str, str]) -> d
         else ""
     )
     return {
-        "winner": page.Table(["", "validation", "test"], rows),
+        "winner": page.Table(["", "validation", "test", "beside it, on test"], rows),
         "winner_words": f"{labels[winner.name]} ({winner.name}), seen on test once.{optimism}",
     }
 

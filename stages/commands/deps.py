@@ -1,7 +1,8 @@
 """`make deps`: writes the modules that each stage imports into the `deps` of its dvc.yaml.
 
 DVC does not follow imports. Every module of ours that a stage imports, directly or through others, must stand in its
-deps: otherwise a change there would leave old results in place. What else stands there (data, folders) stays.
+deps: otherwise a change there would leave old results in place. So must LOCK, with the version of every library that
+may change a result. What else stands there (data, folders) stays.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from ruamel.yaml import YAML
 from stages.run import run_stage
 
 ROOT = Path(__file__).parents[2]
+LOCK = "requirements.lock"
 PIPELINES = ("dvc.yaml", "stages/studies/*/dvc.yaml")
 
 
@@ -81,8 +83,8 @@ def with_code(text: str) -> str:
     tree = kind.load(text)
     for entry in tree["stages"].values():
         stage = entry.get("do", entry)
-        data = [path for path in stage.get("deps", []) if not path.endswith(".py")]
-        stage["deps"] = [*data, *code_of(module_of(stage["cmd"]))]
+        data = [path for path in stage.get("deps", []) if not path.endswith((".py", LOCK))]
+        stage["deps"] = [*data, LOCK, *code_of(module_of(stage["cmd"]))]
     written = io.StringIO()
     kind.dump(tree, written)
     return written.getvalue()

@@ -12,10 +12,15 @@ from stages.run import run_stage
 
 
 def table_lines(rows: list[list[str]]) -> list[str]:
-    """Rows of words as lines with aligned columns, the first one to the left."""
-    rows = [["", "validation", "test"], *rows]
+    """Rows of words as lines with aligned columns, the first one to the left; under each what stands beside it."""
+    rows = [["", "validation", "test", ""], *rows]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return [f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:>{widths[2]}}" for row in rows]
+    lines = []
+    for words, val, test, control in rows:
+        lines.append(f"{words:<{widths[0]}}  {val:>{widths[1]}}  {test:>{widths[2]}}")
+        if control:
+            lines.append(f"    test, beside it: {control}")
+    return lines
 
 
 def main() -> None:

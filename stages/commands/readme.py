@@ -11,25 +11,27 @@ from pathlib import Path
 
 import cv2
 
-from stages.learning.checkpoints import load_config
-from stages.pages.glossary import with_interval
+from stages.pages.glossary import HEADLINE, beside, test_name, with_interval
 from stages.pages.labels_page import readme_table
 from stages.pages.page import read_json
-from stages.pages.score_tables import best_baseline, named_predictor, scores
-from stages.paths import AUTOENCODER, PLAY_BASELINES, REPORTS, TEST_METRICS, TEST_REPORTS
+from stages.paths import PLAY_BASELINES, REPORTS, TEST_METRICS, TEST_REPORTS
 from stages.recordings.video import count_frames, read_frames
 from stages.run import run_stage
 
 README, PICTURE = Path("README.md"), REPORTS / "agent.png"
-TEST_SCORES, BLIND = TEST_REPORTS / "policy/actions.csv", PLAY_BASELINES / "choice.json"
+BLIND = PLAY_BASELINES / "choice.json"
 VIDEO, SUMMARY = TEST_REPORTS / "play/median.mp4", TEST_REPORTS / "play/summary.json"
 LABELS = REPORTS / "labels.json"
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
+SHOWN = (
+    "val_onset_f1", "val_frame_f1", "ae_object_ap", "lam_gain_db", "lam_shuffle_drop_db", "lam_change_accuracy",
+    "lam_information_gained",
+)  # fmt: skip
 LABEL_MARKS = ("<!-- labels -->", "<!-- /labels -->")
 
 
-def results(test: Mapping, found: Mapping, *, games: int, candidates: int, latent_dim: int) -> str:
-    """The README's tables: `test` are the flat metrics of reports/test, `found` the scores of actions.csv."""
+def results(test: Mapping, *, games: int, candidates: int) -> str:
+    """The README's tables of the flat metrics of reports/test."""
     players = {
         "**the agent**": f"**{with_interval(test, 'return', 1)}**",
         "the script it watched": with_interval(test, "return_script", 1),
@@ -39,25 +41,14 @@ def results(test: Mapping, found: Mapping, *, games: int, candidates: int, laten
         "random keys with the script's shares and holds": with_interval(test, "return_matched_random", 1),
         "no key": with_interval(test, "return_nothing", 1),
     }
-    name, frame_f1 = best_baseline(found, "all", "frame_f1") or ("none", float("nan"))
-    onset_baseline = with_interval(test, "onset_f1_baseline", 2)
-    raw, blind = (f"{test['ae_object_ap' + end]:.3f}" for end in ("_raw", "_blind"))
-    shuffled = with_interval(test, "lam_shuffle_drop_db", 2)
-    frame, labels = (f"{test['lam_probe_' + name]:.2f}" for name in ("frame", "supervised"))
     learned = [
-        ("key presses at the right moment (onset F1)", with_interval(test, "onset_f1", 2),
-         f"best playable baseline {onset_baseline}"),
-        ("keys held, frame by frame (macro F1)", with_interval(test, "frame_f1", 2),
-         f"best playable baseline {frame_f1:.2f} ({named_predictor(name)})"),
-        (f"enemy in view, told from {latent_dim} numbers (AP)", with_interval(test, "ae_object_ap", 3),
-         f"from the picture itself {raw}, blind {blind}"),
-        ("latent action: next frame better than a copy", f"{with_interval(test, 'lam_gain_db', 2)} dB",
-         f"with shuffled codes {shuffled} dB are lost"),
-        ("latent action: the code tells the key (accuracy)", f"{test['lam_probe_accuracy']:.2f}",
-         f"from the frame alone {frame}, with all labels {labels}"),
-        ("latent action: the same as skill", with_interval(test, "lam_probe_skill", 2),
-         "0: guessed from the frame, 1: all labels"),
-    ]  # fmt: skip
+        (
+            HEADLINE[name].words,
+            with_interval(test, test_name(name), HEADLINE[name].digits),
+            beside(HEADLINE[name], test),
+        )
+        for name in SHOWN
+    ]
     return "\n".join([
         f"| who plays {games} test games | mean score |", "|---|---|",
         *(f"| {who} | {score} |" for who, score in players.items()),
@@ -66,7 +57,7 @@ def results(test: Mapping, found: Mapping, *, games: int, candidates: int, laten
         "the player it watched (1).",
         "",
         "| on recorded test sessions | the model | beside it |", "|---|---|---|",
-        *(f"| {what} | {model} | {beside} |" for what, model, beside in learned),
+        *(f"| {what} | {model} | {control} |" for what, model, control in learned),
     ])  # fmt: skip
 
 
@@ -85,10 +76,7 @@ def main() -> None:
         raise ValueError(
             f"{TEST_METRICS} has no result of a bundled game; run `dvc repro` with the params of the repository first"
         )
-    tables = results(
-        test, scores(TEST_SCORES), games=summary["policies"]["agent"]["episodes"],
-        candidates=blind["candidates"], latent_dim=load_config(AUTOENCODER)["latent_dim"],
-    )  # fmt: skip
+    tables = results(test, games=summary["policies"]["agent"]["episodes"], candidates=blind["candidates"])
     page = between_marks(README.read_text(encoding="utf-8"), tables)
     labels = read_json(LABELS)
     if labels is not None:

@@ -24,6 +24,17 @@ def return_fraction(returns: Mapping[str, np.ndarray], *, resamples: int, seed: 
     return bootstrap_interval(fraction, len(agent), resamples=resamples, seed=seed)
 
 
+def chosen_elsewhere(tried: Sequence[np.ndarray]) -> np.ndarray:
+    """Scores [S] of the acting rule that was best in the other half of the games, of the scores [S] of several rules.
+
+    The best of several, scored in the very games that it was chosen by, would promise too much.
+    """
+    scores = np.stack(tried)
+    even = np.arange(scores.shape[1]) % 2 == 0
+    by_odd, by_even = (scores[:, half].sum(axis=1).argmax() for half in (~even, even))
+    return np.where(even, scores[by_odd], scores[by_even])
+
+
 def share_of(returns: np.ndarray, whole: np.ndarray, *, resamples: int, seed: int) -> Interval:
     """mean(returns) / mean(whole), both [S] resampled together; undefined where `whole` earns nothing."""
     nothing = np.zeros(len(whole))

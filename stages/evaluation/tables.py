@@ -6,6 +6,7 @@ confusion.csv    actual, predicted: key combinations as words, a row a frame, fo
 """
 
 import csv
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -24,6 +25,7 @@ CONFUSION_ROWS = 40_000  # stays below 2 MB
 
 OVERALL = ("onset_f1", "onset_f1_on_time", "onset_skill", "composite_f1", "frame_f1", "ap", "exact_match")
 FURTHER = ("onset_f1_baseline", "short_f1", "long_f1", "distribution_l1", "distribution_l2", "distribution_kl")
+BEATEN = ("composite_f1", "frame_f1", "ap", "exact_match")  # told beside those of baselines
 BY_ACTION = ("onset_f1", "onset_f1_on_time", "onset_skill", "f1", "ap")
 
 
@@ -32,6 +34,11 @@ def headline_metrics(card: Scorecard, prefix: str) -> dict[str, float | None]:
     flat: dict[str, float | None] = {}
     for metric in OVERALL + FURTHER:
         flat |= card.value("model", metric).as_metrics(prefix + metric)
+    playable = [each.name for each in card.predictors if each.baseline and each.playable]
+    for metric in BEATEN:
+        best = max((card.value(name, metric).value for name in playable), default=math.nan)
+        flat[f"{prefix}{metric}_baseline"] = finite(best)
+        flat[f"{prefix}{metric}_repeat"] = finite(card.value("repeat_last", metric).value)
     flat[f"{prefix}frame_f1_at_half"] = finite(card.value("model_at_half", "frame_f1").value)
     for metric in BY_ACTION:
         for action in card.actions:

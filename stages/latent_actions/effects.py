@@ -94,22 +94,34 @@ def events_of(rules: EventRules, before: Mapping, current: Mapping, following: M
     return found
 
 
-def event_rows(codes: np.ndarray, events: Mapping[str, np.ndarray], count: int) -> list[dict]:
-    """A row an event: how often, and the code that goes with it most (by lift, among codes of at least 1 %).
+def codes_of_events(codes: np.ndarray, events: Mapping[str, np.ndarray], count: int) -> dict[str, int | None]:
+    """The code that goes with each event most (by lift, among codes of at least 1 %); None for one that never happens.
 
-    Lift: how many times as frequent the event is with this code as in all; `caught`: the share of the events that
-    have this code; both None for an event that never happens.
+    Chosen on one split, for `event_rows` of another: the best of many codes always fits its own split.
     """
     sizes = np.bincount(codes, minlength=count)
     common = sizes >= max(1, COMMON * len(codes))
+    chosen: dict[str, int | None] = {}
+    for name, happens in events.items():
+        held = np.bincount(codes[happens], minlength=count)
+        shares = np.where(common, held / np.maximum(sizes, 1), 0.0)
+        chosen[name] = int(shares.argmax()) if shares.any() else None
+    return chosen
+
+
+def event_rows(codes: np.ndarray, events: Mapping[str, np.ndarray], chosen: Mapping[str, int | None]) -> list[dict]:
+    """A row an event: how often, and how it goes with the code that `codes_of_events` chose on another split.
+
+    Lift: how many times as frequent the event is with this code as in all; `caught`: the share of the events that
+    have this code; all None for an event without a code, or one that never happens here.
+    """
     rows = []
     for name, happens in events.items():
-        row = {"event": name, "times": int(happens.sum()), "code": None, "lift": None, "caught": None}
-        if happens.any():
-            held = np.bincount(codes[happens], minlength=count)
-            lift = np.where(common, held / np.maximum(sizes, 1) / happens.mean(), 0.0)
-            code = int(lift.argmax())
-            row |= {"code": code, "lift": float(lift[code]), "caught": float(held[code] / happens.sum())}
+        row = {"event": name, "times": int(happens.sum()), "code": chosen.get(name), "lift": None, "caught": None}
+        if happens.any() and row["code"] is not None:
+            own = codes == row["code"]
+            row["caught"] = float(own[happens].mean())
+            row["lift"] = float(happens[own].mean() / happens.mean()) if own.any() else 0.0
         rows.append(row)
     return rows
 

@@ -4,6 +4,7 @@ Codes that were learned without any key tell first of all what changes most in t
 turn them towards what keys do (Nikulin et al. 2025, LAOM): `shaped`.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stages.evaluation.images import psnr_db, ssim_map
 from stages.latent_actions.measures import gain_db, perplexity, shuffle_drop_db
 from stages.latent_actions.rollouts import OwnContexts
 from stages.latent_actions.transitions import Transitions, batches, codes_in, prediction_errors, spread_samples
@@ -28,7 +30,7 @@ from stages.params import LatentActionParams
 
 COLLAPSED = 1.05  # perplexity of the codes
 CODES_FROM, PER_CODE = 2048, 8  # transitions whose k-means are the first codes, or so many a code if that is more
-VALIDATED = 1024  # transitions of val that are judged at each evaluation
+VALIDATED, PICTURED = 1024, 128  # transitions of val that are judged at each evaluation, and those judged by SSIM
 LABELLED = 0.25  # of the samples of a pass have known keys, if any has: a few labels are seen many times
 
 
@@ -145,7 +147,14 @@ class LatentActionTask:
         gain, drop = (float(score(errors.sum(axis=0))) for score in (gain_db, shuffle_drop_db))
         spread = perplexity(codes, model.codes)
         require_several_codes(spread)
-        return {"gain_and_drop_db": gain + drop, "gain_db": gain, "shuffle_drop_db": drop, "perplexity": spread}
+        pictured = spread_samples(len(samples), PICTURED)
+        frames = self._val.take(samples[pictured])
+        drawn = predict(frames[:, :-1], codes[pictured]).round().astype(np.uint8)
+        return {
+            "gain_and_drop_db": gain + drop, "gain_db": gain, "shuffle_drop_db": drop, "perplexity": spread,
+            "psnr_db": float(psnr_db(errors[:, 0].mean() / math.prod(self._val.bank.shape))),
+            "ssim": float(ssim_map(frames[:, -1], drawn).mean()),
+        }  # fmt: skip
 
 
 def require_several_codes(spread: float) -> None:

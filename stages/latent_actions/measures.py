@@ -25,8 +25,12 @@ PICTURE_SUMS = (
     "moving_error", "copy_moving_error", "shuffled_moving_error", "zeroed_moving_error",
     "ssim", "copy_ssim", "ssim_pixels",
 )  # fmt: skip
+SEEN = ("past", "past_code", "past_next")  # what the predictors of `information` see
 MEANS = ("lam_psnr_db", "lam_copy_psnr_db", "lam_l2", "lam_copy_l2", "lam_l1", "lam_copy_l1")
-PROBES = ("accuracy", "majority", "frame", "supervised", "mlp")  # the columns of the probes' answers
+# The columns of the probes' answers: the code alone, the most frequent class, the class one frame earlier, the three of
+# `information.SEEN`, a network with all labels that sees the whole transition, the code with a hidden layer.
+PROBES = ("accuracy", "majority", "repeat", "past", "past_code", "past_next", "supervised", "mlp")
+AT_CHANGES = ("accuracy", "past", "past_code", "past_next")  # those that are judged where the class changes as well
 
 
 def decibels(larger: np.ndarray, smaller: np.ndarray) -> np.ndarray:
@@ -91,16 +95,22 @@ def key_classes(actions: np.ndarray, columns: Sequence[int]) -> np.ndarray:
     return np.where(held.sum(axis=1) == 1, held.argmax(axis=1), len(columns)).astype(np.int64)
 
 
-def probe_skill(right: np.ndarray) -> np.ndarray:
-    """(accuracy - guess) / (supervised - guess), guess the better of majority and frame; right [..., PROBES] -> [...].
+def classes_before(classes: np.ndarray, episode: np.ndarray) -> np.ndarray:
+    """The class one frame earlier, int64 [N]; -1 at an episode's first transition. classes and episode int64 [N]."""
+    before = np.roll(classes, 1)
+    before[np.flatnonzero(np.diff(episode, prepend=-1))] = -1
+    return before
 
-    0: no better than a guess without the transition. 1: as good as the same network trained on all
-    labels. NaN where labels do not help that network either.
+
+def information_gained(right: np.ndarray) -> np.ndarray:
+    """(past and code - past) / (past and next frame - past), of accuracies or sums; right [..., PROBES] -> [...].
+
+    0: the code tells no key that the frames before it have not told. 1: it tells all that the next frame shows. NaN
+    where the next frame shows nothing that the past has not.
     """
-    accuracy, majority, frame, supervised, _ = np.moveaxis(np.asarray(right, np.float64), -1, 0)
-    guess = np.maximum(majority, frame)
-    room = supervised - guess
-    return ratio(accuracy - guess, np.where(room > 0, room, 0.0))
+    past, with_code, with_next = (np.asarray(right, np.float64)[..., PROBES.index(name)] for name in SEEN)
+    room = with_next - past
+    return ratio(with_code - past, np.where(room > 0, room, 0.0))
 
 
 def sums_by_episode(values: np.ndarray, episode: np.ndarray) -> np.ndarray:
@@ -170,16 +180,25 @@ def probe_metrics(
 ) -> dict[str, float | None]:  # fmt: skip
     """What PROBES answered, int64 [N, PROBES], against the classes int64 [N]: metrics that begin with lam_`name`.
 
-    Skill, accuracies, the macro F1 of the linear probe, and how codes and classes go together: adjusted mutual
-    information (0: by chance, 1: the same; Vinh, Epps and Bailey 2010), both by scikit-learn.
+    Accuracies, of AT_CHANGES also over the transitions whose class is not that of the frame before; information
+    gained; the macro F1 of the linear probe; and how codes and classes go together: adjusted mutual information (0: by
+    chance, 1: the same; Vinh, Epps and Bailey 2010), both by scikit-learn.
     """
     right, drawn = answers == classes[:, None], {"resamples": resamples, "seed": seed}
     kinds = 1 + max(int(classes.max()), int(answers[:, 0].max()))
     confusion = occurrences(classes * kinds + answers[:, 0], kinds**2)
     shares = zip(PROBES, right.mean(axis=0), strict=True)
+    before = classes_before(classes, episode)
+    changed = ((before >= 0) & (before != classes))[:, None]
+    beyond = beyond_the_past(name)
+    found = {f"lam_{name}_{probe}": float(share) for probe, share in shares}
+    gained = sums_interval(information_gained, sums_by_episode(right, episode), **drawn)
+    found |= gained.as_metrics(f"{beyond}_information_gained") | {f"{beyond}_change_share": float(changed.mean())}
+    for probe in AT_CHANGES:
+        sums = sums_by_episode(np.hstack([right[:, [PROBES.index(probe)]] & changed, changed]), episode)
+        found |= sums_interval(mean_of_sums, sums, **drawn).as_metrics(f"{beyond}_change_{probe}")
     return (
-        sums_interval(probe_skill, sums_by_episode(right, episode), **drawn).as_metrics(f"lam_{name}_skill")
-        | {f"lam_{name}_{probe}": float(share) for probe, share in shares}
+        found
         | sums_interval(macro_f1, sums_by_episode(confusion, episode), **drawn).as_metrics(f"lam_{name}_macro_f1")
         | _agreement(classes, joined_codes(codes), episode, **drawn).as_metrics(f"lam_{name}_ami")
     )
@@ -198,5 +217,13 @@ def _agreement(classes: np.ndarray, codes: np.ndarray, episode: np.ndarray, **dr
 
 def no_probe_metrics(name: str) -> dict[str, None]:
     """The metrics of `probe_metrics` where nothing says what the classes are: null."""
-    measured = [each + end for each in ("skill", "macro_f1", "ami") for end in ("", "_low", "_high")]
-    return {f"lam_{name}_{each}": None for each in (*measured, *PROBES)}
+    beyond = beyond_the_past(name)
+    ranges = [f"{beyond}_information_gained", *(f"{beyond}_change_{probe}" for probe in AT_CHANGES)]
+    ranges += [f"lam_{name}_macro_f1", f"lam_{name}_ami"]
+    single = [f"{beyond}_change_share", *(f"lam_{name}_{probe}" for probe in PROBES)]
+    return dict.fromkeys([each + end for each in ranges for end in ("", "_low", "_high")] + single)
+
+
+def beyond_the_past(name: str) -> str:
+    """How the metrics of a probe begin that leave out what the past tells: of the keys, the headline, plain lam."""
+    return "lam" if name == "probe" else f"lam_{name}"

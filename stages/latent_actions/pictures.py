@@ -53,19 +53,25 @@ class Shown:
 
 
 def write_effects(
-    directory: Path, case: Case, count: int, name: str, rules: EventRules, *, resamples: int, seed: int
-) -> dict[str, float | None]:
-    """What each code does and which events it goes with, as JSON and picture; returns the metrics."""
-    events = {} if case.states is None else events_of(rules, *case.states)
+    directory: Path, case: Case, count: int, name: str, rules: EventRules, chosen: Mapping[str, int | None], *,
+    resamples: int, seed: int,
+) -> dict[str, float | None]:  # fmt: skip
+    """What each code does, and how events go with the codes `chosen` for them, as JSON and picture; returns the
+    metrics."""
     rows = {
         "effect": name,
         "codes": effect_rows(case.codes, case.effect, count),
-        "events": event_rows(case.codes, events, count),
+        "events": event_rows(case.codes, events_in(case, rules), chosen),
     }
     save(effects_figure(case.codes, case.effect, count, name), directory / "effects.png")
     write_json(directory / "effects.json", rows)
     moments = sums_by_episode(effect_moments(case.codes, case.effect, count), case.transitions.episode)
     return sums_interval(consistency, moments, resamples=resamples, seed=seed).as_metrics("lam_effect_consistency")
+
+
+def events_in(case: Case, rules: EventRules) -> dict[str, np.ndarray]:
+    """What happened in each transition of a split, bool [N] by name; nothing where no state was recorded."""
+    return {} if case.states is None else events_of(rules, *case.states)
 
 
 def write_figures(

@@ -17,7 +17,7 @@ from sklearn.preprocessing import OneHotEncoder
 from torch.nn import functional
 
 from stages.latent_actions.learning import Labelled, LabelTask, logits_of
-from stages.latent_actions.measures import joined_codes
+from stages.latent_actions.measures import classes_before, joined_codes
 from stages.latent_actions.transitions import Transitions
 from stages.learning.compute import Compute
 from stages.learning.training import FitSettings, fit
@@ -77,3 +77,11 @@ def majority_answers(classes: Mapping[str, np.ndarray]) -> dict:
     """The most frequent class of train, for every transition of the other splits, int64 [N]."""
     most = np.bincount(classes["train"]).argmax()
     return {split: np.full(len(found), most) for split, found in classes.items() if split != "train"}
+
+
+def repeat_answers(classes: Mapping[str, np.ndarray], episode: Mapping[str, np.ndarray]) -> dict:
+    """The class one frame earlier, and train's most frequent one at an episode's first transition, int64 [N]."""
+    return {
+        split: np.where((before := classes_before(classes[split], episode[split])) >= 0, before, most)
+        for split, most in majority_answers(classes).items()
+    }

@@ -154,7 +154,7 @@ def inverse_from_few(
 ) -> TransitionClassifier:  # fmt: skip
     """The inverse network of `like` with an output an action, trained from scratch on labels, stopped by a fold."""
     torch.manual_seed(compute.seed)
-    model = TransitionClassifier(like, whole=True, classes=held.shape[1])
+    model = TransitionClassifier(like, classes=held.shape[1])
     left_out = folds_of(len(samples), seed=compute.seed)[0]
     kept = np.setdiff1d(np.arange(len(samples)), left_out)
     learned, stopped_by = (Labelled(train, samples[part], torch.from_numpy(held[part])) for part in (kept, left_out))

@@ -44,7 +44,8 @@ class FitSettings:
     """How long and how fast; `patience` in evaluations, `checkpoint_s` in seconds, a step = `accumulate` batches.
 
     `ema_decay` > 0: what is judged and kept is a moving average of the weights, which so much of stays in a step
-    (Polyak and Juditsky 1992; Tarvainen and Valpola 2017 for the exponential one).
+    (Polyak and Juditsky 1992; Tarvainen and Valpola 2017 for the exponential one). `keep_checkpoints` > 0: the weights
+    of every so many evaluations are kept.
     """
 
     steps: int
@@ -59,6 +60,7 @@ class FitSettings:
     warmup_steps: int
     checkpoint_s: float
     ema_decay: float = 0.0
+    keep_checkpoints: int = 0
 
     @classmethod
     def from_sections(cls, fit_section, training_section) -> "FitSettings":

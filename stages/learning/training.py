@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -25,6 +26,7 @@ from accelerate.utils import broadcast
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from stages.learning.checkpoints import save_tensors
 from stages.learning.compute import Compute
 from stages.learning.fast.dropout import seed_dropout
 from stages.learning.fast.replicas import Replicas
@@ -33,6 +35,7 @@ from stages.learning.task import FitResult, FitSettings, Task, learning_rate
 
 __all__ = ["FitResult", "FitSettings", "Task", "fit", "learning_rate", "open_live", "scratch_folder"]
 
+KEPT = "checkpoints"
 SMALLEST_PART = 16  # samples of a batch that are worth a thread: with fewer, two threads are no faster than one
 
 
@@ -40,7 +43,8 @@ def fit(task: Task, settings: FitSettings, compute: Compute, *, live, scratch: P
     """Trains `task.model` and leaves it with the best weights, in eval mode, on the compute device.
 
     A run that was killed goes on from its last checkpoint in `scratch` and ends with the same weights;
-    `scratch` is removed at the end. Metrics go to `live` (a dvclive.Live or None), one row an evaluation.
+    `scratch` is removed at the end. Metrics go to `live` (a dvclive.Live or None), one row an evaluation, and weights
+    that `settings.keep_checkpoints` asks for into a folder KEPT beside it.
     Raises ValueError when a loss is not finite.
     """
     run = _Run(task, settings, compute, scratch, name)
@@ -67,6 +71,7 @@ class _Run:
         self.task, self.settings, self.compute = task, settings, compute
         self.scratch, self.name = Path(scratch), name
         self.started = self.saved_at = time.monotonic()
+        self.samples_per_s = 0.0
         self.raw = task.model.to(device=compute.device, memory_format=compute.memory_format)
         self.samples = len(task.order(0))
         if not self.samples:
@@ -95,12 +100,14 @@ class _Run:
                 with self.replicas.at_work():
                     self._learn_until_evaluation(bar)
                 row = self._evaluate()
-                _log(live, row)
+                _log(live, row | self._pace())
                 bar.set_postfix_str(f"{self.task.monitor} {row['val/' + self.task.monitor]:.4g}")
         self.raw.load_state_dict(self.best)
         self.raw.eval()
         self.accelerator.wait_for_everyone()
         if self.compute.is_main:
+            if live is not None and (self.scratch / KEPT).is_dir():
+                shutil.copytree(self.scratch / KEPT, Path(live.dir).parent / KEPT, dirs_exist_ok=True)
             shutil.rmtree(self.scratch, ignore_errors=True)
         done = self.progress
         return FitResult(
@@ -128,6 +135,7 @@ class _Run:
         for model in self.replicas.models:
             model.train()
         order = self._order()
+        began, before = time.monotonic(), progress.seen
         while progress.step < until:
             batch = order[progress.position : progress.position + self.step_size]
             self._step(batch)
@@ -140,6 +148,13 @@ class _Run:
             bar.update()
             if time.monotonic() - self.saved_at >= self.settings.checkpoint_s and progress.step < until:
                 self._save()
+        self.samples_per_s = (progress.seen - before) / (time.monotonic() - began)
+
+    def _pace(self) -> dict[str, float]:
+        """How fast the last steps were, and what this process holds in memory: no two runs are the same in that."""
+        cuda = self.compute.device.type == "cuda"
+        held = torch.cuda.max_memory_allocated() if cuda else psutil.Process().memory_info().rss
+        return {"samples_per_s": self.samples_per_s, "memory_gb": held / 1e9}
 
     def _order(self) -> np.ndarray:
         """The samples in the order of the present pass."""
@@ -245,6 +260,10 @@ class _Run:
         with self._averaged():
             metrics = self._validate()
             self._keep_best(metrics[self.task.monitor])
+            every = self.settings.keep_checkpoints
+            if every and self.compute.is_main and (len(progress.history) + 1) % every == 0:
+                (self.scratch / KEPT).mkdir(parents=True, exist_ok=True)
+                save_tensors(self.scratch / KEPT / f"step_{progress.step:06d}.safetensors", self.raw.state_dict())
         row |= {f"val/{name}": value if math.isfinite(value) else None for name, value in metrics.items()}
         row["learning_rate"] = learning_rate(progress.step - 1, self.settings)
         progress.history.append(row)

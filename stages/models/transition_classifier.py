@@ -10,27 +10,19 @@ from stages.models.latent_action import LatentActionModel
 class TransitionClassifier(nn.Module):
     """The latent action model's inverse network, its last layer a class each.
 
-    frames [B, P + 2, C, H, W] in 0..1 -> logits [B, classes]. With `whole` False it sees the current
-    frame and nothing else of the transition.
+    frames [B, P + 2, C, H, W] in 0..1 -> logits [B, classes].
     """
 
     independent_samples = True  # parts of a batch may be learned in threads, see learning/fast/replicas.py
 
-    def __init__(self, like: LatentActionModel, *, whole: bool, classes: int):
+    def __init__(self, like: LatentActionModel, *, classes: int):
         super().__init__()
         design = like.design
-        self._past_frames, self._in_channels = like.past_frames, design.in_channels
-        self._whole, self.views = whole, like.views
-        self.matching = like.matching if whole else None
-        seen = self._past_frames + 2 if whole else 1
+        self._past_frames, self.views, self.matching = like.past_frames, like.views, like.matching
+        seen = (like.past_frames + 2) * design.in_channels
         displacements = 0 if self.matching is None else len(self.matching.displacements)
-        self.inverse = InverseModel(
-            seen * self._in_channels, design.channels, classes, displacements, design.cell_px, (1, 1)
-        )
+        self.inverse = InverseModel(seen, design.channels, classes, displacements, design.cell_px, (1, 1))
 
     def forward(self, frames: Tensor) -> Tensor:
-        views = self.views(frames, self._past_frames)
-        if not self._whole:
-            views = views[:, : self._in_channels]
         matches = None if self.matching is None else matched(self.matching(frames[:, -2], frames[:, -1]))
-        return self.inverse(views, matches)[:, 0]
+        return self.inverse(self.views(frames, self._past_frames), matches)[:, 0]

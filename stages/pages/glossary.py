@@ -9,31 +9,72 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Term:
-    """`heading`: two short lines for narrow tables; `digits`: behind the point."""
+    """`heading`: two short lines for narrow tables; `digits`: behind the point; `beside`: the strongest control, in
+    words around metrics of test."""
 
     words: str
     heading: tuple[str, str]
     digits: int
+    beside: str
 
 
 HEADLINE: Mapping[str, Term] = {
-    "val_return_fraction": Term("play: 0 = best blind policy, 1 = the recorded player", ("return", "fract."), 2),
-    "val_onset_f1": Term("key presses found at the right moment (onset F1)", ("onset", "F1"), 3),
-    "val_onset_skill": Term("onset F1 above the best playable baseline", ("onset", "skill"), 3),
-    "val_composite_f1": Term("weighted F1 of the chosen actions", ("compos.", "F1"), 3),
-    "val_frame_f1": Term("keys held, frame by frame (macro F1)", ("frame", "F1"), 3),
-    "val_ap": Term("average precision of the probabilities", ("avg.", "prec."), 3),
-    "val_exact_match": Term("frames with every key right", ("exact", "match"), 3),
-    "ae_psnr_db": Term("reconstruction, all pixels (dB)", ("PSNR", "dB"), 2),
-    "ae_moving_psnr_db": Term("reconstruction, moving pixels (dB)", ("moving", "dB"), 2),
-    "ae_object_ap": Term("small objects still found in the latent (AP)", ("object", "AP"), 3),
-    "lam_gain_db": Term("latent action: next frame better than a copy (dB)", ("l.act.", "gain"), 2),
-    "lam_shuffle_drop_db": Term("latent action: lost with shuffled codes (dB)", ("l.act.", "shuffle"), 2),
-    "lam_probe_skill": Term(
-        "latent action: code tells the key (0 = frame alone, 1 = all labels)", ("l.act.", "probe"), 2
+    "val_return_fraction": Term(
+        "play: 0 = best blind policy, 1 = the recorded player", ("return", "fract."), 2,
+        "points a game: agent {return:.1f}, player {return_script:.1f}, best blind {return_blind:.1f}",
     ),
-    "lam_perplexity": Term("latent action: codes in use (perplexity)", ("l.act.", "codes"), 1),
-}
+    "val_onset_f1": Term(
+        "key presses found at the right moment (onset F1)", ("onset", "F1"), 3,
+        "best playable baseline {onset_f1_baseline:.3f}",
+    ),
+    "val_onset_skill": Term("onset F1 above the best playable baseline", ("onset", "skill"), 3, "0 is that baseline"),
+    "val_composite_f1": Term(
+        "weighted F1 of the chosen actions", ("compos.", "F1"), 3,
+        "best playable baseline {composite_f1_baseline:.3f}",
+    ),
+    "val_frame_f1": Term(
+        "keys held, frame by frame (macro F1)", ("frame", "F1"), 3,
+        "best playable baseline {frame_f1_baseline:.3f}; the player's last keys again {frame_f1_repeat:.3f}",
+    ),
+    "val_ap": Term(
+        "average precision of the probabilities", ("avg.", "prec."), 3, "best playable baseline {ap_baseline:.3f}"
+    ),
+    "val_exact_match": Term(
+        "frames with every key right", ("exact", "match"), 3,
+        "best playable baseline {exact_match_baseline:.3f}; the player's last keys again {exact_match_repeat:.3f}",
+    ),
+    "ae_psnr_db": Term(
+        "reconstruction, all pixels (dB)", ("PSNR", "dB"), 2, "the mean picture every time {ae_background_psnr_db:.2f}"
+    ),
+    "ae_moving_psnr_db": Term(
+        "reconstruction, moving pixels (dB)", ("moving", "dB"), 2,
+        "the mean picture every time {ae_background_moving_psnr_db:.2f}",
+    ),
+    "ae_object_ap": Term(
+        "small objects still found in the latent (AP)", ("object", "AP"), 3,
+        "from the picture itself {ae_object_ap_raw:.3f}, blind {ae_object_ap_blind:.3f}",
+    ),
+    "lam_gain_db": Term(
+        "latent action: next frame better than a copy (dB)", ("l.act.", "gain"), 2,
+        "without any code {lam_zeroed_drop_db:.2f} less",
+    ),
+    "lam_shuffle_drop_db": Term(
+        "latent action: lost with shuffled codes (dB)", ("l.act.", "shuffle"), 2,
+        "lost without any code {lam_zeroed_drop_db:.2f}",
+    ),
+    "lam_information_gained": Term(
+        "latent action: information on the keys (0 = the past, 1 = the next frame)", ("l.act.", "inform."), 2,
+        "keys told from the past {lam_probe_past:.2f}, with the code {lam_probe_past_code:.2f}, with the next frame "
+        "{lam_probe_past_next:.2f}",
+    ),
+    "lam_change_accuracy": Term(
+        "latent action: keys told by the code where they change", ("l.act.", "changes"), 2,
+        "from the past {lam_change_past:.2f}, from past and next frame {lam_change_past_next:.2f}",
+    ),
+    "lam_perplexity": Term(
+        "latent action: codes in use (perplexity)", ("l.act.", "codes"), 1, "codes that occur {lam_codes_used:.0f}"
+    ),
+}  # fmt: skip
 
 TEST_FIRST = ("return_fraction", "return", "return_script", "return_blind", "return_random")
 
@@ -70,12 +111,21 @@ def in_words(name: str) -> str:
 
 
 def headline_rows(val: Mapping, test: Mapping) -> list[list[str]]:
-    """What it means, on validation, on test: a row for each headline metric that either has."""
+    """What it means, on validation, on test, and its strongest control on test: a row for each headline metric that
+    either has."""
     return [
-        [term.words, *on_both(val, test, name, term.digits)]
+        [term.words, *on_both(val, test, name, term.digits), beside(term, test)]
         for name, term in HEADLINE.items()
         if val.get(name) is not None or test.get(test_name(name)) is not None
     ]
+
+
+def beside(term: Term, test: Mapping) -> str:
+    """The strongest control of a headline metric in words; empty where test has no such number."""
+    try:
+        return term.beside.format_map(test)
+    except (KeyError, TypeError):  # a metric is missing, or null
+        return ""
 
 
 def on_both(val: Mapping, test: Mapping, name: str, digits: int) -> tuple[str, str]:

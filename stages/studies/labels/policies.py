@@ -12,6 +12,7 @@ import numpy as np
 from torch import nn
 
 from stages.episodes.store import EpisodeStore
+from stages.evaluation.returns import chosen_elsewhere
 from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, agent_can_play, game_seeds, options_of
 from stages.games.rollout import AgentGames, GameSetting, Workers
 from stages.latent_actions.few_label_policies import clone_pseudo_labels, decode_latent_policy, learn_codes
@@ -129,10 +130,17 @@ def play(params: Params, policy: nn.Module, acting: Acting, title: str) -> dict:
     )
     with Workers(params.workers) as workers:
         tried = games.by_rule(workers, rules, val_seeds, title=f"{title}, val")
-        means = {rule: float(np.mean([game.score for game in played])) for rule, played in tried.items()}
+        scores = {rule: np.array([game.score for game in played]) for rule, played in tried.items()}
+        means = {rule: float(found.mean()) for rule, found in scores.items()}
         rule = max(RULES, key=means.__getitem__)
         played = games.by_rule(workers, {rule: rules[rule]}, test_seeds, title=f"{title}, test")[rule]
-    return {"acting_rule": rule, "mean_score_by_rule": means, "returns": [game.score for game in played]}
+    val_return = float(chosen_elsewhere(list(scores.values())).mean())
+    return {
+        "acting_rule": rule,
+        "mean_score_by_rule": means,
+        "val_return": val_return,
+        "returns": [game.score for game in played],
+    }
 
 
 def agent_of(about: About, policy: nn.Module, device: str, precision: str, lanes: int) -> Agent:

@@ -64,9 +64,7 @@ def validation_metrics(rows: Sequence[dict], games: Sequence[dict], choice: str)
         for row in rows
         if row["labeller"] == "vectors" and row["choice"] == choice
     }
-    return found | {
-        f"val_return_{row['policy']}_{row['labels']}": row["mean_score_by_rule"][row["acting_rule"]] for row in games
-    }
+    return found | {f"val_return_{row['policy']}_{row['labels']}": row["val_return"] for row in games}
 
 
 def read_players(params: Params) -> dict[str, np.ndarray]:
