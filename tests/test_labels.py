@@ -188,7 +188,8 @@ def found(done):
 
 def test_every_row_is_a_stage(study):
     assert sorted(name for name, *_ in study[1]) == sorted([
-        "latent_actions", "latent_policy", "report", "shape@2", "shape@20", "clone@2", "clone@20",
+        "latent_actions", "unlearned", "latent_policy", "report",
+        *(f"{stage}@{count}" for stage in ("shape", "clone", "inverse") for count in (2, 20)),
         *(f"{stage}@{count}-{choice}" for stage in ("choose", "decoders") for count in (2, 20)
           for choice in ("random", "spread")),
         *(f"networks@{count}-{labeller}" for count in (2, 20) for labeller in SLOW_LABELLERS),
@@ -225,7 +226,7 @@ def test_the_metrics_that_dvc_shows_read_validation_alone(done, found):
     rows = {row["labels"]: row for row in found["curve"] if (row["choice"], row["labeller"]) == ("spread", "vectors")}
     assert {name for name in metrics if "accuracy" in name} == {"val_label_accuracy_2", "val_label_accuracy_20"}
     assert metrics["val_label_accuracy_20"] == rows[20]["val_exact"]
-    played = {row["policy"]: max(row["mean_score_by_rule"].values()) for row in found["play"]}
+    played = {row["policy"]: row["val_return"] for row in found["play"]}
     assert {name: value for name, value in metrics.items() if "return" in name} == {
         f"val_return_{policy}_20": value for policy, value in played.items()
     }
@@ -246,7 +247,9 @@ def test_rows_repeat_themselves_bit_for_bit(done, monkeypatch):
         Path("data/labels/latent_policy/model.safetensors"): "latent_policy",
         cloned_folder(20, 0) / "0" / "model.safetensors": "clone 20",
         Path("data/labels/accuracy/20-spread-cloning.json"): "accuracy 20 spread cloning",
-        Path("data/labels/accuracy/20-spread-inverse.json"): "accuracy 20 spread inverse",
+        Path("data/labels/inverse/20/0/train.safetensors"): "inverse 20",
+        Path("data/labels/unlearned/test.safetensors"): "unlearned",
+        played_file(20, "unlearned"): "policies 20 unlearned",
         played_file(20, "shaped"): "policies 20 shaped",
     }
     torch.manual_seed(7)  # whatever came before

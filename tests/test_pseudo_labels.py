@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from stages.episodes.windows import transition_indices
 from stages.latent_actions.pseudo_labels import (
+    COMPONENTS,
     DECODED,
     LABELLERS,
     LatentActions,
@@ -14,7 +16,10 @@ from stages.latent_actions.pseudo_labels import (
     keys_from_codes,
     labels_by,
     latent_actions_of,
+    surrounded,
+    unlearned_of,
 )
+from stages.latent_actions.transitions import Transitions
 from stages.learning.compute import prepare_compute
 from tests.test_rollouts import transitions
 
@@ -62,14 +67,15 @@ class Latents:
 
 
 def video_of(actions):
-    return Video(Latents(actions), actions, reach=1, emphasis=1.0)
+    unlearned = np.stack([actions.codes == 0, actions.codes == 1, actions.codes < 0], axis=1).astype(np.float32)
+    return Video(Latents(actions), actions, reach=1, emphasis=1.0, unlearned=unlearned)
 
 
 def test_features_of_a_transition_and_those_around_it():
     video = video_of(TWO_EPISODES)
     assert video.keys.tolist() == [[True, False], [False, True], [False, True], [True, False], [True, False]]
     assert {name: video.features(name).shape for name in DECODED} == {
-        "codes": (5, 3 * 2), "vectors": (5, 3 * 2), "latents": (5, 4 * 3),
+        "codes": (5, 3 * 2), "vectors": (5, 3 * 2), "latents": (5, 4 * 3), "unlearned": (5, 3 * 3),
     }  # fmt: skip
     # before the first transition there is none: zeros, as for none after the last
     assert video.features("codes")[0].tolist() == [0, 0, 1, 0, 0, 1]
@@ -90,6 +96,36 @@ def test_a_code_without_a_label_has_the_keys_of_most_labels():
     train, other = actions_of([0, 0, 0], [3]), actions_of([1, 0], [2])
     held = np.array([[True, False], [True, False], [False, False]])
     assert keys_from_codes(train, other, np.arange(3), held).tolist() == [[True, False]] * 2
+
+
+def noise(lengths, seed):
+    """Transitions of episodes of noise, with two past frames."""
+    frames = np.random.default_rng(seed).integers(0, 256, (sum(lengths), 1, 18, 32)).astype(np.uint8)
+    bank = SimpleNamespace(take=lambda rows: frames[rows], lengths=lengths, shape=frames.shape[1:])
+    rows = transition_indices(lengths, 2, 1)
+    return Transitions(bank, rows, np.searchsorted(np.cumsum(lengths), rows[:, 0], side="right"))
+
+
+def test_a_transition_with_those_around_it_stays_in_its_episode():
+    found = noise([5, 3, 6], 0)  # of 2, none and 3 transitions
+    wide = surrounded(found, 1)
+    assert wide.rows.shape == (5, 3 * 4) and np.array_equal(wide.rows[:, 4:8], found.rows)
+    first = wide.rows[:, [0, 4, 8]].tolist()  # the first past frame of the one before, the own one, the one after
+    assert first == [[0, 0, 1], [0, 1, 1], [8, 8, 9], [8, 9, 10], [9, 10, 10]]
+    assert wide.take(np.array([2])).shape == (1, 12, 1, 18, 32)
+
+
+def test_features_that_nobody_learned_are_those_of_train_s_components():
+    found = {"train": noise([30, 3, 30], 1), "val": noise([12], 2)}
+    features = unlearned_of(found, (4, 0), seed=0)
+    assert features["train"].shape == (63, sum(COMPONENTS) - 24 + 15)  # 3 bands x 5 displacements are fewer than 24
+    train = features["train"][found["train"].current]
+    assert train.mean(axis=0) == pytest.approx(0, abs=1e-5)
+    spread = train.std(axis=0)
+    assert (np.diff(spread[:15]) <= 1e-4).all() and (np.diff(spread[15:]) <= 1e-4).all()  # the largest first
+    assert not features["val"][[0, 1, -1]].any() and features["val"][2:-1].any(axis=1).all()  # no transition from there
+    other = unlearned_of({**found, "val": noise([12], 3)}, (4, 0), seed=0)
+    assert np.array_equal(other["train"], features["train"]) and not np.array_equal(other["val"], features["val"])
 
 
 def test_several_codes_a_transition_are_refused():

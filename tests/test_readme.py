@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stages.commands import readme
-from stages.pages.labels_page import readme_table
+from stages.pages.labels_page import claim, readme_table
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,8 +58,20 @@ def test_the_table_of_few_labels_has_a_row_a_number_and_dashes_where_nobody_play
     played = {"labels": 30, "policy": "pseudo_labels", "return": 9.04}
     found = {"curve": [row, row | {"labels": 30, "choice": "random"}], "play": [played], "choice": "spread"}
     lines = readme_table(found).splitlines()
-    assert lines[0].count("|") == lines[1].count("|") == 7
-    assert lines[2] == "| 10 | 0.50 (0.40-0.60) | – | – | – | – |"
-    assert lines[3] == "| 30 | – | – | – | – | – |"
-    assert lines[4] == "" and lines[5].count("|") == lines[6].count("|") == 8
-    assert lines[7:] == ["| 10 | – | – | – | – | – | – |", "| 30 | 9.0 | – | – | – | – | – |"]
+    assert lines[0].count("|") == lines[1].count("|") == 3  # whom nobody asked has no column
+    assert lines[2:4] == ["| 10 | 0.50 (0.40-0.60) |", "| 30 | – |"]
+    assert lines[4] == "" and lines[6:] == ["|---|---|", "| 10 | – |", "| 30 | 9.0 |"]
+
+
+def test_the_first_sentence_says_where_latent_actions_are_ahead_of_all_that_do_without():
+    def rows(key, measure, count, ours, low, **others):
+        ours = {"labels": count, "choice": "spread", key: ours[0], measure: ours[1], f"{measure}_low": low}
+        return [ours, *({"labels": count, "choice": "spread", key: name, measure: at} for name, at in others.items())]
+
+    named = rows("labeller", "exact", 10, ("vectors", 0.6), 0.5, unlearned=0.45, inverse=0.2, cloning=0.3)
+    named += rows("labeller", "exact", 30, ("vectors", 0.8), 0.7, unlearned=0.75, inverse=0.2, cloning=0.3)
+    played = rows("policy", "return", 30, ("pseudo_labels", 9.0), 8.0, unlearned=9.5, inverse=1.0, cloning=0.0)
+    said = claim({"curve": named, "play": played, "choice": "spread"})
+    assert "keys named: ahead, with the whole interval, with 10 (0.60 and 0.45) labels; " in said
+    assert "not ahead with 30 (0.80 and 0.75) labels. score of the clone: not ahead with 30 (9.0 and 9.5)" in said
+    assert claim({"curve": named[:2], "play": [], "choice": "spread"}) == ""  # without its rivals nothing is claimed

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from stages import train_policy
@@ -73,6 +74,23 @@ def test_a_chunk_is_learned_and_played(project):
     agent = trained(project, action_chunk=3, policy_members=2, class_weights=True)
     assert said(agent).shape == (4, 3) and np.isfinite(said(agent)).all()
     assert json.loads(Path("data/models/policy/policy/config.json").read_text(encoding="utf-8"))["chunk"] == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("temporal_cnn", {"memory": "gru", "size": 8, "channels": [4, 4], "strides": [2, 2]}),
+        ("temporal_cnn", {"memory": "transformer", "size": 8, "channels": [4, 4], "strides": [2, 2]}),
+        ("resnet", {"channels": [4, 4], "blocks": 1, "dense": [8]}),
+        ("vit", {"size": 8, "layers": 1, "heads": 2}),
+    ],
+)
+def test_every_kind_learns_with_its_own_dropout_and_two_threads(project, kind, changes):
+    section = project[kind] | {"steps": 4, "evaluate_every": 2, "batch_size": 32} | changes
+    assert section["dropout"] > 0
+    agent = trained(project, policy=kind, threads=2, **{kind: section})
+    torch.set_num_threads(1)
+    assert said(agent).shape == (4, 3) and np.isfinite(said(agent)).all()
 
 
 def test_what_windows_become_is_drawn_and_does_not_depend_on_what_was_drawn_before(project):

@@ -425,6 +425,22 @@ def test_threads_that_share_a_batch_repeat_their_bits_and_learn_what_one_learns(
         torch.testing.assert_close(two[name], value, atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.parametrize("drawing", [nn.Dropout(0.1), nn.BatchNorm1d(1), nn.GRU(1, 1, 2, dropout=0.1)])
+def test_parts_that_threads_would_share_are_refused(drawing, fp32, tmp_path):
+    task = LineTask()
+    task.model.add_module("part", drawing)
+    task.model.independent_samples = True
+    with pytest.raises(ValueError, match="says independent_samples, but its part part is a"):
+        train(task, fp32, tmp_path)
+
+
+def test_a_dropout_of_none_draws_nothing(fp32, tmp_path):
+    task = LineTask()
+    task.model.add_module("part", nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0))
+    task.model.independent_samples = True
+    assert train(task, fp32, tmp_path).steps_made == SETTINGS.steps
+
+
 def test_a_small_batch_is_not_shared_out_and_takes_one_thread(tmp_path):
     class Watched(LineTask):
         def loss(self, model, samples):

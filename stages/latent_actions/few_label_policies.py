@@ -18,13 +18,15 @@ from stages.latent_actions.pseudo_labels import Video, decoder_of
 from stages.learning.compute import Compute
 from stages.learning.losses import bce_loss
 from stages.learning.training import FitSettings, fit
-from stages.models.acting import Acting, fit_acting
+from stages.models.acting import Acting, fit_acting, sigmoid
 from stages.models.cloning import CloningTask, CodeTask, FewLabelsTask, Windows
 from stages.models.latent_policy import DecodedPolicy, expected_codes
 from stages.models.policies.ensemble import Ensemble
 from stages.models.policies.policy import Policy
 
-POLICIES = ("pseudo_labels", "shaped", "decoded", "cloning")
+# By way of latent actions: their pseudo-labels cloned, or a latent policy whose codes are read. Without them:
+# pseudo-labels by features that nobody learned and by an inverse model, cloned, and cloning from the labels alone.
+POLICIES = ("pseudo_labels", "shaped", "decoded", "unlearned", "inverse", "cloning")
 Make = Callable[[], Policy]  # an untrained policy, with an output an action
 
 
@@ -59,17 +61,16 @@ def clone_few(
 
 
 def clone_pseudo_labels(
-    make: Make, windows: Mapping[str, Windows], videos: Mapping[str, Video], samples: np.ndarray, held: np.ndarray,
-    settings: FitSettings, compute: Compute, *, scratch: Path,
+    make: Make, windows: Mapping[str, Windows], current: Mapping[str, np.ndarray], scores: Mapping[str, np.ndarray],
+    settings: FitSettings, compute: Compute, *, scratch: Path, name: str,
 ) -> tuple[Policy, Acting]:  # fmt: skip
-    """A policy cloned from all windows of train, with the keys that a decoder of latent actions predicts from n labels.
+    """A policy cloned from all video, with the keys that somebody names who knows n labels.
 
-    `windows` and `videos` by split, train and val.
+    By split, train and val: the windows, the window int64 [N] of each transition, and its pseudo-label as log odds
+    [N, A].
     """
-    decoder, (train, val) = decoder_of(videos["train"], "vectors", samples, held), (videos["train"], videos["val"])
-    learned = windows["train"].labelled(train.actions.current, decoder.shares(train.vectors_around))
-    chosen_by = windows["val"].labelled(val.actions.current, decoder.held(val.vectors_around))
-    name = f"cloning pseudo-labels from {len(samples)} labels"
+    learned = windows["train"].labelled(current["train"], sigmoid(scores["train"]))
+    chosen_by = windows["val"].labelled(current["val"], scores["val"] > 0)
     policy = clone(make, learned, chosen_by, settings, compute, scratch=scratch, name=name)
     return policy, _acting(policy, chosen_by, compute)
 

@@ -24,6 +24,7 @@ from stages.models.block_matching import BlockMatching, matched
 
 BANDS = 3  # thirds of the picture: sky, wall, floor
 GRID = (9, 16)  # rows and columns
+CHANGES = 2 * GRID[0] * GRID[1]  # the last features of a pair: the grid's, after those of block matching
 STRICTNESS = 0.003  # C of the regressions: hundreds of features that are alike
 
 

@@ -1,34 +1,40 @@
 """Pseudo-labels: the keys of unlabelled transitions, predicted from a few labelled ones.
 
 The labellers read latent actions, which were learned without a key: the code alone (a table), or codes, latent actions
-before quantising, or autoencoder latents of the transition and those around it (`KeyDecoder`). Beside them stands an
-inverse model that is trained on the labels from scratch.
+before quantising, or autoencoder latents of the transition and those around it (`KeyDecoder`). Beside them stand the
+same decoder on features that nobody learned, and an inverse model that is trained on the labels from scratch.
 
 Conventions: T frames of a split end to end, N transitions, n of them labelled (samples int64 [n], held bool [n, A]),
 K codes, D numbers a code, A actions.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from stages.latent_actions.few_labels import KeyDecoder, folds_of, keys_by_code, surroundings
+from stages.latent_actions.information import CHANGES, unlearned_features
 from stages.latent_actions.learning import Labelled, LabelTask, logits_of
 from stages.latent_actions.transitions import Transitions, batches
 from stages.learning.checkpoints import load_tensors, save_tensors
 from stages.learning.compute import Compute
 from stages.learning.fast.threads import in_threads
 from stages.learning.losses import bce_loss
-from stages.learning.training import FitSettings, fit
+from stages.learning.training import FitResult, FitSettings, fit
 from stages.models.cloning import NO_CODE, Windows
 from stages.models.latent_action import LatentActionModel, vectors_in
 from stages.models.transition_classifier import TransitionClassifier
 
-DECODED = ("codes", "vectors", "latents")  # features that a KeyDecoder reads
+DECODED = ("codes", "vectors", "latents", "unlearned")  # features that a KeyDecoder reads
 LABELLERS = ("code", *DECODED)  # they take seconds
+COMPONENTS = (24, 8)  # of block matching, and of the grid
 SLOW_LABELLERS = ("shaped", "inverse", "cloning")  # these train a network for each set of labels
 
 
@@ -105,6 +111,7 @@ class Video:
     actions: LatentActions
     reach: int
     emphasis: float  # how much more than one around it the transition itself counts
+    unlearned: np.ndarray | None = None  # of the transition from each frame what `unlearned_of` says, [T, D]
 
     @property
     def keys(self) -> np.ndarray:
@@ -120,6 +127,8 @@ class Video:
         own = self.actions
         if name == "vectors":
             return self.vectors_around
+        if name == "unlearned":
+            return own.around(self.unlearned, self.reach, self.reach, emphasis=self.emphasis)
         if name == "codes":
             codebook = np.concatenate([own.codebook, np.zeros_like(own.codebook[:1])])  # the last one is NO_CODE's
             return own.around(codebook[own.codes], self.reach, self.reach, emphasis=self.emphasis)
@@ -127,6 +136,29 @@ class Video:
         # Decoders measure distances: each latent on the scale that the policy's LayerNorm gives it.
         latents = (latents - latents.mean(axis=1, keepdims=True)) / (latents.std(axis=1, keepdims=True) + 1e-6)
         return own.around(latents, self.reach, self.reach + 1)
+
+
+def unlearned_of(found: Mapping[str, Transitions], search_px: Sequence[int], *, seed: int) -> dict[str, np.ndarray]:
+    """Features that nobody learned, of the transition from each frame of each split, float32 [T, D]; 0 where none is.
+
+    What block matching says, and how a coarse grid changed, each brought to its first principal components: those of
+    the training video, which needs no label.
+    """
+    pairs = {split: unlearned_features(each, search_px)[1] for split, each in found.items()}
+    edge = pairs["train"].shape[1] - CHANGES
+    parts = (slice(0, edge), COMPONENTS[0]), (slice(edge, None), COMPONENTS[1])
+    columns: dict[str, list[np.ndarray]] = {split: [] for split in found}
+    for part, count in parts:
+        train = pairs["train"][:, part]
+        count = min(count, *train.shape)
+        scaled = make_pipeline(StandardScaler(), PCA(count, random_state=seed)).fit(train)
+        for split, own in pairs.items():
+            columns[split].append(scaled.transform(own[:, part]))
+    features = {}
+    for split, each in found.items():
+        features[split] = np.zeros((sum(each.bank.lengths), sum(part.shape[1] for part in columns[split])), np.float32)
+        features[split][each.current] = np.hstack(columns[split])
+    return features
 
 
 def decoder_of(train: Video, features: str, samples: np.ndarray, held: np.ndarray) -> KeyDecoder:
@@ -148,21 +180,39 @@ def labels_by(labeller: str, train: Video, others: list[Video], samples: np.ndar
     return [decoder.held(other.features(labeller)) for other in others]
 
 
+def surrounded(found: Transitions, reach: int) -> Transitions:
+    """Each transition with `reach` before and after it, an episode's ends repeated: rows [N, (2 * reach + 1) * n]."""
+    lengths = np.bincount(found.episode)
+    return replace(found, rows=surroundings(found.rows, lengths[lengths > 0], reach, reach))
+
+
 def inverse_from_few(
-    like: LatentActionModel, train: Transitions, samples: np.ndarray, held: np.ndarray, settings: FitSettings,
-    compute: Compute, *, scratch: Path,
+    like: LatentActionModel, train: Transitions, samples: np.ndarray, held: np.ndarray, reach: int,
+    settings: FitSettings, compute: Compute, *, scratch: Path,
 ) -> TransitionClassifier:  # fmt: skip
-    """The inverse network of `like` with an output an action, trained from scratch on labels, stopped by a fold."""
-    torch.manual_seed(compute.seed)
-    model = TransitionClassifier(like, classes=held.shape[1])
-    left_out = folds_of(len(samples), seed=compute.seed)[0]
-    kept = np.setdiff1d(np.arange(len(samples)), left_out)
-    learned, stopped_by = (Labelled(train, samples[part], torch.from_numpy(held[part])) for part in (kept, left_out))
-    task = LabelTask(model, learned, stopped_by, compute, loss=bce_loss, monitor="loss")
-    fit(task, settings, compute, live=None, scratch=scratch, name=f"inverse model from {len(samples)} labels")
+    """The inverse network of `like` with an output an action, trained from scratch on labels; `train` are transitions
+    `surrounded` by `reach`.
+
+    How many steps it learns is told by a fold of the labels; then it learns anew, from all of them.
+    """
+
+    def learned(
+        known: np.ndarray, judged_by: np.ndarray, settings: FitSettings, name: str
+    ) -> tuple[TransitionClassifier, FitResult]:
+        torch.manual_seed(compute.seed)
+        model = TransitionClassifier(like, classes=held.shape[1], reach=reach)
+        parts = (Labelled(train, samples[part], torch.from_numpy(held[part])) for part in (known, judged_by))
+        task = LabelTask(model, *parts, compute, loss=bce_loss, monitor="loss")
+        return model, fit(task, settings, compute, live=None, scratch=scratch.with_name(name), name=said)
+
+    said = f"inverse model from {len(samples)} labels"
+    every, left_out = np.arange(len(samples)), folds_of(len(samples), seed=compute.seed)[0]
+    _, parted = learned(np.setdiff1d(every, left_out), left_out, settings, f"{scratch.name}-fold")
+    steps = parted.best_step
+    model, _ = learned(every, every, replace(settings, steps=steps, evaluate_every=steps), scratch.name)
     return model
 
 
-def keys_shown(model: TransitionClassifier, transitions: Transitions, compute: Compute) -> np.ndarray:
-    """The keys that a classifier says are held in each transition, bool [N, A]."""
-    return logits_of(model, transitions, np.arange(len(transitions)), compute).numpy() > 0
+def key_scores(model: TransitionClassifier, transitions: Transitions, compute: Compute) -> np.ndarray:
+    """What a classifier says of the keys of each transition: log odds float32 [N, A], above 0 where one is held."""
+    return logits_of(model, transitions, np.arange(len(transitions)), compute).numpy()

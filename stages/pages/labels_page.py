@@ -14,32 +14,37 @@ from stages.evaluation.figures.labels import accuracy_figure, returns_figure
 from stages.pages.glossary import with_interval
 from stages.pages.page import Picture, Table, bytes_uri, markdown, render
 
-# What predicts the keys of a transition; the first four need nothing but latent actions and the labels.
+# What predicts the keys of a transition.
 LABELLERS = {
     "code": "code alone",
     "shaped": "code alone, codes shaped by the same labels",
     "codes": "code and those around it",
     "vectors": "latent action before quantising, and those around it",
     "latents": "autoencoder latents of the transition and those around it",
-    "inverse": "inverse model trained from scratch",
+    "unlearned": "block matching and changes, which nobody learned, and those around it",
+    "inverse": "inverse model trained from scratch, with the transitions around it",
     "cloning": "cloning (past frames only)",
 }
 POLICIES = {
     "pseudo_labels": "latent actions: cloned from the pseudo-labels of all video",
     "shaped": "latent actions shaped by the labels: latent policy, readout of keys",
     "decoded": "latent actions: latent policy, readout of keys",
+    "unlearned": "block matching and changes, unlearned: cloned from the pseudo-labels of all video",
+    "inverse": "inverse model from scratch: cloned from the pseudo-labels of all video",
     "cloning": "cloning from the same labels",
 }
 MARKS = {"agent": "cloning from all labels", "best_blind": "best blind policy", "script": "the player"}
 # The same in the fewest words, for the columns of the README.
 SHORT_LABELLERS = {
     "vectors": "latent actions, unquantised", "code": "codes alone", "shaped": "shaped codes alone",
-    "inverse": "inverse model", "cloning": "cloning",
+    "unlearned": "unlearned features", "inverse": "inverse model", "cloning": "cloning",
 }  # fmt: skip
 SHORT_POLICIES = {
-    "pseudo_labels": "pseudo-labels, cloned", "shaped": "latent policy on shaped codes", "decoded": "latent policy",
+    "pseudo_labels": "latent actions name all video", "unlearned": "unlearned features name all video",
+    "inverse": "inverse model names all video", "shaped": "latent policy on shaped codes", "decoded": "latent policy",
     "cloning": "cloning",
 }  # fmt: skip
+RIVALS = ("unlearned", "inverse", "cloning")  # they do without latent actions
 
 
 def labels_page(found: Mapping) -> str:
@@ -56,6 +61,7 @@ def labels_page(found: Mapping) -> str:
         "labels.html",
         title="Few labels",
         choice=choice,
+        claim=claim(found),
         draws=max(row["draws"] for row in main),
         slow_draws=min(row["draws"] for row in main),
         games=games[0]["games"] if games else 0,
@@ -110,24 +116,45 @@ def play_table(games: Sequence[Mapping]) -> Table:
     return Table(head, cells, strong=[i for i, row in enumerate(games) if row["policy"] == "shaped"])
 
 
+def claim(found: Mapping) -> str:
+    """What is left of latent actions beside the best of RIVALS, in one or two sentences; empty where one is missing."""
+    named = [
+        (row["labels"], row["labeller"], row, "exact") for row in found["curve"] if row["choice"] == found["choice"]
+    ]
+    played = [(row["labels"], row["policy"], row, "return") for row in found["play"]]
+    said = []
+    for rows, ours, what in ((named, "vectors", "keys named"), (played, "pseudo_labels", "score of the clone")):
+        more, less = [], []
+        for count in sorted({labels for labels, *_ in rows}):
+            here = {name: (row, measure) for labels, name, row, measure in rows if labels == count}
+            rivals = [row[measure] for name, (row, measure) in here.items() if name in RIVALS]
+            if ours not in here or len(rivals) < len(RIVALS):
+                continue
+            row, measure = here[ours]
+            low = row.get(f"{measure}_low")
+            ahead = low is not None and low > max(rivals)
+            digits = 2 if measure == "exact" else 1
+            (more if ahead else less).append(f"{count} ({row[measure]:.{digits}f} and {max(rivals):.{digits}f})")
+        parts = [f"ahead, with the whole interval, with {', '.join(more)} labels"] if more else []
+        parts += [f"not ahead with {', '.join(less)} labels"] if less else []
+        if parts:
+            said.append(f"{what}: {'; '.join(parts)}")
+    return "Latent actions and the best that does without them, " + ". ".join(said) + "." if said else ""
+
+
 def readme_table(found: Mapping) -> str:
-    """Markdown, two tables by number of labels: pseudo-label accuracy, and the mean scores of policies."""
+    """Markdown: what is left of the claim, and two tables by number of labels: pseudo-label accuracy, and mean scores
+    of policies."""
     cells = {(row["labeller"], row["labels"]): row for row in found["curve"] if row["choice"] == found["choice"]}
     scores = {(row["policy"], row["labels"]): row for row in found["play"]}
     counts = sorted({row["labels"] for row in found["curve"]})
-    shares = ("pseudo_labels", "shaped")
-    accuracy = [["labels", *(f"pseudo-label accuracy: {words}" for words in SHORT_LABELLERS.values())]]
-    accuracy += [
-        [str(count), *(_cell(cells.get((name, count)), "exact", 2) for name in SHORT_LABELLERS)] for count in counts
-    ]
-    played = [["labels", *(f"mean score: {words}" for words in SHORT_POLICIES.values()),
-               *(f"share of all labels: {SHORT_POLICIES[name]}" for name in shares)]]  # fmt: skip
-    played += [
-        [str(count), *(_cell(scores.get((name, count)), "return", 1) for name in SHORT_POLICIES),
-         *(_cell(scores.get((name, count)), "share_of_all_labels", 2) for name in shares)]
-        for count in counts
-    ]  # fmt: skip
-    return "\n\n".join(markdown(*table) for table in (accuracy, played))
+    labellers = [name for name in SHORT_LABELLERS if any(name == known for known, _ in cells)]
+    policies = [name for name in SHORT_POLICIES if any(name == known for known, _ in scores)]
+    accuracy = [["labels", *(f"pseudo-label accuracy: {SHORT_LABELLERS[name]}" for name in labellers)]]
+    accuracy += [[str(count), *(_cell(cells.get((name, count)), "exact", 2) for name in labellers)] for count in counts]
+    played = [["labels", *(f"mean score: {SHORT_POLICIES[name]}" for name in policies)]]
+    played += [[str(count), *(_cell(scores.get((name, count)), "return", 1) for name in policies)] for count in counts]
+    return "\n\n".join([*filter(None, [claim(found)]), *(markdown(*table) for table in (accuracy, played))])
 
 
 def _cell(row: Mapping | None, name: str, digits: int) -> str:
@@ -150,7 +177,7 @@ def absent_lines(rows: Sequence[Mapping]) -> list[str]:
 def printed(found: Mapping) -> str:
     """The results for the terminal."""
     main = [row for row in found["curve"] if row["choice"] == found["choice"]]
-    lines = [f"pseudo-label accuracy on test (all keys right), labels {found['choice']}"]
+    lines = [*filter(None, [claim(found)]), f"pseudo-label accuracy on test (all keys right), labels {found['choice']}"]
     lines += [
         "  ".join(f"{cell:>16}" for cell in row[1:]) + "  " + row[0] for row in accuracy_table(main, "exact").rows
     ]

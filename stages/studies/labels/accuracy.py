@@ -15,31 +15,25 @@ from stages.latent_actions.few_labels import absent_actions, labelling_scores
 from stages.latent_actions.pseudo_labels import (
     LABELLERS,
     Video,
-    inverse_from_few,
     keys_from_codes,
-    keys_shown,
     labels_by,
 )
 from stages.learning.checkpoints import write_json
 from stages.learning.compute import Compute, prepare_compute
-from stages.learning.training import FitSettings
-from stages.models.latent_action import load_latent_action
 from stages.params import Params, read_params
-from stages.paths import EPISODES, LATENT_ACTION_MODEL
 from stages.run import run_stage
 from stages.studies.labels.inputs import (
     ACCURACY,
     UNSHAPED,
     accuracy_file,
-    chosen_file,
     cloned_folder,
+    inverse_folder,
     labels_of,
     latent_actions_in,
     load_cloned,
     policy_windows,
-    scratch_of,
+    read,
     shaped_folder,
-    transitions,
     video_of,
 )
 
@@ -53,7 +47,7 @@ def main(count: int, choice: str, labellers: str) -> None:
     own = params.labelling
     row = Row(
         params, prepare_compute(params.device, params.precision, params.threads, params.seed), count, choice,
-        video_of(params, "train", UNSHAPED), [video_of(params, split, UNSHAPED) for split in JUDGED],
+        *video_of_all(params, unlearned=labellers == "decoders"),
     )  # fmt: skip
     decoders = {name: partial(row.decoded, name) for name in LABELLERS}
     slow = {"shaped": row.shaped, "inverse": row.inverse, "cloning": row.cloning}
@@ -66,6 +60,12 @@ def main(count: int, choice: str, labellers: str) -> None:
     ]
     ACCURACY.mkdir(parents=True, exist_ok=True)
     write_json(accuracy_file(count, choice, labellers), {"rows": rows})
+
+
+def video_of_all(params: Params, *, unlearned: bool) -> tuple[Video, list[Video]]:
+    """Train, and the splits of JUDGED."""
+    train, *judged = (video_of(params, split, UNSHAPED, unlearned=unlearned) for split in ("train", *JUDGED))
+    return train, judged
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,7 @@ class Row:
         return [keys_from_codes(train, each, samples, held) for each in judged]
 
     def inverse(self, draw: int, samples: np.ndarray, held: np.ndarray) -> list[np.ndarray]:
-        like = load_latent_action(LATENT_ACTION_MODEL).to(self.compute.device)
-        found = transitions(self.params, like.past_frames)
-        settings = FitSettings.from_sections(self.params.labelling, self.params.training)
-        inputs = [EPISODES, chosen_file(self.count, self.choice)]
-        scratch = scratch_of(self.params, f"inverse_{self.count}_{draw}", inputs)
-        model = inverse_from_few(like, found["train"], samples, held, settings, self.compute, scratch=scratch)
-        return [keys_shown(model, found[split], self.compute) for split in JUDGED]
+        return [read(inverse_folder(self.count, draw), split) > 0 for split in JUDGED]
 
     def cloning(self, draw: int, samples: np.ndarray, held: np.ndarray) -> list[np.ndarray]:
         policy, _ = load_cloned(cloned_folder(self.count, draw), self.params.actions)

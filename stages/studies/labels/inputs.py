@@ -5,11 +5,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from stages.episodes.store import EpisodeStore
 from stages.latent_actions.pseudo_labels import LatentActions, Video
 from stages.latent_actions.transitions import Transitions, transitions_of
-from stages.learning.checkpoints import read_json, write_json
+from stages.learning.checkpoints import load_tensors, read_json, save_tensors, write_json
 from stages.learning.training import FitSettings, scratch_folder
 from stages.models.acting import Acting
 from stages.models.cloning import Windows
@@ -21,6 +22,8 @@ from stages.paths import EPISODES, LABELS, LATENT_STORE, LATENTS
 
 UNSHAPED = LABELS / "unshaped"  # latent actions of each split, as the model learned them from video alone
 SHAPED = LABELS / "shaped"  # the same after learning on from labels, a folder a number of labels and a draw
+UNLEARNED = LABELS / "unlearned"  # of each split, features that nobody learned
+INVERSE = LABELS / "inverse"  # what inverse models say of each split, a folder a number of labels and a draw
 CLONED = LABELS / "cloned"  # policies that have learned from the labels alone, a folder a number of labels and a draw
 CHOSEN = LABELS / "chosen"  # the transitions that are labelled
 LATENT_POLICY = LABELS / "latent_policy"
@@ -44,6 +47,21 @@ def cloned_folder(count: int, draw: int) -> Path:
     return CLONED / str(count) / str(draw)
 
 
+def inverse_folder(count: int, draw: int) -> Path:
+    return INVERSE / str(count) / str(draw)
+
+
+def saved(folder: Path, split: str, values: np.ndarray) -> None:
+    """An array of a split, for `read` to read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_tensors(file_of(folder, split), {"values": torch.from_numpy(values)})
+
+
+def read(folder: Path, split: str) -> np.ndarray:
+    """What `saved` wrote."""
+    return load_tensors(file_of(folder, split))["values"].numpy()
+
+
 def save_cloned(folder: Path, policy: Ensemble, acting: Acting, actions: Sequence[str]) -> None:
     """The policy of each fold in a folder of its own, and acting.json."""
     for number, each in enumerate(policy.policies):
@@ -57,10 +75,10 @@ def load_cloned(folder: Path, actions: Sequence[str]) -> tuple[Ensemble, Acting]
     return Ensemble(policies).eval(), Acting.from_json(read_json(folder / "acting.json"), actions)
 
 
-def video_of(params: Params, split: str, folder: Path) -> Video:
-    """A split with the latent actions in a folder."""
-    own = params.labelling
-    return Video(policy_windows(params, split), latent_actions_in(folder, split), own.reach, own.emphasis)
+def video_of(params: Params, split: str, folder: Path, *, unlearned: bool = False) -> Video:
+    """A split with the latent actions in a folder, and with features that nobody learned where they are wanted."""
+    own, further = params.labelling, read(UNLEARNED, split) if unlearned else None
+    return Video(policy_windows(params, split), latent_actions_in(folder, split), own.reach, own.emphasis, further)
 
 
 def study_params() -> Params:

@@ -17,7 +17,7 @@ from stages.games.catalog import TEST_SEEDS, VALIDATION_SEEDS, agent_can_play, g
 from stages.games.rollout import AgentGames, GameSetting, Workers
 from stages.latent_actions.few_label_policies import clone_pseudo_labels, decode_latent_policy, learn_codes
 from stages.latent_actions.few_labels import absent_actions
-from stages.latent_actions.pseudo_labels import Video
+from stages.latent_actions.pseudo_labels import Video, decoder_of
 from stages.learning.checkpoints import write_json
 from stages.learning.compute import Compute, prepare_compute
 from stages.learning.training import FitSettings
@@ -35,11 +35,13 @@ from stages.studies.labels.inputs import (
     UNSHAPED,
     chosen_file,
     cloned_folder,
+    inverse_folder,
     labels_of,
     latent_policy_maker,
     load_cloned,
     played_file,
     policy_windows,
+    read,
     recurrent_settings,
     scratch_of,
     shaped_folder,
@@ -56,7 +58,7 @@ def main(count: int, name: str) -> None:
         print(f"{params.recordings} was not recorded from a bundled game: nobody can play it here")
         return
     compute = prepare_compute(params.device, params.precision, params.threads, params.seed)
-    videos = videos_in(params, UNSHAPED)
+    videos = {split: video_of(params, split, UNSHAPED, unlearned=True) for split in ("train", "val")}
     samples, held = labels_of(videos["train"], count, params.labelling.choice, draw=0)
     policy, acting = getattr(Learning(params, compute, videos, samples, held), name)()
     row = {"labels": count, "policy": name, "absent": absent_actions(held, params.actions)}
@@ -75,12 +77,27 @@ class Learning:
     held: np.ndarray
 
     def pseudo_labels(self) -> tuple[nn.Module, Acting]:
+        return self._cloned("vectors", self._decoder_scores("vectors"))
+
+    def unlearned(self) -> tuple[nn.Module, Acting]:
+        return self._cloned("unlearned", self._decoder_scores("unlearned"))
+
+    def inverse(self) -> tuple[nn.Module, Acting]:
+        folder = inverse_folder(len(self.samples), draw=0)
+        return self._cloned("inverse", {split: read(folder, split) for split in self.videos}, folder)
+
+    def _decoder_scores(self, features: str) -> dict[str, np.ndarray]:
+        decoder = decoder_of(self.videos["train"], features, self.samples, self.held)
+        return {split: decoder.scores(video.features(features)) for split, video in self.videos.items()}
+
+    def _cloned(self, who: str, scores: dict[str, np.ndarray], *inputs: Path) -> tuple[nn.Module, Acting]:
         windows = {split: policy_windows(self.params, split) for split in self.videos}
         settings = FitSettings.from_sections(section_of(self.params), self.params.training)
         train = windows["train"]
+        current = {split: video.actions.current for split, video in self.videos.items()}
         return clone_pseudo_labels(
-            partial(made_policy, self.params, train.shapes, train.fps), windows, self.videos, self.samples, self.held,
-            settings, self.compute, scratch=self._scratch("pseudo_labels"),
+            partial(made_policy, self.params, train.shapes, train.fps), windows, current, scores, settings,
+            self.compute, scratch=self._scratch(who, *inputs), name=f"cloning what {who} name of all video",
         )  # fmt: skip
 
     def cloning(self) -> tuple[nn.Module, Acting]:
