@@ -7,6 +7,7 @@
 #   make suite      eight games, each learned from twelve minutes with the same params: two hours -> reports/suite.json
 #   make policies   kinds of policy side by side on the same recordings: hours -> reports/policies.json
 #   make probe      when can a press be foreseen, from what, and where is it lost? half an hour -> reports/probe.json
+#   make codes      what latent actions tell of the keys, two games, three seeds: under an hour -> reports/codes.json
 #   make deps       the modules that stages import into dvc.yaml
 #   make readme     the measured results of the last run into README.md
 #   make live       what `understudy record` and `play` need beside the pipeline: screen and keyboard
@@ -29,7 +30,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Where bytecode is not written, every stage compiles its libraries anew: a minute of a run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: repro show grid labels minutes suite policies probe deps readme live test damage test-live lint bench bench-scale lock
+.PHONY: repro show grid labels minutes suite policies probe codes deps readme live test damage test-live lint bench bench-scale lock
 .DEFAULT_GOAL := repro
 
 repro: .venv/installed
@@ -46,7 +47,7 @@ labels: .venv/installed
 	$(BIN)/dvc repro stages/studies/labels/dvc.yaml
 	@$(BIN)/python -m stages.commands.labels
 
-minutes suite policies probe: .venv/installed
+minutes suite policies probe codes: .venv/installed
 	$(BIN)/dvc repro stages/studies/$@/dvc.yaml
 
 deps: .venv/installed

@@ -44,6 +44,7 @@ from stages.latent_actions.probes import (
     majority_answers,
     mlp_probe,
     repeat_answers,
+    switch_answers,
 )
 from stages.latent_actions.rollouts import (
     DRIVEN,
@@ -123,8 +124,9 @@ def probe_answers(model, params: Params, compute: Compute, cases: dict[str, Case
     mlp = linear if model.tokens == 1 else code_answers(codes, classes, model.codes, mlp_probe(params.seed))
     transitions = {split: case.transitions for split, case in cases.items()}
     answers = {"accuracy": linear, "majority": majority_answers(classes), "mlp": mlp}
-    answers["repeat"] = repeat_answers(classes, {split: found.episode for split, found in transitions.items()})
-    answers |= answers_seeing(transitions, codes, classes, model.codes, model.design.search_px)
+    episodes = {split: found.episode for split, found in transitions.items()}
+    answers |= {"repeat": repeat_answers(classes, episodes), "switch": switch_answers(classes, episodes)}
+    answers |= answers_seeing(transitions, codes, classes, model.codes)
     torch.manual_seed(params.seed)
     kinds = 1 + max(int(each.max()) for each in classes.values())
     answers["supervised"] = classifier_answers(

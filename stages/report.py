@@ -79,7 +79,7 @@ def main() -> None:
         ),
         unit=params.split.unit,
         recorded=recorded,
-        recorded_s=f"{params.collect.max_episode_s:g}",
+        recorded_s="" if params.play.elsewhere else f"{params.collect.max_episode_s:g}",
         played_s=f"{params.play.max_episode_s:g}",
         frame=chapters.seen_by_the_model(middle, small),
         enough=enough,

@@ -20,6 +20,7 @@ from stages.latent_actions.effects import (
     events_of,
     image_shift_px,
 )
+from stages.pages.latent_action_chapter import _events_table
 
 
 @pytest.mark.parametrize("shift", [-12, 0, 4])
@@ -74,6 +75,9 @@ def test_the_code_of_an_event_has_the_highest_lift_where_it_is_chosen_and_is_jud
     elsewhere, unknown = event_rows(np.array([0, 0, 1, 2]), {"hit": np.arange(4) < 2, "new": np.arange(4) > 2}, chosen)
     assert (elsewhere["code"], elsewhere["lift"], elsewhere["caught"]) == (1, 0, 0)  # the best code of here would be 0
     assert unknown == {"event": "new", "times": 1, "code": None, "lift": None, "caught": None}
+    [nowhere] = event_rows(codes, {"hit": np.zeros(100, bool)}, chosen)
+    assert nowhere == {"event": "hit", "times": 0, "code": 1, "lift": None, "caught": None}
+    assert _events_table([row, never, elsewhere, unknown, nowhere]).rows[-1] == ["hit", "0", "1", "–", "–"]
     rare = codes_of_events(np.array([0] * 200 + [1]), {"once": np.arange(201) == 200}, 2)
     assert rare == {"once": None}  # its only code is too rare to be named after it
 

@@ -15,7 +15,7 @@ from stages.models.latent_action import (
     load_latent_action,
     predict_next,
 )
-from stages.models.transition_classifier import TransitionClassifier
+from stages.models.transition_classifier import SAID, TransitionClassifier
 
 SIZES = {
     "past_frames": 2, "tokens": (1, 1), "quantizer": "vq", "codes": 4, "fsq_levels": (3, 3), "code_dim": 6,
@@ -262,3 +262,20 @@ def test_a_classifier_sees_every_frame_of_the_transition():
         changed = frames.clone()
         changed[:, frame] = 0
         assert not torch.equal(classifier(changed), said)
+
+
+def test_a_classifier_sees_the_transitions_around_each_in_its_place():
+    like, (frames, _) = model_of(), turns(4)
+    count = frames.shape[1]
+    classifier = TransitionClassifier(like, classes=3, reach=1).eval()
+    around = torch.cat([frames.roll(1, 0), frames, frames.roll(-1, 0)], dim=1)
+    said = classifier(around)
+    for frame in range(3 * count):
+        changed = around.clone()
+        changed[:, frame] = 0
+        assert not torch.equal(classifier(changed), said)
+    with torch.no_grad():  # only what is said of the transition in the middle counts
+        classifier.together.weight[:, :SAID] = classifier.together.weight[:, 2 * SAID :] = 0
+    middle = classifier(around)
+    around[:, :count] = around[:, 2 * count :] = 0
+    assert torch.equal(classifier(around), middle)

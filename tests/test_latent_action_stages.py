@@ -18,6 +18,10 @@ from stages.latent_actions.learning import require_several_codes
 from stages.latent_actions.measures import perplexity
 from stages.latent_actions.transitions import codes_in, prediction_errors, spread_samples, transitions_of
 from stages.params import read_params
+from stages.studies.codes.inputs import CodesParams
+from stages.studies.codes.learn import judged
+from stages.studies.codes.summarise import COLUMNS, table
+from stages.studies.workspace import preset
 from stages.train_latent_action import known_keys
 
 PARAMS = Path("params.yaml").resolve()
@@ -273,3 +277,13 @@ def test_transitions_know_their_episode_and_a_copy_and_a_seer_are_judged_as_such
 
 def test_samples_are_spread_evenly():
     assert spread_samples(3, 5).tolist() == [0, 1, 2] and spread_samples(10, 5).tolist() == [0, 2, 4, 6, 8]
+
+
+def test_a_row_of_the_study_codes_has_all_that_its_table_shows(done):
+    row = {"game": "doom_center", "seed": 1, **judged(done / "reports/test")}
+    metrics = read_json(done / "reports/test/latent_action/metrics.json")
+    assert row["information_gained"] == metrics["lam_information_gained"] and COLUMNS.keys() <= row.keys()
+    line = table([row]).splitlines()[2]
+    assert line.startswith("| doom_center | 1 | ") and line.count("|") == 3 + len(COLUMNS)
+    assert f"| {row['change_switch']:.2f} (" in line
+    assert all(preset(game)["game"] == game for game in read_params().section("codes", CodesParams).games)

@@ -23,7 +23,7 @@ from stages.latent_actions.measures import (
     sums_by_episode,
     zeroed_drop_db,
 )
-from stages.latent_actions.probes import repeat_answers
+from stages.latent_actions.probes import repeat_answers, switch_answers
 
 DRAWN = {"resamples": 200, "seed": 0}
 
@@ -119,10 +119,17 @@ def test_the_class_before_never_comes_from_another_episode():
     assert {split: found.tolist() for split, found in answers.items()} == {"val": [1, 2, 1]}
 
 
+def test_the_likeliest_other_class_is_told_from_the_changes_of_train():
+    classes = {"train": np.array([0, 0, 1, 0, 2, 0, 1, 2, 2]), "val": np.array([2, 0, 0, 1])}
+    episodes = {"train": np.array([0] * 7 + [1, 1]), "val": np.zeros(4, int)}
+    # After 0 comes 1 twice and 2 once; after 1 and 2 comes 0; the 2 that begins an episode follows nothing.
+    assert switch_answers(classes, episodes)["val"].tolist()[1:] == [0, 1, 1]
+
+
 def test_probe_metrics_of_answers():
     classes = np.repeat([0, 1, 0, 1], 5)  # changes at 5 and 15; at 10 another episode begins
     answers = np.tile(classes[:, None], (1, len(PROBES)))
-    wrong = {"accuracy": [5], "past": [5, 15, 1, 2], "past_code": [5, 1], "majority": range(10)}
+    wrong = {"accuracy": [5], "switch": range(5), "past": [5, 15, 1, 2], "past_code": [5, 1], "majority": range(10)}
     for name, at in wrong.items():
         column = answers[list(at), PROBES.index(name)]
         answers[list(at), PROBES.index(name)] = 1 - column
@@ -132,7 +139,7 @@ def test_probe_metrics_of_answers():
     assert found["lam_information_gained"] == pytest.approx(0.5)
     assert found["lam_change_share"] == pytest.approx(0.1)
     at_changes = [found[f"lam_change_{name}"] for name in AT_CHANGES]
-    assert at_changes == pytest.approx([0.5, 0.0, 0.5, 1.0])
+    assert at_changes == pytest.approx([0.5, 1.0, 0.0, 0.5, 1.0])
     assert (found["lam_change_accuracy_low"], found["lam_change_accuracy_high"]) == (0, 1)  # one episode right, one not
     assert found.keys() == no_probe_metrics("probe").keys() and set(no_probe_metrics("probe").values()) == {None}
 

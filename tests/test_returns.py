@@ -39,4 +39,4 @@ def test_the_rule_is_chosen_by_the_other_half_of_the_games():
     # Even games favour the first rule, odd ones the second: each half is played by the other's choice.
     assert chosen_elsewhere([first, second]).tolist() == [3, 1, 3, 1]
     assert chosen_elsewhere([first, first + 1]).tolist() == (first + 1).tolist()
-    assert chosen_elsewhere([np.array([2.0]), np.array([5.0])]).size == 1
+    assert chosen_elsewhere([np.array([2.0]), np.array([5.0])]).tolist() == [5]

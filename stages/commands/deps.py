@@ -1,8 +1,8 @@
 """`make deps`: writes the modules that each stage imports into the `deps` of its dvc.yaml.
 
 DVC does not follow imports. Every module of ours that a stage imports, directly or through others, must stand in its
-deps: otherwise a change there would leave old results in place. So must LOCK, with the version of every library that
-may change a result. What else stands there (data, folders) stays.
+deps: otherwise a change there would leave old results in place. So must LOCK, with the version of every library
+of the default pipeline. What else stands there (data, folders) stays.
 """
 
 import argparse

@@ -27,9 +27,12 @@ def return_fraction(returns: Mapping[str, np.ndarray], *, resamples: int, seed: 
 def chosen_elsewhere(tried: Sequence[np.ndarray]) -> np.ndarray:
     """Scores [S] of the acting rule that was best in the other half of the games, of the scores [S] of several rules.
 
-    The best of several, scored in the very games that it was chosen by, would promise too much.
+    The best of several, scored in the very games that it was chosen by, would promise too much; of a single game there
+    is no other half.
     """
     scores = np.stack(tried)
+    if scores.shape[1] == 1:
+        return scores[scores[:, 0].argmax()]
     even = np.arange(scores.shape[1]) % 2 == 0
     by_odd, by_even = (scores[:, half].sum(axis=1).argmax() for half in (~even, even))
     return np.where(even, scores[by_odd], scores[by_even])

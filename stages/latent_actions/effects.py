@@ -113,7 +113,7 @@ def event_rows(codes: np.ndarray, events: Mapping[str, np.ndarray], chosen: Mapp
     """A row an event: how often, and how it goes with the code that `codes_of_events` chose on another split.
 
     Lift: how many times as frequent the event is with this code as in all; `caught`: the share of the events that
-    have this code; all None for an event without a code, or one that never happens here.
+    have this code; both None for an event without a code, or one that never happens here.
     """
     rows = []
     for name, happens in events.items():

@@ -1,6 +1,7 @@
-"""Policies from n labels: by way of latent actions, which all training video has, or cloned from the labels alone.
+"""Policies from n labels: from the keys that somebody who knows these names of all video, by way of the codes that a
+latent policy expects, or cloned from the labels alone.
 
-Nothing here sees a label but the n. Where latent actions help, weights, thresholds and calibration are chosen on
+Nothing here sees a label but the n. Where all video is learned from, weights, thresholds and calibration are chosen on
 validation video by its pseudo-labels. Cloning alone parts the labels into folds: each network learns from all folds but
 one, is stopped by that one, and the mean of the networks acts by what each said of the fold it has not learned from.
 

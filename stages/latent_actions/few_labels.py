@@ -23,7 +23,6 @@ from threadpoolctl import threadpool_limits
 from stages.evaluation.intervals import Interval, sums_interval
 from stages.evaluation.metrics import ratio
 from stages.latent_actions.measures import sums_by_episode
-from stages.models.acting import sigmoid
 
 CHOICES = ("random", "spread")
 STRICTNESS = 10.0  # C of the decoders: labels have few slips
@@ -118,10 +117,6 @@ class KeyDecoder:
     def held(self, features: np.ndarray) -> np.ndarray:
         """bool [N, A]"""
         return self.scores(features) > 0
-
-    def shares(self, features: np.ndarray) -> np.ndarray:
-        """How likely each key is held, float64 [N, A] in 0..1."""
-        return sigmoid(self.scores(features))
 
 
 def key_layers(features: np.ndarray, held: np.ndarray, *, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -2,13 +2,14 @@
 
 A code is made from past, current and next frames, so it may name a key for what was seen before it. Three predictors
 with all labels, alike but for what they see, part the two: `past` sees the frames up to the current one, `past_code`
-the code as well, `past_next` the next frame as well. Each is a logistic regression, on features that nobody learned:
-of each pair of frames how well every displacement explains each third of the picture, and how a coarse grid changed.
+the code as well, `past_next` the next frame as well. Each is a logistic regression on features that nobody learned: of
+the current frame a coarse grid, and of each pair of frames how well every displacement explains each third of the
+picture, and how the grid changed. So "told" means told to such a reader, the same for all three.
 
 Conventions: N transitions, D features; classes int64 [N], one dictionary entry a split; everything is fitted on train.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from stages.latent_actions.transitions import Transitions, batches
 from stages.learning.fast.threads import in_threads
 from stages.models.block_matching import BlockMatching, matched
 
+SEARCHES = ((24, 0), (0, 8))  # px across and down; the yardstick is the same whatever the model looks for
 BANDS = 3  # thirds of the picture: sky, wall, floor
 GRID = (9, 16)  # rows and columns
 CHANGES = 2 * GRID[0] * GRID[1]  # the last features of a pair: the grid's, after those of block matching
@@ -29,43 +31,62 @@ STRICTNESS = 0.003  # C of the regressions: hundreds of features that are alike
 
 
 @torch.inference_mode()
-def pair_features(frames: np.ndarray, search_px: Sequence[int]) -> np.ndarray:
+def pair_features(frames: np.ndarray) -> np.ndarray:
     """What nobody learned of pairs of frames uint8 [N, 2, C, H, W]: float32 [N, D].
 
-    The share of each displacement of up to `search_px` (across, down) in each of BANDS, and of each cell of GRID the
-    mean change and the mean size of it.
+    The share of each displacement of SEARCHES in each of BANDS, and of each cell of GRID the mean change and the mean
+    size of it.
     """
     first, second = (torch.from_numpy(np.ascontiguousarray(part)).float() / 255 for part in frames.swapaxes(0, 1))
-    shares = functional.adaptive_avg_pool2d(matched(BlockMatching(search_px)(first, second)), (BANDS, 1))
+    shares = [
+        functional.adaptive_avg_pool2d(matched(BlockMatching(search)(first, second)), (BANDS, 1)) for search in SEARCHES
+    ]
     change = (second - first).mean(dim=1, keepdim=True)
     grids = [functional.adaptive_avg_pool2d(each, GRID) for each in (change, change.abs())]
-    return torch.cat([each.flatten(1) for each in (shares, *grids)], dim=1).numpy()
+    return torch.cat([each.flatten(1) for each in (*shares, *grids)], dim=1).numpy()
 
 
-def unlearned_features(transitions: Transitions, search_px: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Of every pair of a transition's frames, what `pair_features` says: the past pairs float32 [N, P * D], and the
-    pair of current and next frame [N, D]."""
-    rows = transitions.rows
-    gap = rows[0, 1] - rows[0, 0]
-    starts, place = np.unique(rows[:, :-1], return_inverse=True)
-    pairs = np.stack([starts, starts + gap], axis=1)
-    found = in_threads(lambda part: pair_features(transitions.bank.take(part), search_px), batches(pairs))
-    features = np.concatenate(list(found))[place.reshape(rows[:, :-1].shape)]
-    return features[:, :-1].reshape(len(rows), -1), features[:, -1]
+def current_features(frames: np.ndarray) -> np.ndarray:
+    """The mean of each cell of GRID of frames uint8 [N, C, H, W]: float32 [N, D]."""
+    levels = torch.from_numpy(np.ascontiguousarray(frames)).float().mean(dim=1, keepdim=True) / 255
+    return functional.adaptive_avg_pool2d(levels, GRID).flatten(1).numpy()
+
+
+def next_features(transitions: Transitions) -> np.ndarray:
+    """What `pair_features` says of current and next frame, float32 [N, D]."""
+    return _of(pair_features, transitions, transitions.rows[:, -2:])
+
+
+def past_features(transitions: Transitions) -> np.ndarray:
+    """The same of every pair of frames up to the current one, and the current frame itself, float32 [N, D]."""
+    rows = transitions.rows[:, :-1]
+    # A past pair is that of many transitions: each is looked at once.
+    pairs, place = np.unique(np.stack([rows[:, :-1], rows[:, 1:]], axis=2).reshape(-1, 2), axis=0, return_inverse=True)
+    past = _of(pair_features, transitions, pairs)[place.reshape(len(rows), -1)]
+    current = _of(current_features, transitions, rows[:, -1])
+    return np.hstack([past.reshape(len(rows), -1), current])
+
+
+def _of(features, transitions: Transitions, rows: np.ndarray) -> np.ndarray:
+    return np.concatenate(list(in_threads(lambda part: features(transitions.bank.take(part)), batches(rows))))
 
 
 def answers_seeing(
     transitions: Mapping[str, Transitions], codes: Mapping[str, np.ndarray], classes: Mapping[str, np.ndarray],
-    count: int, search_px: Sequence[int],
+    count: int,
 ) -> dict[str, dict[str, np.ndarray]]:  # fmt: skip
     """What each of SEEN says of every transition of the splits beside train, int64 [N]; codes are out of `count`."""
-    seen: dict[str, dict[str, np.ndarray]] = {name: {} for name in SEEN}
-    for split, found in transitions.items():
-        past, following = unlearned_features(found, search_px)
-        seen["past"][split] = past
-        seen["past_code"][split] = np.hstack([past, one_hot(codes[split], count)])
-        seen["past_next"][split] = np.hstack([past, following])
-    return {name: _fitted_answers(features, classes) for name, features in seen.items()}
+    past = {split: past_features(found) for split, found in transitions.items()}
+    further = {
+        "past": lambda split: [],
+        "past_code": lambda split: [one_hot(codes[split], count)],
+        "past_next": lambda split: [next_features(transitions[split])],
+    }
+    answers = {}
+    for name in SEEN:
+        features = {split: np.hstack([own, *further[name](split)]) for split, own in past.items()}
+        answers[name] = _fitted_answers(features, classes)
+    return answers
 
 
 def one_hot(codes: np.ndarray, count: int) -> np.ndarray:

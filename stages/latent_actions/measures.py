@@ -27,10 +27,17 @@ PICTURE_SUMS = (
 )  # fmt: skip
 SEEN = ("past", "past_code", "past_next")  # what the predictors of `information` see
 MEANS = ("lam_psnr_db", "lam_copy_psnr_db", "lam_l2", "lam_copy_l2", "lam_l1", "lam_copy_l1")
-# The columns of the probes' answers: the code alone, the most frequent class, the class one frame earlier, the three of
-# `information.SEEN`, a network with all labels that sees the whole transition, the code with a hidden layer.
-PROBES = ("accuracy", "majority", "repeat", "past", "past_code", "past_next", "supervised", "mlp")
-AT_CHANGES = ("accuracy", "past", "past_code", "past_next")  # those that are judged where the class changes as well
+# The columns of the probes' answers: the code alone, the most frequent class, the class one frame earlier, the one that
+# follows it most often when it ends, the three of SEEN, a network with all labels that sees the whole transition, the
+# code with a hidden layer.
+PROBES = ("accuracy", "majority", "repeat", "switch", "past", "past_code", "past_next", "supervised", "mlp")
+AT_CHANGES = (
+    "accuracy",
+    "switch",
+    "past",
+    "past_code",
+    "past_next",
+)  # those that are judged where the class changes as well
 
 
 def decibels(larger: np.ndarray, smaller: np.ndarray) -> np.ndarray:
@@ -105,8 +112,8 @@ def classes_before(classes: np.ndarray, episode: np.ndarray) -> np.ndarray:
 def information_gained(right: np.ndarray) -> np.ndarray:
     """(past and code - past) / (past and next frame - past), of accuracies or sums; right [..., PROBES] -> [...].
 
-    0: the code tells no key that the frames before it have not told. 1: it tells all that the next frame shows. NaN
-    where the next frame shows nothing that the past has not.
+    0: the code tells no key that the frames before it have not told to the same reader. 1: as many as the next frame
+    itself tells it. NaN where the next frame tells it nothing new.
     """
     past, with_code, with_next = (np.asarray(right, np.float64)[..., PROBES.index(name)] for name in SEEN)
     room = with_next - past

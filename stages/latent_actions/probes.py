@@ -85,3 +85,20 @@ def repeat_answers(classes: Mapping[str, np.ndarray], episode: Mapping[str, np.n
         split: np.where((before := classes_before(classes[split], episode[split])) >= 0, before, most)
         for split, most in majority_answers(classes).items()
     }
+
+
+def switch_answers(classes: Mapping[str, np.ndarray], episode: Mapping[str, np.ndarray]) -> dict:
+    """Another class than one frame earlier: the one that follows it most often in train when it ends, int64 [N].
+
+    What can be said of changes without looking; where nothing changes it is wrong.
+    """
+    kinds = 1 + max(int(each.max()) for each in classes.values())
+    before = classes_before(classes["train"], episode["train"])
+    changed = (before >= 0) & (before != classes["train"])
+    table = np.zeros((kinds, kinds))
+    np.add.at(table, (before[changed], classes["train"][changed]), 1)
+    return {
+        split: table.argmax(axis=1)[np.maximum(classes_before(found, episode[split]), 0)]
+        for split, found in classes.items()
+        if split != "train"
+    }

@@ -8,7 +8,7 @@ Conventions: T frames of a split end to end, N transitions, n of them labelled (
 K codes, D numbers a code, A actions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from stages.latent_actions.few_labels import KeyDecoder, folds_of, keys_by_code, surroundings
-from stages.latent_actions.information import CHANGES, unlearned_features
+from stages.latent_actions.information import CHANGES, next_features
 from stages.latent_actions.learning import Labelled, LabelTask, logits_of
 from stages.latent_actions.transitions import Transitions, batches
 from stages.learning.checkpoints import load_tensors, save_tensors
@@ -138,13 +138,13 @@ class Video:
         return own.around(latents, self.reach, self.reach + 1)
 
 
-def unlearned_of(found: Mapping[str, Transitions], search_px: Sequence[int], *, seed: int) -> dict[str, np.ndarray]:
+def unlearned_of(found: Mapping[str, Transitions], *, seed: int) -> dict[str, np.ndarray]:
     """Features that nobody learned, of the transition from each frame of each split, float32 [T, D]; 0 where none is.
 
     What block matching says, and how a coarse grid changed, each brought to its first principal components: those of
     the training video, which needs no label.
     """
-    pairs = {split: unlearned_features(each, search_px)[1] for split, each in found.items()}
+    pairs = {split: next_features(each) for split, each in found.items()}
     edge = pairs["train"].shape[1] - CHANGES
     parts = (slice(0, edge), COMPONENTS[0]), (slice(edge, None), COMPONENTS[1])
     columns: dict[str, list[np.ndarray]] = {split: [] for split in found}
@@ -193,8 +193,10 @@ def inverse_from_few(
     """The inverse network of `like` with an output an action, trained from scratch on labels; `train` are transitions
     `surrounded` by `reach`.
 
-    How many steps it learns is told by a fold of the labels; then it learns anew, from all of them.
+    How many steps it learns is told by a fold of the labels; then it learns anew, from all of them. At a constant rate:
+    so many steps are then the same in both.
     """
+    settings = replace(settings, final_learning_rate=settings.learning_rate)
 
     def learned(
         known: np.ndarray, judged_by: np.ndarray, settings: FitSettings, name: str

@@ -100,8 +100,8 @@ class _Run:
                 with self.replicas.at_work():
                     self._learn_until_evaluation(bar)
                 row = self._evaluate()
-                _log(live, row | self._pace())
-                bar.set_postfix_str(f"{self.task.monitor} {row['val/' + self.task.monitor]:.4g}")
+                _log(live, row)
+                bar.set_postfix_str(f"{self.task.monitor} {row['val/' + self.task.monitor]:.4g}, {self._pace()}")
         self.raw.load_state_dict(self.best)
         self.raw.eval()
         self.accelerator.wait_for_everyone()
@@ -135,7 +135,7 @@ class _Run:
         for model in self.replicas.models:
             model.train()
         order = self._order()
-        began, before = time.monotonic(), progress.seen
+        began, before = time.perf_counter(), progress.seen
         while progress.step < until:
             batch = order[progress.position : progress.position + self.step_size]
             self._step(batch)
@@ -148,13 +148,16 @@ class _Run:
             bar.update()
             if time.monotonic() - self.saved_at >= self.settings.checkpoint_s and progress.step < until:
                 self._save()
-        self.samples_per_s = (progress.seen - before) / (time.monotonic() - began)
+        self.samples_per_s = (progress.seen - before) / (time.perf_counter() - began)
 
-    def _pace(self) -> dict[str, float]:
-        """How fast the last steps were, and what this process holds in memory: no two runs are the same in that."""
-        cuda = self.compute.device.type == "cuda"
-        held = torch.cuda.max_memory_allocated() if cuda else psutil.Process().memory_info().rss
-        return {"samples_per_s": self.samples_per_s, "memory_gb": held / 1e9}
+    def _pace(self) -> str:
+        """How fast the steps since the last evaluation were, and what tensors take on a GPU, or else the process.
+
+        For whoever watches: no two runs are the same in that, so it is no part of what a stage writes.
+        """
+        device = self.compute.device
+        held = torch.cuda.memory_allocated(device) if device.type == "cuda" else psutil.Process().memory_info().rss
+        return f"{self.samples_per_s:.0f} samples/s, {held / 1e9:.1f} GB"
 
     def _order(self) -> np.ndarray:
         """The samples in the order of the present pass."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Term:
-    """`heading`: two short lines for narrow tables; `digits`: behind the point; `beside`: the strongest control, in
-    words around metrics of test."""
+    """`heading`: two short lines for narrow tables; `digits`: behind the point; `beside`: what to compare it
+    with, the strongest control where there is one, in words around metrics of test."""
 
     words: str
     heading: tuple[str, str]
@@ -56,7 +56,7 @@ HEADLINE: Mapping[str, Term] = {
     ),
     "lam_gain_db": Term(
         "latent action: next frame better than a copy (dB)", ("l.act.", "gain"), 2,
-        "without any code {lam_zeroed_drop_db:.2f} less",
+        "{lam_zeroed_drop_db:.2f} less without any code, {lam_shuffle_drop_db:.2f} less with shuffled ones",
     ),
     "lam_shuffle_drop_db": Term(
         "latent action: lost with shuffled codes (dB)", ("l.act.", "shuffle"), 2,
@@ -64,15 +64,17 @@ HEADLINE: Mapping[str, Term] = {
     ),
     "lam_information_gained": Term(
         "latent action: information on the keys (0 = the past, 1 = the next frame)", ("l.act.", "inform."), 2,
-        "keys told from the past {lam_probe_past:.2f}, with the code {lam_probe_past_code:.2f}, with the next frame "
-        "{lam_probe_past_next:.2f}",
+        "keys told from the past {lam_probe_past:.2f} (the key before, again: {lam_probe_repeat:.2f}), with the code "
+        "{lam_probe_past_code:.2f}, with the next frame {lam_probe_past_next:.2f}",
     ),
     "lam_change_accuracy": Term(
         "latent action: keys told by the code where they change", ("l.act.", "changes"), 2,
-        "from the past {lam_change_past:.2f}, from past and next frame {lam_change_past_next:.2f}",
+        "from the past {lam_change_past:.2f}, the likeliest other key {lam_change_switch:.2f}, from past and next "
+        "frame {lam_change_past_next:.2f}",
     ),
     "lam_perplexity": Term(
-        "latent action: codes in use (perplexity)", ("l.act.", "codes"), 1, "codes that occur {lam_codes_used:.0f}"
+        "latent action: codes in use (perplexity)", ("l.act.", "codes"), 1,
+        "codes that occur {lam_codes_used:.0f}, {lam_codes_used_share:.0%} of all",
     ),
 }  # fmt: skip
 
@@ -111,7 +113,7 @@ def in_words(name: str) -> str:
 
 
 def headline_rows(val: Mapping, test: Mapping) -> list[list[str]]:
-    """What it means, on validation, on test, and its strongest control on test: a row for each headline metric that
+    """What it means, on validation, on test, and what stands beside it on test: a row for each headline metric that
     either has."""
     return [
         [term.words, *on_both(val, test, name, term.digits), beside(term, test)]
@@ -121,7 +123,7 @@ def headline_rows(val: Mapping, test: Mapping) -> list[list[str]]:
 
 
 def beside(term: Term, test: Mapping) -> str:
-    """The strongest control of a headline metric in words; empty where test has no such number."""
+    """What stands beside a headline metric, in words; empty where test has no such number."""
     try:
         return term.beside.format_map(test)
     except (KeyError, TypeError):  # a metric is missing, or null

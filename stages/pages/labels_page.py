@@ -44,7 +44,8 @@ SHORT_POLICIES = {
     "inverse": "inverse model names all video", "shaped": "latent policy on shaped codes", "decoded": "latent policy",
     "cloning": "cloning",
 }  # fmt: skip
-RIVALS = ("unlearned", "inverse", "cloning")  # they do without latent actions
+# Those that do without latent actions (but for how the labels were chosen, where that is spread).
+WITHOUT = {"labeller": ("latents", "unlearned", "inverse", "cloning"), "policy": ("unlearned", "inverse", "cloning")}
 
 
 def labels_page(found: Mapping) -> str:
@@ -117,29 +118,25 @@ def play_table(games: Sequence[Mapping]) -> Table:
 
 
 def claim(found: Mapping) -> str:
-    """What is left of latent actions beside the best of RIVALS, in one or two sentences; empty where one is missing."""
-    named = [
-        (row["labels"], row["labeller"], row, "exact") for row in found["curve"] if row["choice"] == found["choice"]
-    ]
-    played = [(row["labels"], row["policy"], row, "return") for row in found["play"]]
-    said = []
-    for rows, ours, what in ((named, "vectors", "keys named"), (played, "pseudo_labels", "score of the clone")):
-        more, less = [], []
-        for count in sorted({labels for labels, *_ in rows}):
-            here = {name: (row, measure) for labels, name, row, measure in rows if labels == count}
-            rivals = [row[measure] for name, (row, measure) in here.items() if name in RIVALS]
-            if ours not in here or len(rivals) < len(RIVALS):
-                continue
-            row, measure = here[ours]
-            low = row.get(f"{measure}_low")
-            ahead = low is not None and low > max(rivals)
-            digits = 2 if measure == "exact" else 1
-            (more if ahead else less).append(f"{count} ({row[measure]:.{digits}f} and {max(rivals):.{digits}f})")
-        parts = [f"ahead, with the whole interval, with {', '.join(more)} labels"] if more else []
-        parts += [f"not ahead with {', '.join(less)} labels"] if less else []
-        if parts:
-            said.append(f"{what}: {'; '.join(parts)}")
-    return "Latent actions and the best that does without them, " + ". ".join(said) + "." if said else ""
+    """What is left of latent actions beside the best that does without, a sentence for naming and one for play; a
+    number of labels at which one of them is missing is left out."""
+    named = [row for row in found["curve"] if row["choice"] == found["choice"]]
+    tasks = (
+        (named, "labeller", "exact", 2, "vectors", WITHOUT["labeller"],
+         "latent actions name {ours} of the transitions rightly, the best without them {best}"),
+        (found["play"], "policy", "return", 1, "pseudo_labels", WITHOUT["policy"],
+         "policies cloned from what latent actions name score {ours}, the best without them {best}"),
+    )  # fmt: skip
+    sentences = []
+    for rows, key, measure, digits, ours, rivals, words in tasks:
+        value = {(row["labels"], row[key]): row[measure] for row in rows}
+        counts = [n for n in sorted({n for n, _ in value}) if all((n, name) in value for name in (ours, *rivals))]
+        if counts:
+            own = ", ".join(f"{value[n, ours]:.{digits}f}" for n in counts)
+            best = ", ".join(f"{max(value[n, name] for name in rivals):.{digits}f}" for n in counts)
+            labels = ", ".join(map(str, counts))
+            sentences.append(f"From {labels} labels {words.format(ours=own, best=best)}.")
+    return " ".join(sentences)
 
 
 def readme_table(found: Mapping) -> str:

@@ -53,11 +53,11 @@ def _effects_table(rows: Sequence[Mapping]) -> Table:
 def _events_table(rows: Sequence[Mapping]) -> Table:
     found = []
     for row in rows:
-        never = row["code"] is None
-        caught = "–" if never else f"{row['caught']:.0%}"
-        found.append(
-            [row["event"], str(row["times"]), "–" if never else str(row["code"]), number(row["lift"], 1), caught]
-        )
+        code, caught = row["code"], row["caught"]
+        found.append([
+            row["event"], str(row["times"]), "–" if code is None else str(code), number(row["lift"], 1),
+            "–" if caught is None else f"{caught:.0%}",
+        ])  # fmt: skip
     return Table(
         ["event", "times", "code", "how many times as\nfrequent with it", "share of the events\nwith this code"], found
     )

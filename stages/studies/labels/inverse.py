@@ -30,7 +30,9 @@ def main(count: int) -> None:
     settings, video = FitSettings.from_sections(own, params.training), video_of(params, "train", UNSHAPED)
     for draw in range(own.slow_draws):
         samples, held = labels_of(video, count, own.choice, draw)
-        scratch = scratch_of(params, f"inverse_{count}_{draw}", [EPISODES, chosen_file(count, own.choice)])
+        scratch = scratch_of(
+            params, f"inverse_{count}_{draw}", [EPISODES, LATENT_ACTION_MODEL, chosen_file(count, own.choice)]
+        )
         model = inverse_from_few(like, found["train"], samples, held, own.reach, settings, compute, scratch=scratch)
         for split, each in found.items():
             saved(inverse_folder(count, draw), split, key_scores(model, each, compute))

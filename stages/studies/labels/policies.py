@@ -32,6 +32,7 @@ from stages.run import run_stage
 from stages.studies.labels.inputs import (
     LATENT_POLICY,
     PLAYED,
+    UNLEARNED,
     UNSHAPED,
     chosen_file,
     cloned_folder,
@@ -77,10 +78,10 @@ class Learning:
     held: np.ndarray
 
     def pseudo_labels(self) -> tuple[nn.Module, Acting]:
-        return self._cloned("vectors", self._decoder_scores("vectors"))
+        return self._cloned("vectors", self._decoder_scores("vectors"), UNSHAPED)
 
     def unlearned(self) -> tuple[nn.Module, Acting]:
-        return self._cloned("unlearned", self._decoder_scores("unlearned"))
+        return self._cloned("unlearned", self._decoder_scores("unlearned"), UNLEARNED)
 
     def inverse(self) -> tuple[nn.Module, Acting]:
         folder = inverse_folder(len(self.samples), draw=0)

@@ -9,7 +9,7 @@ from stages.studies.labels.inputs import UNLEARNED, saved, transitions
 def main() -> None:
     params = read_params()
     found = transitions(params, params.latent_action.past_frames)
-    for split, features in unlearned_of(found, params.latent_action.search_px, seed=params.seed).items():
+    for split, features in unlearned_of(found, seed=params.seed).items():
         saved(UNLEARNED, split, features)
     print(f"wrote {UNLEARNED}")
 
