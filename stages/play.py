@@ -86,8 +86,17 @@ def let_play(params: Params, workers: Workers) -> None:
     tasks = [(blindfolded, seed) for seed in test_seeds]
     shown_others = workers.run(partial(play_rows, setting), tasks, title="blindfolded")
     test = {"agent": scores(episodes), **baselines["test"], "blindfolded": scores(shown_others)}
-    write_test(test, choice, test_seeds, bootstrap)
+    write_test(test, choice, test_seeds, how_long(setting, episodes, bootstrap), bootstrap)
     write_videos(setting, acting, episodes, play.videos, workers)
+
+
+def how_long(setting: GameSetting, episodes: Sequence[Played], bootstrap: Mapping) -> dict[str, float | None]:
+    """episode_s, how long games last in s, and survived_share, the share of games that last until they are cut off."""
+    with setting.start(sighted=False) as game:
+        fps, limit = game.fps, setting.frames(game)
+    frames = np.array([episode.length for episode in episodes])
+    found = mean_interval(frames / fps, **bootstrap).as_metrics("episode_s")
+    return found | mean_interval(frames >= limit, **bootstrap).as_metrics("survived_share")
 
 
 def scores(episodes: Sequence[Played]) -> np.ndarray:
@@ -117,13 +126,15 @@ def fraction_metrics(returns: Mapping[str, np.ndarray], prefix: str, bootstrap: 
     return metrics
 
 
-def write_test(returns: Mapping[str, np.ndarray], choice: Mapping, seeds: Sequence[int], bootstrap: Mapping) -> None:
-    """metrics.json, summary.json, returns.csv and returns.png of the test seeds."""
+def write_test(
+    returns: Mapping[str, np.ndarray], choice: Mapping, seeds: Sequence[int], further: Mapping, bootstrap: Mapping
+) -> None:
+    """metrics.json (with `further` metrics), summary.json, returns.csv and returns.png of the test seeds."""
     paired = {
         f"agent - {name.replace('_', ' ')}": paired_difference(returns["agent"], returns[name], **bootstrap)
         for name in ("best_blind", "blindfolded", "script")
     }
-    metrics = fraction_metrics(returns, "", bootstrap)
+    metrics = fraction_metrics(returns, "", bootstrap) | dict(further)
     metrics |= paired["agent - best blind"].as_metrics("gain_over_blind")
     metrics |= paired["agent - blindfolded"].as_metrics("gain_over_blindfolded")
     write_json(TEST / "metrics.json", metrics)

@@ -94,7 +94,7 @@ def test_the_pipeline_runs_repeats_itself_and_is_then_up_to_date(tmp_path):
     test = json.loads((folder / "reports/test/metrics.json").read_text(encoding="utf-8"))
     for name in ("return", "return_script", "return_blind", "return_random"):
         assert isinstance(test[name], float), name
-    assert "return_fraction" in test
+    assert "return_fraction" in test and test["episode_s"] > 0 and 0 <= test["survived_share"] <= 1
     assert (folder / "reports/index.html").stat().st_size > 10_000
 
     first = (folder / "dvc.lock").read_bytes()

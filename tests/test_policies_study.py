@@ -11,7 +11,7 @@ from stages.studies.workspace import preset
 
 ACTIONS = ("LEFT", "SHOOT")
 ROW = {
-    "kind": "cnn", "seed": 0, "parameters": 12345, "decision_ms": 4.25, "seconds": 90.0,
+    "kind": "cnn", "seed": 0, "train_ap": 0.9, "val_ap": 0.8, "episode_s": 33.4, "survived_share": 0.25, "parameters": 12345, "decision_ms": 4.25, "seconds": 90.0,
     "actions": {"LEFT": {"precision": 0.5, "recall": None}, "SHOOT": {"precision": 1.0, "recall": 0.25}},
     **{f"{name}{end}": 0.5 for name in SCORES for end in ("", "_low", "_high")},
 }  # fmt: skip
@@ -46,8 +46,8 @@ def test_the_timeline_shows_the_player_and_every_kind_in_the_stretch_with_presse
 
 def test_rows_as_tables_and_as_a_chart():
     lines = table([ROW]).splitlines()
-    assert lines[0].endswith("| weights | ms a decision | minutes to train |")
-    assert lines[2].endswith("| 12,345 | 4.2 | 1.5 |") and "0.50 (0.50-0.50)" in lines[2]
+    assert lines[0].endswith("| AP train / val | s a game | survived | weights | ms a decision | minutes to train |")
+    assert lines[2].endswith("| 0.90 / 0.80 | 33 | 25% | 12,345 | 4.2 | 1.5 |") and "0.50 (0.50-0.50)" in lines[2]
     assert by_action([ROW]).splitlines()[2] == "| cnn | 0 | 0.50 / - | 1.00 / 0.25 |"
     figure = policies_figure([ROW, ROW | {"kind": "vit"}, ROW | {"kind": "vit", "return_fraction": None}])
     assert len(figure.axes) == len(PANELS)

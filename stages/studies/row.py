@@ -42,6 +42,7 @@ def learned_and_played(folder: Path) -> dict:
         **{name: play[name] for name in ("return_fraction", "return_fraction_low", "return_fraction_high")},
         "val_return_fraction": read_json(folder / REPORTS / "play" / "metrics.json")["val_return_fraction"],
         "onset_f1": keys["onset_f1"],
+        **{name: play[name] for name in ("episode_s", "survived_share")},
         "acting_rule": read_json(folder / REPORTS / "play" / "choice.json")["acting_rule"],
     }
 

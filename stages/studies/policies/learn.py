@@ -78,7 +78,8 @@ def judged(folder: Path) -> dict:
         if row["metric"] in OF_EACH_ACTION:
             actions.setdefault(row["action"], {})[row["metric"]] = float(row["value"]) if row["value"] else None
     made = read_json(folder / POLICY_TRAINING / "training.json")["steps_made"]
-    return scores | {"val_ap": val["val_ap"], "actions": actions, "steps": made}
+    seen = {name: val[name] for name in ("train_ap", "val_ap", "train_frame_f1", "val_frame_f1")}
+    return scores | seen | {"actions": actions, "steps": made}
 
 
 def size_and_speed(agent: Path, params: Params, decisions: int) -> dict[str, float]:

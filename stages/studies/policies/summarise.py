@@ -44,11 +44,25 @@ def table(rows: list[dict]) -> str:
     cells = [
         [
             row["kind"], str(row["seed"]), *(with_interval(row, name, 2) for name in SCORES),
+            f"{row['train_ap']:.2f} / {row['val_ap']:.2f}", f"{row['episode_s']:.0f}", f"{row['survived_share']:.0%}",
             f"{row['parameters']:,}", f"{row['decision_ms']:.1f}", f"{row['seconds'] / 60:.1f}",
         ]
         for row in rows
     ]  # fmt: skip
-    return markdown(["kind", "seed", *scores, "weights", "ms a decision", "minutes to train"], *cells)
+    return markdown(
+        [
+            "kind",
+            "seed",
+            *scores,
+            "AP train / val",
+            "s a game",
+            "survived",
+            "weights",
+            "ms a decision",
+            "minutes to train",
+        ],
+        *cells,
+    )
 
 
 def by_action(rows: list[dict]) -> str:
