@@ -11,7 +11,8 @@ from stages.studies.workspace import preset
 
 ACTIONS = ("LEFT", "SHOOT")
 ROW = {
-    "kind": "cnn", "seed": 0, "train_ap": 0.9, "val_ap": 0.8, "episode_s": 33.4, "survived_share": 0.25, "parameters": 12345, "decision_ms": 4.25, "seconds": 90.0,
+    "kind": "cnn", "seed": 0, "train_ap": 0.9, "val_ap": 0.8, "episode_s": 33.4, "survived_share": 0.25,
+    "parameters": 12345, "decision_ms": 4.25, "seconds": 90.0,
     "actions": {"LEFT": {"precision": 0.5, "recall": None}, "SHOOT": {"precision": 1.0, "recall": 0.25}},
     **{f"{name}{end}": 0.5 for name in SCORES for end in ("", "_low", "_high")},
 }  # fmt: skip
