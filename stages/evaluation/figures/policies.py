@@ -9,7 +9,7 @@ from stages.evaluation.figures import style
 from stages.evaluation.onsets import holds
 
 PANELS = {
-    "return_fraction": "Share of the way to the player, test games",
+    "return_fraction": "Way to the player, test games",
     "onset_f1": "Onset F1, test",
     "ap": "Average precision, test",
 }
