@@ -13,6 +13,7 @@ GAME = '''
 
 import numpy as np
 
+from stages.commands.deps import LOCK
 from stages.games.game import Game, Script
 from stages.params import Count, Section
 
@@ -110,7 +111,7 @@ def project(tmp_path_factory):
     """A copy of the project with the toy game added as stages/games/README.md says."""
     project = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "stages", project / "stages", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("params.yaml", "dvc.yaml"):
+    for name in ("params.yaml", "dvc.yaml", LOCK):
         shutil.copy2(ROOT / name, project / name)
     (project / "stages/games/toy.py").write_text(GAME, encoding="utf-8")
     (project / "stages/commands/presets/toy.yaml").write_text(PRESET, encoding="utf-8")
