@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from stages.commands.deps import LOCK
+
 ROOT = Path(__file__).parents[1]
 GAME = '''
 """A dot that is pushed to the right edge of the picture."""
 
 import numpy as np
 
-from stages.commands.deps import LOCK
 from stages.games.game import Game, Script
 from stages.params import Count, Section
 
