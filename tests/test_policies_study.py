@@ -56,5 +56,7 @@ def test_rows_as_tables_and_as_a_chart():
 
 
 def test_every_kind_of_the_study_is_a_preset_of_a_policy():
-    for kind in read_params().section("policies", PoliciesParams).kinds:
-        assert {"policy", "policy_reads", "policy_members"} <= preset(kind).keys()
+    rows = read_params().section("policies", PoliciesParams).rows
+    for row in rows:
+        assert {"policy", "policy_reads", "policy_members"} <= preset(row.kind).keys()
+    assert len({(row.kind, row.seed) for row in rows}) == len(rows)

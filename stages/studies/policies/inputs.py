@@ -10,9 +10,13 @@ from stages.params import Count, Name, Section, Whole
 ROWS = Path("data/policies")
 
 
+class Row(Section):
+    kind: Name
+    seed: Whole
+
+
 class PoliciesParams(Section):
-    kinds: Annotated[tuple[Name, ...], Field(min_length=1)]
-    seeds: Annotated[tuple[Whole, ...], Field(min_length=1)]
+    rows: Annotated[tuple[Row, ...], Field(min_length=1)]
     test_games: Count
     decisions: Count
 

@@ -24,13 +24,14 @@ SCORES = ("return_fraction", "onset_f1", "onset_skill", "frame_f1", "ap", "exact
 def main() -> None:
     params = read_params()
     study = params.section("policies", PoliciesParams)
-    folders = {(kind, seed): folder_of(kind, seed) for kind in study.kinds for seed in study.seeds}
-    rows = [read_json(folder / "row.json") for folder in folders.values()]
+    folders = [(row.kind, folder_of(row.kind, row.seed)) for row in study.rows]
+    rows = [read_json(folder / "row.json") for _, folder in folders]
     out = REPORTS / "policies"
     out.mkdir(parents=True, exist_ok=True)
     (REPORTS / "policies.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8", newline="\n")
     style.save(policies_figure(rows), out / "policies.png")
-    predicted = {kind: folders[kind, study.seeds[0]] / "predictions.csv" for kind in study.kinds}
+    predicted = {kind: folder / "predictions.csv" for kind, folder in reversed(folders)}  # of a kind the first
+    predicted = {kind: predicted[kind] for kind, _ in folders}
     style.save(timeline(predicted, params.actions), out / "timeline.png")
     val = {f"policies_{row['kind']}_seed{row['seed']}_val_ap": row["val_ap"] for row in rows}
     write_json(out / "val.json", val)
