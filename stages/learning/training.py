@@ -305,7 +305,7 @@ def _replicas(task: Task, compute: Compute, batch_size: int) -> int | None:
     if not getattr(task.model, "independent_samples", False):
         return None
     for name, part in task.model.named_modules():
-        draws = isinstance(part, (nn.modules.dropout._DropoutNd, nn.RReLU))
+        draws = isinstance(part, nn.RReLU) or isinstance(part, nn.modules.dropout._DropoutNd) and part.p > 0
         draws |= isinstance(part, (nn.RNNBase, nn.MultiheadAttention)) and part.dropout > 0
         looks_around = isinstance(part, nn.modules.batchnorm._BatchNorm) or getattr(part, "track_running_stats", False)
         if draws or looks_around:
