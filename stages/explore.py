@@ -97,7 +97,9 @@ def note(row: Balance, kinds: Mapping[str, str]) -> str:
     """What an action is, in a few words."""
     kind = kinds[row.action]
     return (
-        "never pressed" if kind == "never" else f"{kind}: half the time in holds of {row.typical_hold_s:.2g} s or more"
+        "never pressed"
+        if kind == "never"
+        else f"{kind}; half of its time is in holds of {row.typical_hold_s:.2g} s or more"
     )
 
 

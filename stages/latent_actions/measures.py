@@ -31,13 +31,8 @@ MEANS = ("lam_psnr_db", "lam_copy_psnr_db", "lam_l2", "lam_copy_l2", "lam_l1", "
 # follows it most often when it ends, the three of SEEN, a network with all labels that sees the whole transition, the
 # code with a hidden layer.
 PROBES = ("accuracy", "majority", "repeat", "switch", "past", "past_code", "past_next", "supervised", "mlp")
-AT_CHANGES = (
-    "accuracy",
-    "switch",
-    "past",
-    "past_code",
-    "past_next",
-)  # those that are judged where the class changes as well
+# Those that are judged where the class changes as well.
+AT_CHANGES = ("accuracy", "switch", "past", "past_code", "past_next")
 
 
 def decibels(larger: np.ndarray, smaller: np.ndarray) -> np.ndarray:
@@ -113,7 +108,8 @@ def information_gained(right: np.ndarray) -> np.ndarray:
     """(past and code - past) / (past and next frame - past), of accuracies or sums; right [..., PROBES] -> [...].
 
     0: the code tells no key that the frames before it have not told to the same reader. 1: as many as the next frame
-    itself tells it. NaN where the next frame tells it nothing new.
+    itself tells it; a code that is easier to read than the frame tells more. NaN where the next frame tells it nothing
+    new.
     """
     past, with_code, with_next = (np.asarray(right, np.float64)[..., PROBES.index(name)] for name in SEEN)
     room = with_next - past

@@ -30,14 +30,15 @@ HEADLINE: Mapping[str, Term] = {
     "val_onset_skill": Term("onset F1 above the best playable baseline", ("onset", "skill"), 3, "0 is that baseline"),
     "val_composite_f1": Term(
         "weighted F1 of the chosen actions", ("compos.", "F1"), 3,
-        "best playable baseline {composite_f1_baseline:.3f}",
+        "best playable baseline {composite_f1_baseline:.3f}; the player's last keys again {composite_f1_repeat:.3f}",
     ),
     "val_frame_f1": Term(
         "keys held, frame by frame (macro F1)", ("frame", "F1"), 3,
         "best playable baseline {frame_f1_baseline:.3f}; the player's last keys again {frame_f1_repeat:.3f}",
     ),
     "val_ap": Term(
-        "average precision of the probabilities", ("avg.", "prec."), 3, "best playable baseline {ap_baseline:.3f}"
+        "average precision of the probabilities", ("avg.", "prec."), 3,
+        "best playable baseline {ap_baseline:.3f}; the player's last keys again {ap_repeat:.3f}",
     ),
     "val_exact_match": Term(
         "frames with every key right", ("exact", "match"), 3,

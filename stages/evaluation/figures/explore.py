@@ -3,6 +3,7 @@
 Conventions: A actions in the order of their columns; shares lie in 0..1.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from stages.evaluation.figures import style
 from stages.evaluation.figures.heat_map import heat_map, in_cells
 
+NOTE_WIDTH = 26  # characters of a line in a panel
 BAR = 0.8  # of the room between two actions
 SPLIT_COLORS = ("#3b3b3b", "#8a8a8a", "#c4c4c4")
 SECONDS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 300)
@@ -70,7 +72,15 @@ def hold_histograms(
         panel.hist(values, bins=edges, color=style.action_color(index))
         panel.axvline(reflex_hold_s, ymax=0.8, color=style.MUTED, linewidth=1, linestyle=":")
         style.title(panel, name)
-        panel.text(0.98, 0.97, notes[name], transform=panel.transAxes, ha="right", va="top", fontsize=9)
+        panel.text(
+            0.98,
+            0.97,
+            textwrap.fill(notes[name], NOTE_WIDTH),
+            transform=panel.transAxes,
+            ha="right",
+            va="top",
+            fontsize=9,
+        )
         panel.set_ylim(0, 1.25 * max(panel.get_ylim()[1], 1))
         panel.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         _seconds(panel, edges)
